@@ -1,0 +1,41 @@
+#pragma once
+// A short-lived connection to vigild's direct socket, for programs on the login path: every step
+// (connect, handshake, call) shares ONE deadline, so a dead or stopped daemon costs its time and no
+// more. sd_bus_call(3)'s own timeout does not cover the handshake (25 s), hence this file.
+
+#include "base/error.hpp"
+#include "base/systemd.hpp"
+#include "base/time.hpp"
+
+#include <functional>
+
+namespace vigil::base {
+
+class BusClient {
+public:
+    /// `path`: the socket. `deadline`: on CLOCK_BOOTTIME, for everything this object ever does.
+    /// Errors: ENOENT, ECONNREFUSED (no daemon), ETIMEDOUT.
+    static Result<BusClient> connect(const char* path, BootTime deadline);
+
+    /// Connects to the system broker, same deadline rules.
+    static Result<BusClient> connect_system(BootTime deadline);
+
+    /// A method call on `destination` (ignored on a direct socket), to be filled and given to call().
+    Result<BusMessage> message(const char* object, const char* interface, const char* method) const;
+
+    /// Waits for the reply at most until the deadline. A D-Bus error reply becomes an Error whose
+    /// code is sd_bus_error_get_errno(3) and whose text is the error's message.
+    Result<BusMessage> call(BusMessage request);
+
+    sd_bus* get() const noexcept { return bus_.get(); }
+
+private:
+    BusClient(Bus bus, BootTime deadline, bool direct) noexcept
+        : bus_{std::move(bus)}, deadline_{deadline}, direct_{direct} {}
+
+    Bus bus_;
+    BootTime deadline_;
+    bool direct_;
+};
+
+} // namespace vigil::base

@@ -1,0 +1,29 @@
+#include "base/clock.hpp"
+
+#include <ctime>
+
+namespace vigil::base {
+
+namespace {
+
+Microseconds read(clockid_t clock) noexcept {
+    timespec now{};
+    clock_gettime(clock, &now);
+    return std::chrono::duration_cast<Microseconds>(std::chrono::seconds{now.tv_sec} +
+                                                    std::chrono::nanoseconds{now.tv_nsec});
+}
+
+} // namespace
+
+BootTime read_boot_time() noexcept { return BootTime{read(CLOCK_BOOTTIME)}; }
+
+Now read_clocks() noexcept {
+    Now now{.boot = read_boot_time(), .wall = WallTime{read(CLOCK_REALTIME)}};
+    const time_t seconds = std::chrono::floor<Seconds>(now.wall).time_since_epoch().count();
+    tm local{};
+    if (localtime_r(&seconds, &local) != nullptr)
+        now.utc_offset = Seconds{local.tm_gmtoff};
+    return now;
+}
+
+} // namespace vigil::base

@@ -1,0 +1,61 @@
+#pragma once
+// A process by an identity that is never reused, and what /proc tells of it (proc(5)).
+
+#include "base/error.hpp"
+#include "base/unique_fd.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <sys/types.h>
+#include <vector>
+
+namespace vigil::base {
+
+/// pid and start time together name a process for as long as the machine is up.
+struct Process {
+    pid_t pid = 0;
+    std::uint64_t start_time = 0; ///< clock ticks since boot, field 22 of /proc/PID/stat
+
+    bool operator==(const Process&) const = default;
+};
+
+/// The fields vigil uses of /proc/PID/stat.
+struct ProcessStat {
+    pid_t pid = 0;
+    std::string command; ///< comm, at most 15 bytes, may hold any byte but NUL
+    char state = '?';
+    pid_t parent = 0;
+    pid_t group = 0;
+    pid_t session = 0;
+    dev_t terminal = 0;  ///< controlling terminal, 0 if none
+    pid_t foreground = 0; ///< foreground process group of the terminal, -1 if none
+    std::uint64_t start_time = 0;
+};
+
+/// Parses one line of /proc/PID/stat. The command is parsed to the LAST ')': it may contain one
+/// (sudo CVE-2017-1000367).
+Result<ProcessStat> parse_process_stat(std::string_view text);
+
+/// ESRCH if the process is gone.
+Result<ProcessStat> read_process_stat(pid_t pid);
+
+/// Real uid, from /proc/PID/status.
+Result<uid_t> read_real_uid(pid_t pid);
+
+/// The login uid set by pam_loginuid; uid_t(-1) if never set.
+Result<uid_t> read_login_uid(pid_t pid);
+
+/// pidfd_open(2), checked against the start time so that a reused pid is refused (ESRCH).
+Result<UniqueFd> open_pidfd(const Process& process);
+
+/// pidfd_open(2) of the process that has this pid now.
+Result<UniqueFd> open_pidfd(pid_t pid);
+
+/// Who a pidfd names (from /proc/self/fdinfo). ESRCH if the process has ended.
+Result<Process> process_of_pidfd(int pidfd);
+
+/// Reads a small file (procfs, sysfs, cgroupfs) whole; EFBIG beyond `limit` bytes.
+Result<std::string> read_small_file(const std::string& path, std::size_t limit = 64 * 1024);
+
+} // namespace vigil::base

@@ -1,0 +1,68 @@
+#pragma once
+// (Policy, Facts, Now) -> Decision, and the rule that made it. Pure.
+
+#include "policy/policy.hpp"
+
+namespace vigil::policy {
+
+/// What is known of a login. All of it from the kernel or from root's side of PAM.
+struct Facts {
+    std::string user;
+    std::uint32_t uid = UINT32_MAX;
+    std::vector<std::string> groups;
+    std::string service;
+    std::optional<Address> remote; ///< nullopt: local
+    SessionClass session_class = SessionClass::interactive;
+};
+
+/// Limits with no rule speaking of them are `never`.
+struct SessionDecision {
+    Access access = Access::allow;
+    std::string message; ///< for the user, when access is denied
+    std::string rule;    ///< the first rule that matched, by name; "" if none
+    Seconds idle_warn{0};
+    Seconds idle_lock = never;
+    Seconds idle_terminate = never;
+    Seconds max_duration = never;
+    std::vector<Seconds> warn_before_end; ///< descending
+    MaxSessions max_sessions;
+    std::vector<Factor> unlock{Factor::password, Factor::totp};
+
+    bool operator==(const SessionDecision&) const = default;
+};
+
+SessionDecision decide_session(const Policy& policy, const Facts& facts, const Now& now);
+
+struct StepUpDecision {
+    enum class Verdict {
+        not_applicable, ///< no rule matches
+        none,           ///< a rule says that nothing needs proving
+        prove,
+    };
+    Verdict verdict = Verdict::not_applicable;
+    std::size_t rule = 0; ///< index in Policy::step_up of the rule that decided
+    std::vector<Factor> require;
+    Seconds valid_for{0};
+    GrantScope scope = GrantScope::terminal;
+    std::optional<std::uint32_t> uses;
+};
+
+/// First match decides. `run_as`: nullopt where the asker cannot know it (sudo through PAM), which
+/// every run_as matches of a rule that requires something, and none of a `none` rule.
+StepUpDecision decide_step_up(const Policy& policy, const Facts& facts,
+                              const std::optional<std::string>& run_as, const Now& now);
+
+/// PAM_RHOST as an address. nullopt for "", "localhost"-like names, and anything that is not a
+/// literal address (with or without a zone): nothing is ever looked up. `is_remote` tells a name
+/// that could not be parsed apart from a local login.
+struct RemoteHost {
+    std::optional<Address> address;
+    bool is_remote = false;
+};
+RemoteHost parse_remote_host(const std::string& text);
+
+const char* to_text(Factor factor) noexcept;
+const char* to_text(Mode mode) noexcept;
+std::optional<Factor> factor_from_text(const std::string& text) noexcept;
+
+} // namespace vigil::policy

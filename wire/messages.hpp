@@ -1,0 +1,167 @@
+#pragma once
+// Requests and replies as plain structs. codec.hpp turns each into a D-Bus message and back; nothing
+// else knows their layout. Times are microseconds of CLOCK_REALTIME since the epoch, durations are
+// seconds, `unlimited` stands for no limit.
+
+#include "base/unique_fd.hpp"
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace vigil::wire {
+
+inline constexpr std::uint64_t unlimited = UINT64_MAX;
+
+/// Who is logging in, as PAM has it. Only root may say it (the direct socket checks).
+struct Login {
+    std::string user;    ///< PAM_USER
+    std::uint32_t uid = UINT32_MAX;
+    std::vector<std::string> groups;
+    std::string service; ///< PAM_SERVICE
+    std::string terminal; ///< PAM_TTY without /dev/; "ssh" from sshd
+    std::string remote_host; ///< PAM_RHOST: data, never looked up
+};
+
+// org.vigil1.Manager.Reserve  in: h leader, Login   out: ReserveReply        (account phase)
+// org.vigil1.Manager.Prepare  in: h leader          out: t max_seconds       (session, before pam_systemd)
+// org.vigil1.Manager.Confirm  in: h leader, Login   out: s session id        (session, after pam_systemd)
+// org.vigil1.Manager.Release  in: h leader          out: -                   (close_session)
+struct ReserveReply {
+    enum class Verdict : std::uint32_t {
+        refused = 0, ///< `reason` says why, for the user
+        reserved = 1,
+        not_a_login = 2, ///< the process already runs inside a session (passwd, chsh), or is ours not to count
+    };
+    Verdict verdict = Verdict::refused;
+    std::string reason;
+    std::uint64_t max_seconds = unlimited; ///< the session's absolute limit
+};
+
+/// What asks for a proof.
+enum class Purpose : std::uint32_t {
+    step_up = 0, ///< sudo, su, polkit: the account phase
+    unlock = 1,  ///< vigil-lock's PAM stack
+};
+
+// org.vigil1.StepUp.Ask    in: h process, StepUpRequest            out: AskReply
+// org.vigil1.StepUp.Prove  in: h process, StepUpRequest, Proof     out: ProveReply
+struct StepUpRequest {
+    Purpose purpose = Purpose::step_up;
+    Login login;          ///< as PAM has it: sudo's PAM_USER is the invoking user, su's the target
+    std::string run_as;   ///< su: PAM_USER; empty where PAM cannot know it (sudo)
+};
+
+struct AskReply {
+    enum class Verdict : std::uint32_t {
+        denied = 0,
+        allowed = 1,        ///< nothing to prove, or a standing grant
+        prove = 2,          ///< one of `factors`
+        not_applicable = 3, ///< no rule of the policy speaks of this
+    };
+    Verdict verdict = Verdict::denied;
+    std::string text; ///< one line for the user; why it is denied or asked
+    std::vector<std::string> factors;
+    std::uint64_t wait_seconds = 0; ///< throttled: no answer is taken before
+};
+
+struct Proof {
+    std::string factor; ///< "totp"
+    std::string answer; ///< wiped by whoever held it
+    /// Drawn by the asker for each answer typed: a repeat after a lost connection has the same
+    /// outcome, and a code still counts once.
+    std::array<std::uint8_t, 16> attempt{};
+};
+
+struct ProveReply {
+    enum class Verdict : std::uint32_t { wrong = 0, accepted = 1, denied = 2 };
+    Verdict verdict = Verdict::wrong;
+    std::string text;
+    std::uint64_t wait_seconds = 0; ///< before the next answer is taken
+};
+
+// org.vigil1.Manager.LockInfo  in: s session, s terminal          out: LockInfo
+// org.vigil1.Manager.Unlocked  in: s session, s terminal, s factor  out: -   (PAM said yes)
+// org.vigil1.Manager.UnlockFailed in: s session, s terminal       out: t wait_seconds
+struct LockInfo {
+    bool locked = false; ///< false: nothing to ask, the prompt leaves
+    std::string user;
+    std::string host;
+    std::string locked_by; ///< "idle for 15 min", "alice", "root"
+    std::uint64_t locked_since = 0;
+    std::uint64_t ends_at = unlimited; ///< wall time of the session's next end
+    std::vector<std::string> factors;  ///< "password", "totp": what is taken at THIS terminal
+    std::vector<std::string> warnings; ///< e.g. which foreign process holds the terminal
+    std::uint64_t wait_seconds = 0;
+};
+
+// org.vigil1.Manager.List       out: a(Session)
+// org.vigil1.Manager.Show       in: s session   out: (Session)
+// org.vigil1.Manager.Lock       in: s session, s reason
+// org.vigil1.Manager.Unlock     in: s session, s reason
+// org.vigil1.Manager.Terminate  in: s session, s reason
+// A session is a{sv} on the bus, so that fields can be added.
+struct Session {
+    std::string id;
+    std::string user;
+    std::uint32_t uid = UINT32_MAX;
+    std::string service;
+    std::vector<std::string> terminals; ///< "pts/3"
+    std::string remote_host;
+    std::string logind_session;
+    std::uint32_t leader_pid = 0;
+    std::uint64_t since = 0;
+    std::uint64_t idle_seconds = 0;
+    std::string state; ///< reserved | active | locked | ending
+    std::uint64_t locked_since = 0; ///< 0: not locked
+    std::string rule;
+    std::uint64_t idle_lock = unlimited;
+    std::uint64_t idle_terminate = unlimited;
+    std::uint64_t max_duration = unlimited;
+    std::string next_action; ///< warn | lock | terminate | "" (none)
+    std::uint64_t next_at = 0;
+    std::vector<std::string> uncovered; ///< what a lock of it would not, or does not, hold
+};
+
+// org.vigil1.Manager.Status  out: a{sv}
+struct Status {
+    std::string version;
+    std::string mode;           ///< enforce | observe
+    std::string policy_path;
+    std::string policy_error;   ///< empty: the file on disk is the one in force
+    std::uint64_t policy_loaded = 0;
+    std::string store_error;    ///< empty: sound
+    std::string factors_error;  ///< empty: sound; else why no factor can be checked
+    std::uint64_t started = 0;
+    std::uint32_t sessions = 0;
+    std::uint32_t locked = 0;
+    std::uint32_t grants = 0;
+    bool degraded = false;
+};
+
+// org.vigil1.Manager.EnrollTotp    in: s user, s name, s proof_code  out: Enrollment  (pending until proved)
+// org.vigil1.Manager.EnrollFinish  in: s factor id, s code           out: -
+// org.vigil1.Manager.Factors       in: s user ("" = all, root only)  out: a(Factor)
+// org.vigil1.Manager.Forget        in: s factor id                   out: -
+struct Enrollment {
+    std::string factor_id;
+    std::string uri; ///< otpauth://totp/...
+    std::string secret; ///< base32, for typing by hand
+};
+
+struct Factor {
+    std::string id;
+    std::string user;
+    std::uint32_t uid = UINT32_MAX;
+    std::string kind; ///< "totp"
+    std::string name;
+    std::uint64_t created = 0;
+    std::uint64_t last_used = 0; ///< 0: never
+    bool active = false;
+};
+
+// org.vigil1.Manager.Reload  out: s error ("" = loaded)
+
+} // namespace vigil::wire

@@ -1,0 +1,36 @@
+#pragma once
+// The names that all of vigil's programs share and that stay (design: the contract).
+
+#include "base/time.hpp"
+
+#include <cstddef>
+
+namespace vigil::wire {
+
+inline constexpr const char* bus_name = "org.vigil1";
+inline constexpr const char* manager_path = "/org/vigil1";
+inline constexpr const char* session_path_prefix = "/org/vigil1/session/";
+inline constexpr const char* manager_interface = "org.vigil1.Manager";
+inline constexpr const char* stepup_interface = "org.vigil1.StepUp";
+
+inline constexpr const char* socket_path = "/run/vigil/bus";
+
+/// How long a program on the login path waits for vigild altogether.
+inline constexpr Microseconds machine_timeout = Seconds{2};
+
+// Bounds of what a message may carry; longer text is refused, not cut.
+inline constexpr std::size_t max_user_bytes = 256;
+inline constexpr std::size_t max_service_bytes = 64;
+inline constexpr std::size_t max_terminal_bytes = 64;
+inline constexpr std::size_t max_host_bytes = 256;
+inline constexpr std::size_t max_groups = 1024;
+inline constexpr std::size_t max_answer_bytes = 512;
+inline constexpr std::size_t max_reason_bytes = 1024;
+
+// Errors a method can answer with.
+inline constexpr const char* error_denied = "org.vigil1.Error.Denied";
+inline constexpr const char* error_not_found = "org.vigil1.Error.NotFound";
+inline constexpr const char* error_invalid = "org.vigil1.Error.Invalid";
+inline constexpr const char* error_broken = "org.vigil1.Error.Broken";
+
+} // namespace vigil::wire
