@@ -13,6 +13,8 @@ struct Facts {
     std::string service;
     std::optional<Address> remote; ///< nullopt: local
     SessionClass session_class = SessionClass::interactive;
+
+    bool operator==(const Facts&) const = default;
 };
 
 /// Limits with no rule speaking of them are `never`.

@@ -1,0 +1,135 @@
+#pragma once
+// What the core wants done, in this order, by a shell that decides nothing. A Store stands before
+// the Reply it belongs to: state is written before the answer is sent.
+
+#include "daemon/core/event.hpp"
+
+namespace vigil::core {
+
+struct StoreSession {
+    SessionRecord record;
+};
+struct EraseSession {
+    SessionId id;
+};
+struct StoreGrant {
+    GrantRecord record;
+};
+struct EraseGrant {
+    SessionId id;
+};
+
+/// Watch the leader's end (pidfd), its terminals and their input from now on.
+struct Watch {
+    SessionId session;
+};
+/// Stop all watching; take down prompts and what is left in the file system.
+struct Forget {
+    SessionId session;
+};
+
+/// Answer with ActivitySeen.
+struct ReadActivity {
+    SessionId session;
+};
+
+/// A line for every terminal of the session, from vigil.
+struct Say {
+    SessionId session;
+    std::string line;
+};
+
+/// Hold the session and ask at its terminals. Answer with LockDone. Idempotent.
+struct Lock {
+    SessionId session;
+};
+/// Give it back. Answer with UnlockDone. Idempotent.
+struct Unlock {
+    SessionId session;
+};
+/// SIGKILL for what is frozen; the rest of the session lives.
+struct KillFrozen {
+    SessionId session;
+};
+/// logind's TerminateSession.
+struct Terminate {
+    SessionId session;
+};
+/// SIGKILL for everything in the scope.
+struct KillScope {
+    SessionId session;
+};
+/// Answer with ScopeSeen.
+struct CheckGone {
+    SessionId session;
+};
+
+enum class AuditKind : std::uint8_t {
+    login_reserved,
+    login_refused,
+    session_opened,
+    session_adopted,
+    session_closed,
+    session_warned,
+    session_locked,
+    lock_failed,
+    session_unlocked,
+    unlock_failed,
+    session_ending,
+    end_failed,
+    step_up_asked,
+    step_up_granted,
+    step_up_refused,
+    grant_revoked,
+    policy_loaded,
+};
+
+/// One line of what happened and why, for the journal (and later the audit's chain).
+struct Audit {
+    AuditKind kind{};
+    std::optional<SessionId> session;
+    std::string user;
+    std::uint32_t uid = UINT32_MAX;
+    std::string service;
+    std::string rule;
+    std::string text; ///< one line for a person; unescaped: the sink escapes
+};
+
+struct ReplyReserve {
+    Token token = 0;
+    wire::ReserveReply reply;
+};
+struct ReplyLimit {
+    Token token = 0;
+    std::uint64_t max_seconds = wire::unlimited;
+};
+struct ReplyAsk {
+    Token token = 0;
+    wire::AskReply reply;
+};
+struct ReplyProve {
+    Token token = 0;
+    wire::ProveReply reply;
+};
+struct ReplyWait {
+    Token token = 0;
+    std::uint64_t seconds = 0;
+};
+struct ReplyId {
+    Token token = 0;
+    std::string id;
+};
+/// A plain yes (`error` empty) or a named D-Bus error with its line.
+struct ReplyDone {
+    Token token = 0;
+    const char* error = nullptr;
+    std::string text;
+};
+
+using Effect = std::variant<StoreSession, EraseSession, StoreGrant, EraseGrant, Watch, Forget,
+                            ReadActivity, Say, Lock, Unlock, KillFrozen, Terminate, KillScope,
+                            CheckGone, Audit, ReplyReserve, ReplyLimit, ReplyAsk, ReplyProve,
+                            ReplyWait, ReplyId, ReplyDone>;
+using Effects = std::vector<Effect>;
+
+} // namespace vigil::core

@@ -1,0 +1,163 @@
+#pragma once
+// Everything that can happen to the core, as values. The shell gathers facts from the kernel before
+// it makes one; the core believes them.
+
+#include "daemon/core/records.hpp"
+#include "wire/messages.hpp"
+
+#include <variant>
+
+namespace vigil::core {
+
+/// Names the caller that waits for a Reply effect. 0: nobody waits.
+using Token = std::uint64_t;
+
+// --- the life of a login -----------------------------------------------------------------------
+
+struct ReserveAsked {
+    Token token = 0;
+    SessionId fresh_id; ///< drawn by the shell
+    policy::Facts facts;
+    std::string pam_terminal;
+    std::string remote_host;
+    base::Process leader;
+};
+
+struct PrepareAsked {
+    Token token = 0;
+    base::Process leader;
+};
+
+struct ConfirmAsked {
+    Token token = 0;
+    SessionId fresh_id;
+    policy::Facts facts;
+    std::string pam_terminal;
+    std::string remote_host;
+    base::Process leader;
+    std::string logind_session;
+    std::string cgroup;
+};
+
+struct ReleaseAsked {
+    Token token = 0;
+    base::Process leader;
+};
+
+/// A session of logind's that the core may not know (start-up). `since` is logind's own time stamp.
+struct SessionFound {
+    SessionId fresh_id;
+    policy::Facts facts;
+    std::string pam_terminal;
+    std::string remote_host;
+    base::Process leader;
+    std::string logind_session;
+    std::string cgroup;
+    BootTime since{};
+    WallTime since_wall{};
+};
+
+struct LeaderGone {
+    SessionId session;
+};
+
+// --- what the shell sees -----------------------------------------------------------------------
+
+/// The answer to ReadActivity, and what a new terminal causes.
+struct ActivitySeen {
+    SessionId session;
+    std::vector<std::string> terminals; ///< "/dev/pts/3"; empty: the session has none
+    BootTime last_input{};  ///< never before the true last input
+    BootTime last_output{};
+};
+
+struct TimePassed {};
+
+// --- the lock ----------------------------------------------------------------------------------
+
+struct LockAsked {
+    Token token = 0;
+    SessionId session;
+    std::string by; ///< "alice", "root"
+};
+
+/// What came of a Lock effect.
+struct LockDone {
+    SessionId session;
+    bool held = false; ///< something is frozen and every terminal taken
+    std::string detail; ///< why not, or what is not covered
+};
+
+/// vigil-lock's PAM stack said yes, or an operator.
+struct UnlockAsked {
+    Token token = 0;
+    SessionId session;
+    std::string by; ///< "password", "totp", or an operator's name
+    std::string reason;
+};
+
+struct UnlockDone {
+    SessionId session;
+    bool thawed = false;
+    std::string detail;
+};
+
+struct UnlockRefused {
+    Token token = 0;
+    SessionId session;
+};
+
+// --- the end -----------------------------------------------------------------------------------
+
+struct TerminateAsked {
+    Token token = 0;
+    SessionId session;
+    std::string by;
+    std::string reason;
+};
+
+/// The answer to CheckGone.
+struct ScopeSeen {
+    SessionId session;
+    bool gone = false;
+};
+
+// --- step-up -----------------------------------------------------------------------------------
+
+/// One who stands behind a privileged command: the login's user, and who runs it (after `su - bob`
+/// both; the stricter decision counts).
+struct StepUpAsked {
+    Token token = 0;
+    std::vector<policy::Facts> subjects; ///< the first is the person whose factor is asked
+    std::optional<std::string> run_as;
+    std::optional<SessionId> session; ///< nullopt: outside every session, so no grant either
+    std::uint64_t terminal = 0;       ///< device number, 0 none
+    bool person_has_factor = false;
+    Seconds wait{0};                  ///< throttled until then
+};
+
+/// The shell has checked a proof with daemon/factors.
+struct ProofChecked {
+    Token token = 0;
+    StepUpAsked request; ///< the same facts, gathered anew
+    SessionId fresh_id;
+    enum class Outcome { wrong, accepted, throttled, unavailable } outcome = Outcome::wrong;
+    std::string factor;
+    Seconds wait{0};
+};
+
+/// A factor was added or forgotten, or its owner blocked.
+struct FactorsChanged {
+    std::uint32_t uid = UINT32_MAX;
+};
+
+struct PolicyChanged {
+    policy::Policy policy;
+};
+
+using Event = std::variant<ReserveAsked, PrepareAsked, ConfirmAsked, ReleaseAsked, SessionFound,
+                           LeaderGone, ActivitySeen, TimePassed, LockAsked, LockDone, UnlockAsked,
+                           UnlockDone, UnlockRefused, TerminateAsked, ScopeSeen, StepUpAsked,
+                           ProofChecked, FactorsChanged, PolicyChanged>;
+
+} // namespace vigil::core

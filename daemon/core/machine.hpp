@@ -1,0 +1,55 @@
+#pragma once
+// The heart: step(event, now) -> effects, and when to be woken next. No clock, file, bus or random
+// number is read in here.
+
+#include "daemon/core/effect.hpp"
+#include "policy/policy.hpp"
+
+#include <memory>
+
+namespace vigil::core {
+
+/// More logins than this at one time are refused: the memory a user can make vigild take is bounded.
+inline constexpr std::size_t max_sessions_total = 20'000;
+/// Grants a session can hold; the oldest goes.
+inline constexpr std::size_t max_grants_per_session = 64;
+
+/// What is known of a session for a listing.
+struct SessionView {
+    const SessionRecord* record = nullptr;
+    const policy::SessionDecision* decision = nullptr;
+    BootTime last_input{};
+    std::vector<std::string> terminals;
+    std::string next_action; ///< "warn", "lock", "terminate", ""
+    BootTime next_at{};
+    std::string uncovered; ///< what the lock in force does not hold
+};
+
+class Machine {
+public:
+    /// Starts from what the store had. `start()` then tells what has to be put right.
+    Machine(policy::Policy policy, std::vector<SessionRecord> sessions,
+            std::vector<GrantRecord> grants, const Now& now);
+    ~Machine();
+    Machine(Machine&&) noexcept;
+
+    /// Watches for every restored session, locks and thaws what a crash left half done.
+    Effects start(const Now& now);
+
+    Effects step(const Event& event, const Now& now);
+
+    /// When TimePassed is wanted; nullopt: never.
+    std::optional<BootTime> next_deadline() const;
+
+    std::optional<SessionView> view(const SessionId& id) const;
+    std::vector<SessionView> list() const;
+    std::optional<SessionId> by_logind(const std::string& logind_session) const;
+    std::size_t grant_count() const noexcept;
+    policy::Mode mode() const noexcept;
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+} // namespace vigil::core

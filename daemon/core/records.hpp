@@ -1,0 +1,74 @@
+#pragma once
+// What vigild knows of a login, and what of it survives a kill -9. Plain values: the core owns them
+// in memory, the store writes them down, enforcement reads them.
+
+#include "base/process.hpp"
+#include "base/time.hpp"
+#include "daemon/core/ids.hpp"
+#include "policy/decide.hpp"
+
+#include <string>
+#include <vector>
+
+namespace vigil::core {
+
+enum class State : std::uint8_t {
+    reserved,  ///< the account phase said yes; counts against max_sessions; lapses with its process
+    active,
+    locked,    ///< written down before the freeze: a crash in between locks again, never forgets
+    unlocking, ///< written down before the thaw: a crash in between finishes it, nobody proves twice
+    ending,
+};
+
+struct SessionRecord {
+    SessionId id;
+    policy::Facts facts;
+    std::string pam_terminal; ///< PAM_TTY: for people; terminals are found in the kernel
+    std::string remote_host;  ///< PAM_RHOST: for people
+    base::Process leader;
+    std::string logind_session; ///< "" until confirmed
+    std::string cgroup;         ///< of the scope, as in /proc/PID/cgroup; "" until confirmed
+    State state = State::reserved;
+    BootTime since{};
+    WallTime since_wall{};
+    BootTime locked_since{};
+    WallTime locked_since_wall{};
+    std::string locked_by;          ///< "idle for 15 min", "alice", "root"
+    std::uint32_t unlock_failures = 0;
+    BootTime unlock_not_before{};
+    BootTime ending_since{};
+    std::string end_reason;
+    std::uint32_t end_warnings_given = 0; ///< how many of warn_before_end
+    bool adopted = false; ///< found in logind, not registered by the module
+
+    bool operator==(const SessionRecord&) const = default;
+};
+
+/// A proof that still counts. Bound to all of these at once (invariant 5).
+struct GrantRecord {
+    SessionId id; ///< random, for revoking
+    std::uint32_t uid = UINT32_MAX;
+    SessionId session;
+    std::uint64_t terminal = 0; ///< device number; 0 where the scope is the session
+    base::Process leader;
+    std::string purpose; ///< which rule gave it
+    BootTime expires{};
+    std::uint32_t uses_left = UINT32_MAX;
+
+    bool operator==(const GrantRecord&) const = default;
+};
+
+/// A terminal under a lock, as it was before, so that it can be given back after a crash too.
+struct SavedTerminal {
+    SessionId session;
+    std::string path;         ///< "/dev/pts/3"
+    std::uint64_t device = 0; ///< st_rdev
+    std::string settings;     ///< struct termios, its bytes
+    std::uint32_t uid = 0;    ///< the node's owner, group and mode
+    std::uint32_t gid = 0;
+    std::uint32_t mode = 0;
+
+    bool operator==(const SavedTerminal&) const = default;
+};
+
+} // namespace vigil::core
