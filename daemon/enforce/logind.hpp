@@ -1,0 +1,41 @@
+#pragma once
+// logind's view (sd-login(3), org.freedesktop.login1(5)).
+
+#include "base/process.hpp"
+#include "base/systemd.hpp"
+#include "base/time.hpp"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace vigil::enforce {
+
+struct LogindSession {
+    std::string id;
+    std::string user;
+    uid_t uid = 0;
+    std::string service;
+    std::string terminal;    ///< "" over ssh on Debian 13
+    std::string remote_host;
+    std::string type;        ///< tty, x11, wayland, unspecified
+    base::Process leader;
+    std::string scope;       ///< cgroup path
+    WallTime since{};        ///< from the session's Timestamp
+};
+
+/// All sessions of class `user` that are not closing. From /run/systemd/sessions by sd-login; a
+/// session that vanishes meanwhile is left out.
+Result<std::vector<LogindSession>> logind_sessions();
+
+/// The session a process belongs to. ENXIO/ENODATA: none.
+Result<std::string> logind_session_of(pid_t pid);
+
+/// The scope's cgroup of a logind session id that a process belongs to.
+Result<LogindSession> logind_session(const std::string& id);
+
+/// TerminateSession, without waiting.
+Result<> terminate_session(sd_bus* system_bus, const std::string& id,
+                           std::function<void(const std::string&)> on_failure);
+
+} // namespace vigil::enforce

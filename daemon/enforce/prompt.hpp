@@ -1,0 +1,25 @@
+#pragma once
+// vigil-lock as a transient unit of PID 1, one a terminal (org.freedesktop.systemd1(5),
+// StartTransientUnit): it lives on when vigild is killed, and PID 1 starts it anew when it is.
+
+#include "base/systemd.hpp"
+#include "daemon/enforce/terminals.hpp"
+
+#include <functional>
+
+namespace vigil::enforce {
+
+/// "vigil-lock-<session>-pts-3.service"
+std::string prompt_unit(const core::SessionId& session, const std::string& terminal_path);
+
+/// Asks PID 1, without waiting, to start the prompt; that one is running already is success.
+/// Failures are told to `on_failure` with a line.
+Result<> start_prompt(sd_bus* system_bus, const core::SessionId& session,
+                      const std::string& terminal_path,
+                      std::function<void(const std::string&)> on_failure);
+
+/// Stops it, without waiting.
+Result<> stop_prompt(sd_bus* system_bus, const core::SessionId& session,
+                     const std::string& terminal_path);
+
+} // namespace vigil::enforce

@@ -1,0 +1,48 @@
+#pragma once
+// A session's scope in cgroup v2 (cgroups(7)): who is in it, and holding part of it still.
+// Paths are as in /proc/PID/cgroup ("/user.slice/user-1000.slice/session-1.scope"), opened below
+// /sys/fs/cgroup. Nothing here remembers anything: every call looks.
+
+#include "base/error.hpp"
+#include "base/process.hpp"
+#include "base/time.hpp"
+
+#include <string>
+#include <vector>
+
+namespace vigil::enforce {
+
+/// The child that holds what is frozen. systemd keeps its hands off it (Delegate=yes).
+inline constexpr const char* frozen_child = "vigil-lock";
+
+/// The cgroup of a process, without the mount point. ENODATA where there is no v2 hierarchy.
+Result<std::string> cgroup_of(pid_t pid);
+
+/// Every process in the scope and below it, at the time of the look. ENOENT: the scope is gone.
+Result<std::vector<pid_t>> processes_in(const std::string& scope);
+
+/// Makes the child cgroup. No error if it is there.
+Result<> make_frozen_child(const std::string& scope);
+
+/// Moves one process into the child. ESRCH (it ended meanwhile) is no error.
+Result<> move_to_frozen(const std::string& scope, pid_t pid);
+
+/// Writes cgroup.freeze and waits, at most `patience`, until cgroup.events says so. false: some
+/// process is in the kernel (state D) and stops as it comes back; nothing of it runs meanwhile.
+Result<bool> freeze(const std::string& scope, Microseconds patience);
+
+/// Thaws, moves everything back into the scope, removes the child. ENOENT is no error.
+Result<> thaw(const std::string& scope);
+
+/// cgroup.kill on the child, and thaws what is left of it so that it can die. ENOENT is no error.
+Result<> kill_frozen(const std::string& scope);
+
+/// cgroup.kill on the scope and all below it. ENOENT is no error.
+Result<> kill_scope(const std::string& scope);
+
+/// The scope is gone or holds nothing.
+bool is_gone(const std::string& scope);
+
+bool is_frozen(const std::string& scope);
+
+} // namespace vigil::enforce

@@ -1,0 +1,61 @@
+#pragma once
+// The terminals of a session: found by looking at its processes (logind and utmp do not know them,
+// facts.md), read, written, taken and given back (tty_ioctl(4), termios(3)).
+
+#include "daemon/core/records.hpp"
+
+namespace vigil::enforce {
+
+struct Terminal {
+    std::string path;         ///< "/dev/pts/3", "/dev/tty1"; below /dev, checked against the device
+    std::uint64_t device = 0; ///< st_rdev, and tty_nr of /proc/PID/stat
+
+    bool operator==(const Terminal&) const = default;
+};
+
+/// The OUTER terminals: those whose master is held by the session's sshd (tty-index in the fdinfo of
+/// its ptmx descriptors), or a console that processes of the session have as theirs. A pane of tmux
+/// is none. `leader` is the session's leader.
+Result<std::vector<Terminal>> find_terminals(const std::string& scope, pid_t leader);
+
+/// Processes of the session that would read this lock's keys, or run on behind it: those with one of
+/// `terminals` as their controlling terminal or open under any descriptor. Never the leader, nor
+/// sshd's own processes, which carry the bytes.
+std::vector<pid_t> users_of(const std::string& scope, pid_t leader,
+                            const std::vector<Terminal>& terminals);
+
+struct ForeignHolder {
+    pid_t pid = 0;
+    std::string command;
+    uid_t uid = 0;
+    std::string path;
+};
+
+/// Processes outside the session, not root's, that have one of the terminals open.
+std::vector<ForeignHolder> foreign_holders(const std::string& scope,
+                                           const std::vector<Terminal>& terminals);
+
+/// Settings and ownership of the terminal as they are now.
+Result<core::SavedTerminal> save(const core::SessionId& session, const Terminal& terminal);
+
+/// Raw without ISIG, echo off; the node becomes root:tty 0600 so that nobody new opens it.
+Result<> take(const core::SavedTerminal& terminal);
+
+/// After the freeze: if the settings are not those take() set, the application changed them in
+/// between; returns the settings to give back instead, and takes the terminal again.
+Result<std::optional<std::string>> retake(const core::SavedTerminal& terminal);
+
+/// Flushes what was typed ahead, restores settings and node. A terminal that is gone is no error.
+Result<> give_back(const core::SavedTerminal& terminal);
+
+/// SIGWINCH to the foreground group of each terminal, so that full-screen programs draw again.
+void redraw(const std::string& scope, const std::vector<Terminal>& terminals);
+
+/// Writes a line without ever blocking; escapes it. What does not fit is lost, not waited for.
+Result<> say(const Terminal& terminal, const std::string& line);
+
+/// The last moment input can have been read, from atime: it moves in steps of 8 s, so the end of
+/// the step is returned, never later than `now`.
+BootTime latest_input(const Terminal& terminal, const Now& now);
+
+} // namespace vigil::enforce

@@ -1,0 +1,62 @@
+#pragma once
+// What a person can prove, and the proving: TOTP (RFC 6238) with sealed secrets in
+// /var/lib/vigil/factors.db. A code is accepted once, ever: the last accepted step is moved by a
+// conditional write that is on disk before the answer (invariant 4).
+
+#include "base/error.hpp"
+#include "base/secret.hpp"
+#include "base/time.hpp"
+#include "wire/messages.hpp"
+
+#include <memory>
+
+namespace vigil::factors {
+
+inline constexpr std::size_t max_factors_per_user = 8;
+inline constexpr std::size_t max_factors_total = 100'000;
+/// A pending enrolment is gone after this.
+inline constexpr Seconds pending_lifetime{600};
+/// Wrong codes in a row before waiting begins; then 30 s, doubling to 15 min.
+inline constexpr unsigned free_failures = 5;
+
+/// RFC 4226 and RFC 6238, SHA-1, 6 digits, 30 s: the pure part.
+Result<std::string> hotp(std::string_view key, std::uint64_t counter, unsigned digits);
+std::uint64_t totp_step(WallTime time) noexcept;
+
+struct CheckOutcome {
+    enum class Verdict { wrong, accepted, throttled } verdict = Verdict::wrong;
+    Seconds wait{0}; ///< before the next answer is taken
+};
+
+class Factors {
+public:
+    /// `key`: 32 bytes from systemd's credentials. EBADMSG: broken database or another key.
+    static Result<Factors> open(const std::string& path, base::Secret key, std::string host_name);
+    Factors(Factors&&) noexcept;
+    ~Factors();
+
+    /// A new, pending TOTP device. EDQUOT beyond max_factors_per_user.
+    Result<wire::Enrollment> enroll_totp(std::uint32_t uid, const std::string& user,
+                                         const std::string& name, const Now& now);
+    /// The first code makes it active. EACCES: wrong code; ENOENT: no such pending factor.
+    Result<> finish(const std::string& factor_id, std::uint32_t uid, std::string_view code,
+                    const Now& now);
+    Result<std::vector<wire::Factor>> list(std::optional<std::uint32_t> uid);
+    Result<std::uint32_t> owner_of(const std::string& factor_id);
+    Result<> forget(const std::string& factor_id);
+    Result<bool> has_active(std::uint32_t uid);
+
+    /// One step of skew each side, never a step at or before the last accepted. `attempt` repeated
+    /// for the same answer has the same outcome.
+    Result<CheckOutcome> check_totp(std::uint32_t uid, std::string_view code,
+                                    const std::array<std::uint8_t, 16>& attempt, const Now& now);
+    /// How long the next answer of this user has to wait.
+    Result<Seconds> wait_for(std::uint32_t uid, const Now& now);
+
+private:
+    struct State;
+    explicit Factors(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
+} // namespace vigil::factors
