@@ -7,20 +7,21 @@
 #include "base/systemd.hpp"
 #include "base/time.hpp"
 
-#include <functional>
+#include <string>
 
 namespace vigil::base {
 
 class BusClient {
 public:
     /// `path`: the socket. `deadline`: on CLOCK_BOOTTIME, for everything this object ever does.
-    /// Errors: ENOENT, ECONNREFUSED (no daemon), ETIMEDOUT.
+    /// Errors: ENOENT, ECONNREFUSED (no daemon), ETIMEDOUT, ECONNRESET (it hung up), EMFILE and
+    /// kin.
     static Result<BusClient> connect(const char* path, BootTime deadline);
 
-    /// Connects to the system broker, same deadline rules.
-    static Result<BusClient> connect_system(BootTime deadline);
+    /// Connects to the system broker, to talk to `destination` there; same deadline rules.
+    static Result<BusClient> connect_system(const char* destination, BootTime deadline);
 
-    /// A method call on `destination` (ignored on a direct socket), to be filled and given to call().
+    /// A method call to be filled and given to call().
     Result<BusMessage> message(const char* object, const char* interface, const char* method) const;
 
     /// Waits for the reply at most until the deadline. A D-Bus error reply becomes an Error whose
@@ -30,12 +31,12 @@ public:
     sd_bus* get() const noexcept { return bus_.get(); }
 
 private:
-    BusClient(Bus bus, BootTime deadline, bool direct) noexcept
-        : bus_{std::move(bus)}, deadline_{deadline}, direct_{direct} {}
+    BusClient(Bus bus, BootTime deadline, std::string destination) noexcept
+        : bus_{std::move(bus)}, deadline_{deadline}, destination_{std::move(destination)} {}
 
     Bus bus_;
     BootTime deadline_;
-    bool direct_;
+    std::string destination_; ///< empty on a direct socket
 };
 
 } // namespace vigil::base

@@ -13,7 +13,9 @@ void wipe(void* memory, std::size_t size) noexcept;
 class Secret {
 public:
     Secret() = default;
-    explicit Secret(std::string bytes) noexcept : bytes_{std::move(bytes)} {}
+    explicit Secret(std::string bytes) noexcept : bytes_{std::move(bytes)} {
+        wipe(bytes.data(), bytes.capacity()); // a short string is copied by a move
+    }
     explicit Secret(std::string_view bytes) : bytes_{bytes} {}
     Secret(Secret&& other) noexcept : bytes_{std::move(other.bytes_)} { other.clear(); }
     Secret& operator=(Secret&& other) noexcept {

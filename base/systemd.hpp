@@ -2,13 +2,17 @@
 // Owners for libsystemd's handles (sd-bus(3), sd-event(3)). The only place that unrefs them.
 
 #include <memory>
+
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
 namespace vigil::base {
 
 struct SystemdDeleter {
-    void operator()(sd_bus* bus) const noexcept { sd_bus_flush_close_unref(bus); }
+    /// Closes without sd_bus_flush(3): that waits without a limit for a peer that does not read,
+    /// and 25 s for one that does not shake hands. Whoever sends without a reply flushes for
+    /// itself.
+    void operator()(sd_bus* bus) const noexcept { sd_bus_close_unref(bus); }
     void operator()(sd_bus_message* message) const noexcept { sd_bus_message_unref(message); }
     void operator()(sd_bus_slot* slot) const noexcept { sd_bus_slot_unref(slot); }
     void operator()(sd_bus_creds* creds) const noexcept { sd_bus_creds_unref(creds); }

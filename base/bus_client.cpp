@@ -1,0 +1,145 @@
+#include "base/bus_client.hpp"
+
+#include "base/clock.hpp"
+#include "base/unique_fd.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+namespace vigil::base {
+
+namespace {
+
+/// What is left of the deadline; zero if it is over.
+Microseconds remaining(BootTime deadline) noexcept {
+    return std::max(deadline - read_boot_time(), Microseconds{0});
+}
+
+/// connect(2) on a local socket whose backlog is full waits, and without blocking it fails with
+/// EAGAIN at once, as sd-bus would; a send timeout makes it wait until the deadline.
+Result<UniqueFd> connect_socket(const char* path, BootTime deadline) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (std::strlen(path) >= sizeof address.sun_path)
+        return fail(ENAMETOOLONG, std::string{"connecting to "} + path);
+    std::strcpy(address.sun_path, path);
+    UniqueFd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    if (!fd)
+        return fail(errno, "making a socket");
+    while (true) {
+        const Microseconds left = remaining(deadline);
+        if (left == Microseconds{0})
+            return fail(ETIMEDOUT, std::string{"connecting to "} + path);
+        const auto seconds = std::chrono::floor<Seconds>(left);
+        const timeval timeout{.tv_sec = seconds.count(), .tv_usec = (left - seconds).count()};
+        if (setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) != 0)
+            return fail(errno, "setting a socket's timeout");
+        if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
+            return fd;
+        if (errno != EINTR && errno != EAGAIN)
+            return fail(errno, std::string{"connecting to "} + path);
+    }
+}
+
+Result<Bus> start_direct(UniqueFd socket) {
+    sd_bus* raw = nullptr;
+    int r = sd_bus_new(&raw);
+    if (r < 0)
+        return fail(r, "making a bus");
+    Bus bus{raw};
+    r = sd_bus_set_fd(bus.get(), socket.get(), socket.get());
+    if (r < 0)
+        return fail(r, "making a bus");
+    (void)socket.release(); // the bus closes it
+    r = sd_bus_set_bus_client(bus.get(), 0);
+    if (r >= 0)
+        r = sd_bus_negotiate_fds(bus.get(), 1);
+    if (r >= 0)
+        r = sd_bus_start(bus.get());
+    if (r < 0)
+        return fail(r, "starting a bus");
+    return bus;
+}
+
+/// sd_bus_call(3) would shake hands by itself, with 25 s for it.
+Result<> shake_hands(sd_bus* bus, BootTime deadline) {
+    while (true) {
+        int r = sd_bus_is_ready(bus);
+        if (r > 0)
+            return {};
+        if (r == 0)
+            r = sd_bus_process(bus, nullptr);
+        if (r < 0)
+            return fail(r == -ENOTCONN ? ECONNRESET : r, "shaking hands on the bus");
+        const Microseconds left = remaining(deadline);
+        if (left == Microseconds{0})
+            return fail(ETIMEDOUT, "shaking hands on the bus");
+        if (r > 0)
+            continue;
+        r = sd_bus_wait(bus, static_cast<std::uint64_t>(left.count()));
+        if (r < 0 && r != -EINTR)
+            return fail(r, "waiting for the bus");
+    }
+}
+
+} // namespace
+
+Result<BusClient> BusClient::connect(const char* path, BootTime deadline) {
+    auto socket = connect_socket(path, deadline);
+    if (!socket)
+        return std::unexpected{socket.error()};
+    auto bus = start_direct(std::move(*socket));
+    if (!bus)
+        return std::unexpected{bus.error()};
+    const auto ready = shake_hands(bus->get(), deadline);
+    if (!ready)
+        return std::unexpected{ready.error()};
+    return BusClient{std::move(*bus), deadline, {}};
+}
+
+Result<BusClient> BusClient::connect_system(const char* destination, BootTime deadline) {
+    sd_bus* raw = nullptr;
+    const int r = sd_bus_open_system(&raw);
+    if (r < 0)
+        return fail(r, "connecting to the system bus");
+    Bus bus{raw};
+    const auto ready = shake_hands(bus.get(), deadline);
+    if (!ready)
+        return std::unexpected{ready.error()};
+    return BusClient{std::move(bus), deadline, destination};
+}
+
+Result<BusMessage> BusClient::message(const char* object, const char* interface,
+                                      const char* method) const {
+    sd_bus_message* raw = nullptr;
+    const int r = sd_bus_message_new_method_call(
+        bus_.get(), &raw, destination_.empty() ? nullptr : destination_.c_str(), object, interface,
+        method);
+    if (r < 0)
+        return fail(r, std::string{"making a call of "} + method);
+    return BusMessage{raw};
+}
+
+Result<BusMessage> BusClient::call(BusMessage request) {
+    const char* const member = sd_bus_message_get_member(request.get());
+    const std::string method = member ? member : "";
+    const Microseconds left = remaining(deadline_);
+    if (left == Microseconds{0})
+        return fail(ETIMEDOUT, "calling " + method);
+    BusError error;
+    sd_bus_message* raw = nullptr;
+    const int r = sd_bus_call(bus_.get(), request.get(), static_cast<std::uint64_t>(left.count()),
+                              error.get(), &raw);
+    if (r >= 0)
+        return BusMessage{raw};
+    // Both an error reply and a failure of our own come as an sd_bus_error; only the first has
+    // words of the peer's.
+    const int code = sd_bus_error_get_errno(error.get());
+    return fail(code != 0 ? code : r, *error.message() ? error.message() : "calling " + method);
+}
+
+} // namespace vigil::base
