@@ -33,10 +33,12 @@ struct ReadActivity {
     SessionId session;
 };
 
-/// A line for every terminal of the session, from vigil.
+/// A line for every terminal of the session, from vigil. The last one before the end also leaves
+/// whatever full-screen program was there, so that it can be read.
 struct Say {
     SessionId session;
     std::string line;
+    bool last = false;
 };
 
 /// Hold the session and ask at its terminals. Answer with LockDone. Idempotent.

@@ -48,8 +48,8 @@ public:
     policy::Mode mode() const noexcept;
 
 private:
-    struct State;
-    std::unique_ptr<State> state_;
+    struct Data;
+    std::unique_ptr<Data> data_;
 };
 
 } // namespace vigil::core

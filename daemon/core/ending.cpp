@@ -1,0 +1,93 @@
+#include "daemon/core/state.hpp"
+
+namespace vigil::core {
+
+Effects Machine::Data::on(const TerminateAsked& asked, const Now& now) {
+    auto* session = find(asked.session);
+    if (!session || session->record.state == State::reserved)
+        return {ReplyDone{.token = asked.token,
+                          .error = wire::error_not_found,
+                          .text = "There is no such session."}};
+    if (!enforcing())
+        return {ReplyDone{.token = asked.token,
+                          .error = wire::error_denied,
+                          .text = "vigil only observes on this host (mode: observe): nothing is ended."}};
+    Effects effects;
+    if (session->record.state != State::ending)
+        end(*session,
+            asked.by + " ended it" + (asked.reason.empty() ? "" : ": " + asked.reason), now,
+            effects);
+    effects.push_back(ReplyDone{.token = asked.token, .error = nullptr, .text = {}});
+    return effects;
+}
+
+void Machine::Data::end(Tracked& session, const std::string& reason, const Now& now,
+                        Effects& effects) {
+    auto& record = session.record;
+    if (!enforcing()) {
+        session.end_observed = session.observed_for != session.last_input;
+        effects.push_back(audit(AuditKind::session_ending, session,
+                                "only observed: would be ended, " + reason));
+        return;
+    }
+    // From here on it does not count against max_sessions any more.
+    const auto user = per_user.find(record.facts.uid);
+    if (user != per_user.end() && --user->second == 0)
+        per_user.erase(user);
+    record.state = State::ending;
+    record.ending_since = now.boot;
+    record.end_reason = reason;
+    session.end_stage = EndStage::announced;
+    effects.push_back(StoreSession{record});
+    effects.push_back(audit(AuditKind::session_ending, session, "ended: " + reason));
+    revoke(record.id, "the session ends", effects);
+    effects.push_back(Say{record.id, "This session ends now: " + reason + ".", true});
+    schedule(session);
+}
+
+/// TerminateSession lets programs save; what ignores it is killed; then somebody looks.
+void Machine::Data::end_further(Tracked& session, const Now& now, Effects& effects) {
+    const auto& id = session.record.id;
+    switch (session.end_stage) {
+    case EndStage::announced:
+        // systemd waits 90 s for what is frozen (lock.md, 7): that part goes first. Harmless if
+        // nothing is.
+        session.end_stage = EndStage::terminated;
+        effects.push_back(KillFrozen{id});
+        effects.push_back(Terminate{id});
+        break;
+    case EndStage::terminated:
+        session.end_stage = EndStage::killed;
+        session.retry_at = now.boot + gone_check;
+        effects.push_back(KillScope{id});
+        break;
+    case EndStage::killed:
+        session.retry_at = now.boot + kill_retry;
+        effects.push_back(CheckGone{id});
+        break;
+    }
+}
+
+Effects Machine::Data::on(const ScopeSeen& seen, const Now&) {
+    Effects effects;
+    auto* session = find(seen.session);
+    if (!session || session->record.state != State::ending)
+        return effects;
+    const auto id = session->record.id;
+    if (seen.gone) {
+        effects.push_back(audit(AuditKind::session_closed, *session,
+                                "session over: " + session->record.end_reason));
+        effects.push_back(Forget{id});
+        effects.push_back(EraseSession{id});
+        erase(id);
+        return effects;
+    }
+    if (++session->kills == kills_before_alarm)
+        effects.push_back(audit(AuditKind::end_failed, *session,
+                                "its processes do not go away; they are killed again every 5 s"));
+    effects.push_back(Terminate{id});
+    effects.push_back(KillScope{id});
+    return effects;
+}
+
+} // namespace vigil::core

@@ -1,0 +1,139 @@
+#include "daemon/core/state.hpp"
+
+namespace vigil::core {
+
+std::string duration_text(Microseconds duration) {
+    const auto total = std::chrono::ceil<Seconds>(duration).count();
+    const auto hours = total / 3600;
+    const auto minutes = total / 60 % 60;
+    const auto seconds = total % 60;
+    std::string text;
+    const auto add = [&](auto value, const char* unit) {
+        if (value > 0)
+            text += (text.empty() ? "" : " ") + std::to_string(value) + unit;
+    };
+    add(hours, " h");
+    add(minutes, " min");
+    if (hours == 0)
+        add(seconds, " s");
+    return text.empty() ? "0 s" : text;
+}
+
+Effects Machine::Data::on(const TimePassed&, const Now& now) {
+    Effects effects;
+    // Each session is handled once a tick: what it schedules for this very moment waits for the next.
+    std::vector<SessionId> ripe;
+    for (const auto& [at, id] : deadlines) {
+        if (at > now.boot)
+            break;
+        ripe.push_back(id);
+    }
+    for (const auto& id : ripe)
+        if (auto* session = find(id)) {
+            due(*session, now, effects);
+            if ((session = find(id)))
+                schedule(*session);
+        }
+    return effects;
+}
+
+void Machine::Data::due(Tracked& session, const Now& now, Effects& effects) {
+    auto& record = session.record;
+    if (record.state == State::ending) {
+        end_further(session, now, effects);
+        return;
+    }
+    const auto at = moments(session);
+    if (at.end && *at.end <= now.boot) {
+        end(session, "it reached its limit of " + duration_text(session.decision.max_duration), now,
+            effects);
+        return;
+    }
+    if (at.end_warning && *at.end_warning <= now.boot) {
+        ++record.end_warnings_given;
+        const auto left = duration_text(*at.end - now.boot);
+        session.said_at = now.boot;
+        effects.push_back(StoreSession{record});
+        effects.push_back(Say{record.id, "This session ends in " + left + ", at its limit of " +
+                                             duration_text(session.decision.max_duration) +
+                                             ". Save your work."});
+        effects.push_back(audit(AuditKind::session_warned, session, "ends in " + left));
+    }
+    if (session.retry_at && *session.retry_at <= now.boot) {
+        session.retry_at.reset();
+        if (record.state == State::locked)
+            effects.push_back(Lock{record.id});
+        if (record.state == State::unlocking)
+            effects.push_back(Unlock{record.id});
+    }
+    const bool idle_due = (at.idle_warning && *at.idle_warning <= now.boot) ||
+                          (at.lock && *at.lock <= now.boot) ||
+                          (at.idle_end && *at.idle_end <= now.boot);
+    const bool waited_enough =
+        !session.asked_activity || *session.asked_activity + activity_patience <= now.boot;
+    if (idle_due && waited_enough) {
+        session.asked_activity = now.boot;
+        effects.push_back(ReadActivity{record.id});
+    }
+}
+
+Effects Machine::Data::on(const ActivitySeen& seen, const Now& now) {
+    Effects effects;
+    auto* session = find(seen.session);
+    if (!session)
+        return effects;
+    auto& record = session->record;
+    session->asked_activity.reset();
+    if (record.state != State::active && record.state != State::locked) {
+        schedule(*session);
+        return effects;
+    }
+    session->terminals = seen.terminals;
+    if (record.state == State::active) {
+        if (!seen.terminals.empty() && record.facts.session_class == policy::SessionClass::command) {
+            record.facts.session_class = policy::SessionClass::interactive;
+            session->decision = policy::decide_session(policy, record.facts, now);
+            effects.push_back(StoreSession{record});
+        }
+        session->last_input = std::max(session->last_input, seen.last_input);
+        const bool our_own = session->said_at != BootTime{} &&
+                             seen.last_output >= session->said_at &&
+                             seen.last_output <= session->said_at + own_output_lasts;
+        if (!our_own)
+            session->last_output = std::max(session->last_output, seen.last_output);
+    }
+    // Without a terminal there is nobody whose keys could tell: such a session is never idle.
+    if (seen.terminals.empty())
+        session->last_input = now.boot;
+    judge_idle(*session, now, effects);
+    if ((session = find(seen.session)))
+        schedule(*session);
+    return effects;
+}
+
+void Machine::Data::judge_idle(Tracked& session, const Now& now, Effects& effects) {
+    const auto at = moments(session);
+    const auto idle = now.boot - session.last_input;
+    if (at.idle_end && *at.idle_end <= now.boot) {
+        if (!enforcing())
+            session.observed_for = session.last_input;
+        end(session, "it was idle for " + duration_text(session.decision.idle_terminate), now,
+            effects);
+    } else if (at.lock && *at.lock <= now.boot) {
+        lock(session, "idle for " + duration_text(session.decision.idle_lock), now, effects);
+    } else if (at.idle_warning && *at.idle_warning <= now.boot) {
+        session.warned_for = session.last_input;
+        session.said_at = now.boot;
+        const bool locks = at.lock && (!at.idle_end || *at.lock <= *at.idle_end);
+        const auto left = duration_text((locks ? *at.lock : *at.idle_end) - now.boot);
+        effects.push_back(Say{session.record.id,
+                              std::string{locks ? "This session is locked in "
+                                                : "This session ends in "} +
+                                  left + " unless you press a key."});
+        effects.push_back(audit(AuditKind::session_warned, session,
+                                "idle for " + duration_text(idle) + ", " +
+                                    (locks ? "locked in " : "ends in ") + left));
+    }
+}
+
+} // namespace vigil::core

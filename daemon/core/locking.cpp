@@ -1,0 +1,168 @@
+#include "daemon/core/state.hpp"
+
+#include <algorithm>
+
+namespace vigil::core {
+
+namespace {
+
+Effect done(Token token) {
+    return ReplyDone{.token = token, .error = nullptr, .text = {}};
+}
+
+Effect refused(Token token, const char* error, std::string why) {
+    return ReplyDone{.token = token, .error = error, .text = std::move(why)};
+}
+
+} // namespace
+
+Effects Machine::Data::on(const LockAsked& asked, const Now& now) {
+    auto* session = find(asked.session);
+    if (!session || session->record.state == State::reserved)
+        return {refused(asked.token, wire::error_not_found, "There is no such session.")};
+    switch (session->record.state) {
+    case State::locked:
+        return {done(asked.token)};
+    case State::unlocking:
+    case State::ending:
+    case State::reserved:
+        return {refused(asked.token, wire::error_denied, "The session is just being unlocked or ended.")};
+    case State::active:
+        break;
+    }
+    if (!enforcing())
+        return {refused(asked.token, wire::error_denied,
+                        "vigil only observes on this host (mode: observe): nothing is locked.")};
+    Effects effects;
+    session->lock_token = asked.token;
+    lock(*session, asked.by, now, effects);
+    schedule(*session);
+    return effects;
+}
+
+void Machine::Data::lock(Tracked& session, const std::string& by, const Now& now,
+                         Effects& effects) {
+    auto& record = session.record;
+    if (!enforcing()) {
+        session.observed_for = session.last_input;
+        effects.push_back(
+            audit(AuditKind::session_locked, session, "only observed: would be locked, " + by));
+        return;
+    }
+    record.state = State::locked;
+    record.locked_since = now.boot;
+    record.locked_since_wall = now.wall;
+    record.locked_by = by;
+    record.unlock_failures = 0;
+    record.unlock_not_before = BootTime{};
+    effects.push_back(StoreSession{record});
+    revoke(record.id, "the session was locked", effects);
+    effects.push_back(Lock{record.id});
+}
+
+Effects Machine::Data::on(const LockDone& outcome, const Now& now) {
+    Effects effects;
+    auto* session = find(outcome.session);
+    if (!session || session->record.state != State::locked)
+        return effects;
+    auto& record = session->record;
+    const auto token = std::exchange(session->lock_token, 0);
+    if (outcome.held) {
+        session->retry_at.reset();
+        const bool news = session->uncovered != outcome.detail;
+        session->uncovered = outcome.detail;
+        if (record.locked_since == now.boot || token != 0 || news)
+            effects.push_back(audit(AuditKind::session_locked, *session,
+                                    "locked: " + record.locked_by +
+                                        (outcome.detail.empty() ? "" : "; " + outcome.detail)));
+        if (token != 0)
+            effects.push_back(done(token));
+    } else if (session->terminals.empty() && token != 0) {
+        record.state = State::active;
+        effects.push_back(StoreSession{record});
+        effects.push_back(refused(token, wire::error_denied,
+                                  "The session has no terminal: there is nothing to lock."));
+    } else {
+        // Locked stays locked, and what could not be done is tried until it can.
+        session->retry_at = now.boot + lock_retry;
+        effects.push_back(audit(AuditKind::lock_failed, *session, outcome.detail));
+        if (token != 0)
+            effects.push_back(refused(token, wire::error_broken, outcome.detail));
+    }
+    schedule(*session);
+    return effects;
+}
+
+Effects Machine::Data::on(const UnlockAsked& asked, const Now&) {
+    auto* session = find(asked.session);
+    if (!session || session->record.state == State::reserved)
+        return {refused(asked.token, wire::error_not_found, "There is no such session.")};
+    auto& record = session->record;
+    if (record.state == State::active)
+        return {done(asked.token)};
+    if (record.state == State::ending)
+        return {refused(asked.token, wire::error_denied, "The session is being ended.")};
+    Effects effects;
+    session->unlock_token = asked.token;
+    if (record.state == State::locked) {
+        session->unlock_by = asked.by;
+        session->unlock_reason = asked.reason;
+        record.state = State::unlocking;
+        effects.push_back(StoreSession{record});
+    }
+    effects.push_back(Unlock{record.id});
+    return effects;
+}
+
+Effects Machine::Data::on(const UnlockDone& outcome, const Now& now) {
+    Effects effects;
+    auto* session = find(outcome.session);
+    if (!session || session->record.state != State::unlocking)
+        return effects;
+    auto& record = session->record;
+    if (!outcome.thawed) {
+        session->retry_at = now.boot + unlock_retry;
+        effects.push_back(audit(AuditKind::unlock_failed, *session,
+                                "unlocking does not work yet: " + outcome.detail));
+        schedule(*session);
+        return effects;
+    }
+    record.state = State::active;
+    record.unlock_failures = 0;
+    record.unlock_not_before = BootTime{};
+    session->retry_at.reset();
+    session->uncovered.clear();
+    session->last_input = now.boot;
+    session->last_output = now.boot;
+    schedule(*session);
+    effects.push_back(StoreSession{record});
+    effects.push_back(audit(
+        AuditKind::session_unlocked, *session,
+        "unlocked by " + (session->unlock_by.empty() ? "an earlier proof" : session->unlock_by) +
+            (session->unlock_reason.empty() ? "" : ": " + session->unlock_reason)));
+    // After a lock the terminals are watched anew.
+    effects.push_back(ReadActivity{record.id});
+    if (const auto token = std::exchange(session->unlock_token, 0); token != 0)
+        effects.push_back(done(token));
+    return effects;
+}
+
+Effects Machine::Data::on(const UnlockRefused& refusal, const Now& now) {
+    auto* session = find(refusal.session);
+    if (!session || session->record.state != State::locked)
+        return {ReplyWait{refusal.token, 0}};
+    auto& record = session->record;
+    // 1, 2, 4 … 30 s: slower for who guesses, never a locked account.
+    const auto doubled = Seconds{1LL << std::min(record.unlock_failures, 5U)};
+    const auto wait = std::min(doubled, longest_unlock_wait);
+    ++record.unlock_failures;
+    record.unlock_not_before = now.boot + wait;
+    Effects effects;
+    effects.push_back(StoreSession{record});
+    effects.push_back(audit(AuditKind::unlock_failed, *session,
+                            "wrong answer number " + std::to_string(record.unlock_failures)));
+    effects.push_back(ReplyWait{refusal.token, static_cast<std::uint64_t>(wait.count())});
+    return effects;
+}
+
+} // namespace vigil::core

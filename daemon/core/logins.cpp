@@ -1,0 +1,254 @@
+#include "daemon/core/state.hpp"
+
+namespace vigil::core {
+
+namespace {
+
+std::uint64_t seconds_or_unlimited(Seconds limit) {
+    return limit == never ? wire::unlimited : static_cast<std::uint64_t>(limit.count());
+}
+
+/// Root at the machine itself is the way back in (invariant 8).
+bool is_break_glass(const ReserveAsked& asked) {
+    return asked.facts.uid == 0 && asked.remote_host.empty() && asked.facts.service == "login";
+}
+
+SessionRecord record_of(const ReserveAsked& asked, const Now& now) {
+    SessionRecord record;
+    record.id = asked.fresh_id;
+    record.facts = asked.facts;
+    record.pam_terminal = asked.pam_terminal;
+    record.remote_host = asked.remote_host;
+    record.leader = asked.leader;
+    record.since = now.boot;
+    record.since_wall = now.wall;
+    return record;
+}
+
+Audit audit_refusal(const ReserveAsked& asked, const std::string& rule, std::string text) {
+    return {.kind = AuditKind::login_refused,
+            .session = std::nullopt,
+            .user = asked.facts.user,
+            .uid = asked.facts.uid,
+            .service = asked.facts.service,
+            .rule = rule,
+            .text = std::move(text)};
+}
+
+std::string in_rule(const std::string& rule) {
+    return rule.empty() ? std::string{} : " (rule \"" + rule + "\")";
+}
+
+/// Why the policy refuses this login; nullopt: it does not.
+std::optional<std::string> refusal(const policy::SessionDecision& decision, std::uint32_t open) {
+    if (decision.access == policy::Access::deny)
+        return decision.message.empty()
+                   ? "This login is not allowed" + in_rule(decision.rule) + "."
+                   : decision.message;
+    const auto limit = decision.max_sessions.per_user;
+    if (limit && open >= *limit)
+        return "You have " + std::to_string(open) + (open == 1 ? " session" : " sessions") +
+               " here and the limit is " + std::to_string(*limit) + in_rule(decision.rule) +
+               ". End one first.";
+    return std::nullopt;
+}
+
+} // namespace
+
+Audit audit(AuditKind kind, const Tracked& session, std::string text) {
+    const auto& record = session.record;
+    return {.kind = kind,
+            .session = record.id,
+            .user = record.facts.user,
+            .uid = record.facts.uid,
+            .service = record.facts.service,
+            .rule = session.decision.rule,
+            .text = std::move(text)};
+}
+
+Effects Machine::Data::on(const ReserveAsked& asked, const Now& now) {
+    Effects effects;
+    const auto refuse = [&](const std::string& rule, const std::string& why) {
+        effects.push_back(audit_refusal(asked, rule, why));
+        effects.push_back(ReplyReserve{
+            asked.token, {.verdict = wire::ReserveReply::Verdict::refused, .reason = why}});
+    };
+    // A repeated question (a lost connection) is about the same login.
+    if (auto* known = find_leader(asked.leader); known && known->record.state == State::reserved) {
+        effects.push_back(EraseSession{known->record.id});
+        effects.push_back(Forget{known->record.id});
+        erase(known->record.id);
+    }
+    const auto decision = policy::decide_session(policy, asked.facts, now);
+    const auto user = per_user.find(asked.facts.uid);
+    const auto why = refusal(decision, user == per_user.end() ? 0 : user->second);
+    if (why && is_break_glass(asked)) {
+        effects.push_back(audit_refusal(asked, decision.rule,
+                                        "root at the console is let in although: " + *why));
+    } else if (why && !enforcing()) {
+        effects.push_back(audit_refusal(asked, decision.rule, "only observed: " + *why));
+    } else if (why) {
+        refuse(decision.rule, *why);
+        return effects;
+    } else if (sessions.size() >= max_sessions_total) {
+        refuse({}, "This host has reached the number of sessions it can watch.");
+        return effects;
+    }
+    const auto& session = insert(record_of(asked, now), now);
+    effects.push_back(StoreSession{session.record});
+    effects.push_back(Watch{session.record.id});
+    effects.push_back(audit(AuditKind::login_reserved, session, "login allowed"));
+    effects.push_back(ReplyReserve{
+        asked.token,
+        {.verdict = wire::ReserveReply::Verdict::reserved,
+         .reason = {},
+         .max_seconds = enforcing() ? seconds_or_unlimited(decision.max_duration)
+                                    : wire::unlimited}});
+    return effects;
+}
+
+Effects Machine::Data::on(const PrepareAsked& asked, const Now&) {
+    const auto* session = find_leader(asked.leader);
+    const bool limited = session && enforcing();
+    return {ReplyLimit{asked.token, limited ? seconds_or_unlimited(session->decision.max_duration)
+                                            : wire::unlimited}};
+}
+
+Effects Machine::Data::on(const ConfirmAsked& asked, const Now& now) {
+    Effects effects;
+    auto* session = find_leader(asked.leader);
+    const bool fresh = !session || session->record.state == State::reserved;
+    if (!session) {
+        // The account phase could not reach vigild. The login stands; watch it from here on.
+        SessionRecord record;
+        record.id = asked.fresh_id;
+        record.facts = asked.facts;
+        record.leader = asked.leader;
+        record.since = now.boot;
+        record.since_wall = now.wall;
+        session = &insert(std::move(record), now);
+    }
+    auto& record = session->record;
+    if (fresh) {
+        record.state = State::active;
+        record.since = now.boot;
+        record.since_wall = now.wall;
+        session->last_input = now.boot;
+        session->last_output = now.boot;
+    }
+    record.facts.session_class = asked.facts.session_class;
+    record.pam_terminal = asked.pam_terminal;
+    record.remote_host = asked.remote_host;
+    record.cgroup = asked.cgroup;
+    bind_logind(*session, asked.logind_session);
+    session->decision = policy::decide_session(policy, record.facts, now);
+    schedule(*session);
+    effects.push_back(StoreSession{record});
+    effects.push_back(Watch{record.id});
+    if (fresh)
+        effects.push_back(audit(AuditKind::session_opened, *session, "session opened"));
+    effects.push_back(ReplyId{asked.token, record.id.text()});
+    return effects;
+}
+
+Effects Machine::Data::on(const SessionFound& found, const Now& now) {
+    Effects effects;
+    if (by_logind.contains(found.logind_session))
+        return effects;
+    auto* session = find_leader(found.leader);
+    if (!session) {
+        SessionRecord record;
+        record.id = found.fresh_id;
+        record.facts = found.facts;
+        record.leader = found.leader;
+        record.adopted = true;
+        session = &insert(std::move(record), now);
+    } else if (session->record.state != State::reserved) {
+        return effects;
+    }
+    auto& record = session->record;
+    record.state = State::active;
+    record.since = found.since;
+    record.since_wall = found.since_wall;
+    record.facts.session_class = found.facts.session_class;
+    record.pam_terminal = found.pam_terminal;
+    record.remote_host = found.remote_host;
+    record.cgroup = found.cgroup;
+    bind_logind(*session, found.logind_session);
+    session->decision = policy::decide_session(policy, record.facts, now);
+    session->asked_activity = now.boot;
+    schedule(*session);
+    effects.push_back(StoreSession{record});
+    effects.push_back(Watch{record.id});
+    effects.push_back(audit(AuditKind::session_adopted, *session,
+                            "session " + found.logind_session + " of logind's is watched now"));
+    effects.push_back(ReadActivity{record.id});
+    return effects;
+}
+
+Effects Machine::Data::on(const ReleaseAsked& asked, const Now&) {
+    Effects effects;
+    if (auto* session = find_leader(asked.leader))
+        over(*session, "closed", effects);
+    effects.push_back(ReplyDone{.token = asked.token, .error = nullptr, .text = {}});
+    return effects;
+}
+
+Effects Machine::Data::on(const LeaderGone& gone, const Now&) {
+    Effects effects;
+    if (auto* session = find(gone.session))
+        over(*session, "its process ended", effects);
+    return effects;
+}
+
+/// The login is over. One that is being ended stays until its scope is seen to be gone.
+void Machine::Data::over(Tracked& session, const char* how, Effects& effects) {
+    const auto& record = session.record;
+    if (record.state == State::ending)
+        return;
+    const auto id = record.id;
+    // Nothing may stay frozen for ever: a hang-up does nothing to it before a thaw.
+    if (record.state == State::locked || record.state == State::unlocking)
+        effects.push_back(KillFrozen{id});
+    const bool lapsed = record.state == State::reserved;
+    effects.push_back(audit(AuditKind::session_closed, session,
+                            lapsed ? "the login did not come to a session"
+                                   : std::string{"session over: "} + how));
+    revoke(id, "logout", effects);
+    effects.push_back(Forget{id});
+    effects.push_back(EraseSession{id});
+    erase(id);
+}
+
+Effects Machine::Data::on(const PolicyChanged& change, const Now& now) {
+    Effects effects;
+    policy = change.policy;
+    for (auto& [id, session] : sessions) {
+        session.decision = policy::decide_session(policy, session.record.facts, now);
+        // Warnings that lie behind by the new limits are not given late.
+        auto& given = session.record.end_warnings_given;
+        given = 0;
+        if (session.decision.max_duration != never) {
+            const auto left = session.record.since + session.decision.max_duration - now.boot;
+            const auto& warnings = session.decision.warn_before_end;
+            while (given < warnings.size() && warnings[given] >= left)
+                ++given;
+        }
+        session.end_observed = false;
+        session.observed_for.reset();
+        schedule(session);
+        revoke(id, "the policy changed", effects);
+    }
+    effects.push_back(Audit{.kind = AuditKind::policy_loaded,
+                            .session = std::nullopt,
+                            .user = {},
+                            .uid = UINT32_MAX,
+                            .service = {},
+                            .rule = {},
+                            .text = "policy loaded: " + std::to_string(policy.sessions.size()) +
+                                    " session rules, " + std::to_string(policy.step_up.size()) +
+                                    " step-up rules"});
+    return effects;
+}
+
+} // namespace vigil::core

@@ -1,0 +1,120 @@
+#include "daemon/core/machine.hpp"
+
+#include "daemon/core/state.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+namespace vigil::core {
+
+Machine::Machine(policy::Policy policy, std::vector<SessionRecord> sessions,
+                 std::vector<GrantRecord> grants, const Now& now) :
+    data_{std::make_unique<Data>()} {
+    data_->policy = std::move(policy);
+    for (auto& record : sessions)
+        data_->insert(std::move(record), now);
+    for (auto& grant : grants)
+        if (data_->find(grant.session))
+            data_->grants.emplace(grant.session, std::move(grant));
+}
+
+Machine::~Machine() = default;
+Machine::Machine(Machine&&) noexcept = default;
+
+Effects Machine::start(const Now& now) {
+    Effects effects;
+    for (auto& [id, session] : data_->sessions) {
+        effects.push_back(Watch{id});
+        switch (session.record.state) {
+        case State::reserved:
+        case State::ending:
+            break;
+        case State::active:
+            session.asked_activity = now.boot;
+            effects.push_back(ReadActivity{id});
+            break;
+        case State::locked:
+            effects.push_back(Lock{id});
+            break;
+        case State::unlocking:
+            effects.push_back(Unlock{id});
+            break;
+        }
+        data_->schedule(session);
+    }
+    return effects;
+}
+
+Effects Machine::step(const Event& event, const Now& now) {
+    return std::visit([&](const auto& what) { return data_->on(what, now); }, event);
+}
+
+std::optional<BootTime> Machine::next_deadline() const {
+    if (data_->deadlines.empty())
+        return std::nullopt;
+    return data_->deadlines.begin()->first;
+}
+
+namespace {
+
+SessionView view_of(const Tracked& session) {
+    SessionView view{.record = &session.record,
+                     .decision = &session.decision,
+                     .last_input = session.last_input,
+                     .terminals = session.terminals,
+                     .next_action = {},
+                     .next_at = {},
+                     .uncovered = session.uncovered};
+    const auto at = moments(session);
+    const auto consider = [&](const std::optional<BootTime>& when, const char* action) {
+        if (when && (view.next_action.empty() || *when < view.next_at)) {
+            view.next_at = *when;
+            view.next_action = action;
+        }
+    };
+    consider(at.end, "terminate");
+    consider(at.idle_end, "terminate");
+    if (!session.terminals.empty())
+        consider(at.lock, "lock");
+    consider(at.end_warning, "warn");
+    if (!session.terminals.empty())
+        consider(at.idle_warning, "warn");
+    return view;
+}
+
+} // namespace
+
+std::optional<SessionView> Machine::view(const SessionId& id) const {
+    const auto* session = data_->find(id);
+    if (!session)
+        return std::nullopt;
+    return view_of(*session);
+}
+
+std::vector<SessionView> Machine::list() const {
+    std::vector<SessionView> views;
+    views.reserve(data_->sessions.size());
+    for (const auto& [id, session] : data_->sessions)
+        views.push_back(view_of(session));
+    std::sort(views.begin(), views.end(), [](const auto& a, const auto& b) {
+        return std::tie(a.record->since, a.record->id) < std::tie(b.record->since, b.record->id);
+    });
+    return views;
+}
+
+std::optional<SessionId> Machine::by_logind(const std::string& logind_session) const {
+    const auto found = data_->by_logind.find(logind_session);
+    if (found == data_->by_logind.end())
+        return std::nullopt;
+    return found->second;
+}
+
+std::size_t Machine::grant_count() const noexcept {
+    return data_->grants.size();
+}
+
+policy::Mode Machine::mode() const noexcept {
+    return data_->policy.mode;
+}
+
+} // namespace vigil::core

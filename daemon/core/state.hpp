@@ -1,0 +1,125 @@
+#pragma once
+// Inside of the machine: what it keeps in memory, and the pieces step() is made of. Private to
+// daemon/core.
+
+#include "daemon/core/machine.hpp"
+#include "wire/names.hpp"
+
+#include <map>
+#include <set>
+#include <unordered_map>
+
+namespace vigil::core {
+
+/// How long a warning's own output can look like the program's.
+inline constexpr Microseconds own_output_lasts = Seconds{2};
+/// An answer of the shell that does not come is asked for again.
+inline constexpr Microseconds activity_patience = Seconds{5};
+inline constexpr Microseconds lock_retry = Seconds{5};
+inline constexpr Microseconds unlock_retry = Seconds{1};
+/// Between the reason on the terminal and logind's TerminateSession: sshd has to carry it.
+inline constexpr Microseconds reason_is_read = std::chrono::milliseconds{200};
+/// Between SIGTERM and SIGKILL: editors save what they have.
+inline constexpr Microseconds programs_save = Seconds{2};
+inline constexpr Microseconds gone_check = std::chrono::milliseconds{200};
+inline constexpr Microseconds kill_retry = Seconds{5};
+inline constexpr unsigned kills_before_alarm = 6;
+inline constexpr Seconds longest_unlock_wait{30};
+
+enum class EndStage : std::uint8_t { announced, terminated, killed };
+
+struct Tracked {
+    SessionRecord record;
+    policy::SessionDecision decision;
+    std::vector<std::string> terminals;
+    BootTime last_input{};
+    BootTime last_output{};
+    std::optional<BootTime> asked_activity; ///< a ReadActivity is under way since
+    std::optional<BootTime> warned_for;     ///< the last_input that the idle warning was about
+    std::optional<BootTime> observed_for;   ///< the same, of a lock or end that was only observed
+    bool end_observed = false;
+    BootTime said_at{};
+    std::optional<BootTime> retry_at; ///< a Lock or Unlock that has to be tried again
+    EndStage end_stage = EndStage::announced;
+    unsigned kills = 0;
+    Token lock_token = 0;
+    Token unlock_token = 0;
+    std::string unlock_by;
+    std::string unlock_reason;
+    std::string uncovered;
+    std::optional<BootTime> deadline; ///< its place in Data::deadlines
+};
+
+struct Machine::Data {
+    policy::Policy policy;
+    std::unordered_map<SessionId, Tracked> sessions;
+    std::unordered_map<pid_t, SessionId> by_leader;
+    std::unordered_map<std::string, SessionId> by_logind;
+    std::unordered_map<std::uint32_t, std::uint32_t> per_user; ///< that count against max_sessions
+    std::set<std::pair<BootTime, SessionId>> deadlines;
+    std::multimap<SessionId, GrantRecord> grants; ///< by session
+
+    bool enforcing() const noexcept { return policy.mode == policy::Mode::enforce; }
+
+    // registry.cpp
+    Tracked* find(const SessionId& id);
+    Tracked* find_leader(const base::Process& leader);
+    Tracked& insert(SessionRecord record, const Now& now);
+    void erase(const SessionId& id);
+    void schedule(Tracked& session);
+    void bind_logind(Tracked& session, const std::string& logind_session);
+
+    // logins.cpp
+    Effects on(const ReserveAsked&, const Now&);
+    Effects on(const PrepareAsked&, const Now&);
+    Effects on(const ConfirmAsked&, const Now&);
+    Effects on(const ReleaseAsked&, const Now&);
+    Effects on(const SessionFound&, const Now&);
+    Effects on(const LeaderGone&, const Now&);
+    Effects on(const PolicyChanged&, const Now&);
+    void over(Tracked& session, const char* how, Effects& effects);
+
+    // limits.cpp
+    Effects on(const TimePassed&, const Now&);
+    Effects on(const ActivitySeen&, const Now&);
+    void due(Tracked& session, const Now& now, Effects& effects);
+    void judge_idle(Tracked& session, const Now& now, Effects& effects);
+
+    // locking.cpp
+    Effects on(const LockAsked&, const Now&);
+    Effects on(const LockDone&, const Now&);
+    Effects on(const UnlockAsked&, const Now&);
+    Effects on(const UnlockDone&, const Now&);
+    Effects on(const UnlockRefused&, const Now&);
+    void lock(Tracked& session, const std::string& by, const Now& now, Effects& effects);
+
+    // ending.cpp
+    Effects on(const TerminateAsked&, const Now&);
+    Effects on(const ScopeSeen&, const Now&);
+    void end(Tracked& session, const std::string& reason, const Now& now, Effects& effects);
+    void end_further(Tracked& session, const Now& now, Effects& effects);
+
+    // step_up.cpp
+    Effects on(const StepUpAsked&, const Now&);
+    Effects on(const ProofChecked&, const Now&);
+    Effects on(const FactorsChanged&, const Now&);
+    void revoke(const SessionId& session, const char* why, Effects& effects);
+};
+
+/// An audit line about a session.
+Audit audit(AuditKind kind, const Tracked& session, std::string text);
+
+/// The moments that limits make for a session; nullopt where there is none.
+struct Moments {
+    std::optional<BootTime> end;
+    std::optional<BootTime> end_warning;
+    std::optional<BootTime> idle_warning;
+    std::optional<BootTime> lock;
+    std::optional<BootTime> idle_end;
+};
+Moments moments(const Tracked& session);
+
+/// "15 min", "1 h 30 min", "20 s".
+std::string duration_text(Microseconds duration);
+
+} // namespace vigil::core

@@ -1,0 +1,200 @@
+#include "daemon/core/state.hpp"
+
+#include <algorithm>
+
+namespace vigil::core {
+
+namespace {
+
+using policy::StepUpDecision;
+
+/// The strictest of what the policy says of everyone who stands behind the command.
+StepUpDecision strictest(const policy::Policy& policy, const StepUpAsked& asked, const Now& now) {
+    StepUpDecision result;
+    for (const auto& subject : asked.subjects) {
+        auto decision = policy::decide_step_up(policy, subject, asked.run_as, now);
+        if (decision.verdict > result.verdict)
+            result = std::move(decision);
+    }
+    return result;
+}
+
+std::string purpose_of(const StepUpAsked& asked, const StepUpDecision& decision) {
+    return "step_up[" + std::to_string(decision.rule) + "] as " + asked.run_as.value_or("*");
+}
+
+Audit about(AuditKind kind, const StepUpAsked& asked, std::string text) {
+    const auto& person = asked.subjects.front();
+    return {.kind = kind,
+            .session = asked.session,
+            .user = person.user,
+            .uid = person.uid,
+            .service = person.service,
+            .rule = {},
+            .text = std::move(text)};
+}
+
+bool same_binding(const GrantRecord& grant, const StepUpAsked& asked,
+                  const StepUpDecision& decision, const Tracked& session) {
+    const auto terminal = decision.scope == policy::GrantScope::terminal ? asked.terminal : 0;
+    return grant.uid == asked.subjects.front().uid && grant.leader == session.record.leader &&
+           grant.terminal == terminal && grant.purpose == purpose_of(asked, decision);
+}
+
+std::vector<std::string> names_of(const std::vector<policy::Factor>& factors) {
+    std::vector<std::string> names;
+    for (const auto factor : factors)
+        names.emplace_back(policy::to_text(factor));
+    return names;
+}
+
+wire::AskReply denied(std::string why) {
+    return {.verdict = wire::AskReply::Verdict::denied, .text = std::move(why)};
+}
+
+wire::AskReply allowed(std::string why) {
+    return {.verdict = wire::AskReply::Verdict::allowed, .text = std::move(why)};
+}
+
+} // namespace
+
+Effects Machine::Data::on(const StepUpAsked& asked, const Now& now) {
+    Effects effects;
+    const auto answer = [&](wire::AskReply reply) {
+        effects.push_back(ReplyAsk{asked.token, std::move(reply)});
+        return effects;
+    };
+    if (asked.subjects.empty())
+        return answer(denied("vigil cannot tell who asks."));
+    const auto decision = strictest(policy, asked, now);
+    if (decision.verdict == StepUpDecision::Verdict::not_applicable)
+        return answer({.verdict = wire::AskReply::Verdict::not_applicable});
+    if (decision.verdict == StepUpDecision::Verdict::none)
+        return answer(allowed("the policy asks for no proof"));
+    if (!enforcing()) {
+        effects.push_back(about(AuditKind::step_up_asked, asked, "only observed: would be asked"));
+        return answer(allowed("only observed"));
+    }
+    const auto* session = asked.session ? find(*asked.session) : nullptr;
+    if (session && session->record.state != State::active)
+        return answer(denied("This session is locked or ending: unlock it first."));
+    if (session) {
+        const auto [first, last] = grants.equal_range(*asked.session);
+        for (auto grant = first; grant != last; ++grant) {
+            auto& record = grant->second;
+            if (record.expires <= now.boot || record.uses_left == 0 ||
+                !same_binding(record, asked, decision, *session))
+                continue;
+            if (record.uses_left != UINT32_MAX) {
+                --record.uses_left;
+                effects.push_back(StoreGrant{record});
+            }
+            return answer(allowed("proved before"));
+        }
+    }
+    if (!asked.person_has_factor) {
+        const auto& user = asked.subjects.front().user;
+        const std::string why = "No one-time code is enrolled for " + user +
+                                ": an administrator enrols it with `vigilctl enroll totp " + user +
+                                "`.";
+        effects.push_back(about(AuditKind::step_up_refused, asked, why));
+        return answer(denied(why));
+    }
+    return answer({.verdict = wire::AskReply::Verdict::prove,
+                   .text = {},
+                   .factors = names_of(decision.require),
+                   .wait_seconds = static_cast<std::uint64_t>(asked.wait.count())});
+}
+
+Effects Machine::Data::on(const ProofChecked& checked, const Now& now) {
+    Effects effects;
+    const auto& asked = checked.request;
+    const auto answer = [&](wire::ProveReply::Verdict verdict, std::string text) {
+        effects.push_back(ReplyProve{
+            checked.token,
+            {.verdict = verdict,
+             .text = std::move(text),
+             .wait_seconds = static_cast<std::uint64_t>(checked.wait.count())}});
+        return effects;
+    };
+    if (asked.subjects.empty())
+        return answer(wire::ProveReply::Verdict::denied, "vigil cannot tell who asks.");
+    switch (checked.outcome) {
+    case ProofChecked::Outcome::unavailable:
+        return answer(wire::ProveReply::Verdict::denied,
+                      "vigil cannot check codes now; see `vigilctl status`.");
+    case ProofChecked::Outcome::throttled:
+        return answer(wire::ProveReply::Verdict::denied,
+                      "Too many wrong codes: wait " + duration_text(checked.wait) + ".");
+    case ProofChecked::Outcome::wrong:
+        effects.push_back(about(AuditKind::step_up_refused, asked, "wrong or used " + checked.factor));
+        return answer(wire::ProveReply::Verdict::wrong, "That code is wrong or was used before.");
+    case ProofChecked::Outcome::accepted:
+        break;
+    }
+    const auto decision = strictest(policy, asked, now);
+    const auto factor = policy::factor_from_text(checked.factor);
+    if (decision.verdict == StepUpDecision::Verdict::prove &&
+        (!factor || !std::ranges::count(decision.require, *factor)))
+        return answer(wire::ProveReply::Verdict::denied, "The policy does not take this factor here.");
+    const auto* session = asked.session ? find(*asked.session) : nullptr;
+    if (session && session->record.state != State::active)
+        return answer(wire::ProveReply::Verdict::denied, "This session was locked meanwhile.");
+    const bool lasts = decision.verdict == StepUpDecision::Verdict::prove &&
+                       decision.valid_for > Seconds{0} && decision.uses.value_or(2) > 1;
+    if (session && lasts) {
+        GrantRecord grant{
+            .id = checked.fresh_id,
+            .uid = asked.subjects.front().uid,
+            .session = *asked.session,
+            .terminal = decision.scope == policy::GrantScope::terminal ? asked.terminal : 0,
+            .leader = session->record.leader,
+            .purpose = purpose_of(asked, decision),
+            .expires = now.boot + decision.valid_for,
+            .uses_left = decision.uses ? *decision.uses - 1 : UINT32_MAX};
+        // A new proof replaces older ones of its kind, and what has expired makes room.
+        std::erase_if(grants, [&](const auto& entry) {
+            const auto& old = entry.second;
+            const bool gone = entry.first == grant.session &&
+                              (old.expires <= now.boot || old.uses_left == 0 ||
+                               same_binding(old, asked, decision, *session));
+            if (gone)
+                effects.push_back(EraseGrant{old.id});
+            return gone;
+        });
+        if (grants.count(grant.session) >= max_grants_per_session) {
+            const auto oldest = grants.find(grant.session);
+            effects.push_back(EraseGrant{oldest->second.id});
+            grants.erase(oldest);
+        }
+        effects.push_back(StoreGrant{grant});
+        grants.emplace(grant.session, std::move(grant));
+    }
+    effects.push_back(about(AuditKind::step_up_granted, asked,
+                            "proved by " + checked.factor +
+                                (session && lasts
+                                     ? ", valid for " + duration_text(decision.valid_for)
+                                     : "")));
+    return answer(wire::ProveReply::Verdict::accepted, {});
+}
+
+Effects Machine::Data::on(const FactorsChanged& change, const Now&) {
+    Effects effects;
+    for (const auto& [id, session] : sessions)
+        if (session.record.facts.uid == change.uid)
+            revoke(id, "the factors changed", effects);
+    return effects;
+}
+
+void Machine::Data::revoke(const SessionId& id, const char* why, Effects& effects) {
+    const auto [first, last] = grants.equal_range(id);
+    if (first == last)
+        return;
+    for (auto grant = first; grant != last; ++grant)
+        effects.push_back(EraseGrant{grant->second.id});
+    grants.erase(first, last);
+    if (const auto* session = find(id))
+        effects.push_back(audit(AuditKind::grant_revoked, *session, why));
+}
+
+} // namespace vigil::core
