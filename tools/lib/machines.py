@@ -1,0 +1,173 @@
+"""Hosts as virtual machines, for what a container cannot show: Debian's own kernel, consoles, suspend, reboot.
+
+They run under emulation, so that they need nothing of the machine. root is reached over ssh through a port of the
+machine's loopback; nothing else leads out or in.
+"""
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import roots
+from common import LIB, HostError, Record, identity, is_alive, locked, note, run
+from containers import has_ended
+
+BOOT_SECONDS = 180
+
+DISK = r"""
+    set -euo pipefail
+    root=$1 made=$2
+    mount -t tmpfs disk-work /mnt
+    mkdir /mnt/{upper,work,root}
+    mount -t overlay -o "lowerdir=$root,upperdir=/mnt/upper,workdir=/mnt/work" overlay /mnt/root
+    root=/mnt/root
+    echo '/dev/vda / ext4 defaults 0 1' >"$root/etc/fstab"
+    printf '[Match]\nName=en*\n[Network]\nDHCP=yes\n' >"$root/etc/systemd/network/80-en.network"
+    systemctl -q --root="$root" enable systemd-networkd
+    install -d -m 0700 "$root/root/.ssh"
+    cp "$made/key.pub" "$root/root/.ssh/authorized_keys"
+    cp "$root"/boot/vmlinuz-* "$made/vmlinuz"
+    cp "$root"/boot/initrd.img-* "$made/initrd"
+    mke2fs -q -t ext4 -d "$root" "$made/disk.img" 3G
+"""
+
+
+def disk(suite):
+    """The folder with a suite's disk, kernel and key, made from its root when it is not there."""
+    root = roots.machine_root(suite)
+    made = root.with_name(root.name.replace("machine-", "disk-"))
+    with locked(made.with_name(made.name + ".lock")):
+        if not made.is_dir():
+            note(f"Making a disk: {made}")
+            fresh = made.with_name(made.name + ".part")
+            roots.remove_tree(fresh)
+            try:
+                fresh.mkdir()
+                run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "vigil-hosts", "-f", fresh / "key")
+                run("unshare", "--mount", "--propagation", "private", "bash", "-c", DISK, "_", root, fresh)
+                fresh.rename(made)
+            finally:
+                roots.remove_tree(fresh)
+    return made
+
+
+class Machine:
+    kind = "vm"
+
+    def __init__(self, record):
+        self.record = record
+        self.name = record.name
+
+    @classmethod
+    def boot(cls, name, suite, owner):
+        made = disk(suite)
+        record = Record(name)
+        record.claim()
+        machine = cls(record)
+        try:
+            record.write(kind=cls.kind, suite=suite, owner=identity(owner) if owner else None)
+            for file in ("key", "key.pub"):
+                (record.directory / file).write_bytes((made / file).read_bytes())
+                (record.directory / file).chmod(0o600)
+            machine.start(made)
+            machine.wait_for_boot()
+            run(*machine.command(["/bin/bash", "-c", (LIB / "first-boot").read_text(encoding="utf-8"), "first-boot",
+                                  name, (made / "key.pub").read_text(encoding="ascii").strip()]))
+        except BaseException:
+            machine.off()
+            raise
+        return machine
+
+    def start(self, made):
+        port = free_port()
+        folder = self.record.directory
+        # snapshot=on: what is written goes into a nameless file that ends with the process.
+        command = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-smp", "2", "-m", "2048",
+                   "-kernel", made / "vmlinuz", "-initrd", made / "initrd", "-append", "root=/dev/vda rw quiet",
+                   "-drive", f"file={made / 'disk.img'},if=virtio,format=raw,snapshot=on",
+                   "-netdev", f"user,id=n,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22",
+                   "-device", "virtio-net-pci,netdev=n", "-display", "none", "-vga", "std",
+                   "-serial", f"file:{folder / 'console.log'}",
+                   "-monitor", f"unix:{folder / 'monitor'},server,nowait"]
+        with open(folder / "qemu.log", "wb") as log:
+            qemu = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                    start_new_session=True)
+        self.record.write(init=identity(qemu.pid), port=port)
+
+    def wait_for_boot(self):
+        deadline = time.monotonic() + BOOT_SECONDS
+        while time.monotonic() < deadline and self.is_up():
+            asked = subprocess.run(self.command(["systemctl", "is-system-running", "--wait"]), text=True,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                   check=False)
+            state = asked.stdout.strip()
+            if state in ("running", "degraded", "maintenance"):
+                self.record.write(state=state)
+                return
+            time.sleep(0.5)
+        log = (self.record.directory / "qemu.log").read_text(errors="replace")
+        raise HostError(f"the machine {self.name} has not booted within {BOOT_SECONDS} s\n{log}")
+
+    def is_up(self):
+        return is_alive(self.record.read().get("init") or [0, None])
+
+    def ssh_options(self):
+        return ["-p", str(self.record.read()["port"])]
+
+    def outside_command(self, words):
+        """Its sshd answers on this machine's own loopback."""
+        return list(words)
+
+    def command(self, words):
+        """A command line that runs `words` as root on the machine."""
+        folder = self.record.directory
+        terminal = ["-t"] if os.isatty(0) else []
+        return ["ssh", "-F", "none", "-i", str(folder / "key"), "-o", "BatchMode=yes", "-o", "ConnectTimeout=5",
+                "-o", f"UserKnownHostsFile={folder}/known_hosts", "-o", "StrictHostKeyChecking=accept-new",
+                "-o", "LogLevel=ERROR", *terminal, *self.ssh_options(), "root@127.0.0.1", "--", shlex.join(words)]
+
+    def join(self):
+        """A command over ssh is inside already."""
+
+    def monitor(self, *commands):
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(5)
+            line.connect(str(self.record.directory / "monitor"))
+            read_prompt(line)
+            for command in commands:
+                line.sendall(command.encode() + b"\n")
+                read_prompt(line)
+
+    def key(self, keys):
+        for key in keys:
+            self.monitor(f"sendkey {key}")
+            time.sleep(0.2)  # QEMU holds a key for 100 ms before it lets it go
+
+    def shot(self, file):
+        self.monitor(f"screendump {Path(file).resolve()}")
+
+    def off(self):
+        written = self.record.read().get("init") or [0, None]
+        if is_alive(written):
+            os.kill(written[0], signal.SIGKILL)
+            has_ended(written, 20)
+        self.record.forget()
+
+
+def read_prompt(line):
+    answer = b""
+    while not answer.endswith(b"(qemu) "):
+        piece = line.recv(4096)
+        if not piece:
+            raise HostError("the machine's monitor has gone away")
+        answer += piece
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,128 @@
+"""A program on a terminal, read as a person reads it: the screen, not the bytes."""
+
+import re
+import threading
+import time
+
+import pexpect
+import pyte
+
+KEYS = {"enter": "\r", "tab": "\t", "escape": "\x1b", "backspace": "\x7f", "up": "\x1b[A", "down": "\x1b[B",
+        "right": "\x1b[C", "left": "\x1b[D"}
+
+
+class Terminal:
+    """Started at once; a thread keeps the screen up to date, so that a text's time of arrival is its own."""
+
+    def __init__(self, command, rows=24, columns=80):
+        self.screen = pyte.Screen(columns, rows)
+        self.stream = pyte.ByteStream(self.screen)
+        self.output = b""
+        self.ended = False
+        self.last_input = time.monotonic()
+        self.changed = threading.Condition()
+        # TERM is `linux` because that is what pyte is.
+        self.child = pexpect.spawn(command[0], command[1:], dimensions=(rows, columns), timeout=None,
+                                   env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TERM": "linux", "LANG": "C.UTF-8"})
+        self.child.delaybeforesend = None
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        while True:
+            try:
+                piece = self.child.read_nonblocking(65536, timeout=None)
+            except (pexpect.EOF, OSError, ValueError):
+                piece = b""
+            with self.changed:
+                if piece:
+                    self.output += piece
+                    self.stream.feed(piece)
+                else:
+                    self.ended = True
+                self.changed.notify_all()
+            if not piece:
+                return
+
+    # Input
+
+    def send(self, text):
+        """Types the text; end it with \\r where a person would press Enter."""
+        self.last_input = time.monotonic()
+        self.child.send(text)
+
+    def key(self, *names):
+        """Presses keys: enter, tab, up, ..., or ctrl-a to ctrl-z."""
+        for name in names:
+            control = re.fullmatch(r"ctrl-([a-z])", name)
+            self.send(chr(ord(control[1]) - 96) if control else KEYS[name])
+
+    def resize(self, rows, columns):
+        with self.changed:
+            self.screen.resize(rows, columns)
+        self.child.setwinsize(rows, columns)
+
+    # What is to be seen
+
+    def lines(self):
+        with self.changed:
+            return [line.rstrip() for line in self.screen.display]
+
+    def text(self):
+        """The screen as text."""
+        return "\n".join(self.lines()).rstrip()
+
+    def said(self):
+        """Everything that ever arrived, without escape sequences: also what is gone from the screen."""
+        with self.changed:
+            raw = self.output.decode("utf-8", "replace")
+        return re.sub(r"\x1b(\[[0-9;?>]*[A-Za-z]|\][^\x07\x1b]*(\x07|\x1b\\)|[()][0AB]|[=>78cM])", "", raw)
+
+    def mark(self):
+        """For wait_to_hear(): only what arrives from now on."""
+        return len(self.said())
+
+    def _wait(self, look, timeout, what):
+        deadline = time.monotonic() + timeout
+        while True:
+            found = look()
+            if found:
+                return found
+            with self.changed:
+                if self.ended or not self.changed.wait(deadline - time.monotonic()):
+                    ended = self.ended
+                    break
+        # The last piece may have come with the end.
+        if found := look():
+            return found
+        raise AssertionError(f"{what}: {'the program ended' if ended else f'not within {timeout} s'}\n"
+                             f"--- the screen:\n{self.text()}\n--- its last output:\n{self.said()[-1500:]}\n---")
+
+    def wait_for(self, pattern, timeout=10):
+        """Waits until the screen shows the regular expression; the match."""
+        return self._wait(lambda: re.search(pattern, self.text(), re.MULTILINE), timeout, f"no {pattern!r} on the screen")
+
+    def wait_gone(self, pattern, timeout=10):
+        """Waits until the screen no longer shows the regular expression."""
+        self._wait(lambda: not re.search(pattern, self.text(), re.MULTILINE), timeout, f"{pattern!r} stays on the screen")
+
+    def wait_to_hear(self, pattern, timeout=10, since=0):
+        """Waits until the regular expression has arrived at all, though it may be gone from the screen."""
+        return self._wait(lambda: re.search(pattern, self.said()[since:], re.MULTILINE), timeout, f"no {pattern!r}")
+
+    def wait_closed(self, timeout=10):
+        """Waits for the end of the program; its exit status."""
+        self._wait(lambda: self.ended, timeout, "it goes on")
+        self.child.wait()
+        return self.child.exitstatus
+
+    def close(self):
+        """Hangs up, as when a person closes the window."""
+        # The reader holds the descriptor: the child has to end first, or its number is reused under it.
+        if self.child.isalive():
+            self.child.kill(1)
+            self.reader.join(2)
+            if self.reader.is_alive():
+                self.child.kill(9)
+                self.reader.join(5)
+        self.child.close(force=True)

@@ -1,0 +1,144 @@
+"""tools/test: builds, runs the meson suites and the host tests, and adds up what they say."""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree
+from pathlib import Path
+
+from build import build_environment
+from common import SOURCE, SUITES, HostError, ends_are_exceptions, locked, note
+
+MESON_SUITES = ["unit", "pam", "bus"]
+CI = os.environ.get("CI") == "true"
+BUILD = SOURCE / "build"
+
+
+class Count:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+
+    def add(self, passed, failed, skipped):
+        self.passed += passed
+        self.failed += failed
+        self.skipped += skipped
+
+    def good(self):
+        return self.passed > 0 and self.failed == 0 and not (CI and self.skipped)
+
+    def __str__(self):
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+def compile_everything():
+    """False where it does not compile: then nothing below means anything."""
+    werror = "true" if CI else "false"
+    with locked(BUILD.with_name("build.lock")):
+        if not (BUILD / "build.ninja").exists():
+            steps = [["meson", "setup", f"-Dwerror={werror}", BUILD, SOURCE]]
+        elif CI:
+            steps = [["meson", "configure", f"-Dwerror={werror}", BUILD]]
+        else:
+            steps = []
+        for step in [*steps, ["ninja", "-C", BUILD]]:
+            done = subprocess.run(step, env=build_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+            if done.returncode != 0:
+                print(done.stdout)
+                return False
+    return True
+
+
+def meson_suite(suite, count):
+    note(f"== {suite}")
+    log = BUILD / "meson-logs" / "testlog.json"
+    log.unlink(missing_ok=True)
+    subprocess.run(["meson", "test", "-C", BUILD, "--no-rebuild", "--suite", suite, "--print-errorlogs"], check=False,
+                   env={**build_environment(), "CK_VERBOSITY": "normal"}, stdin=subprocess.DEVNULL)
+    records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
+    if not records:
+        print(f"the suite {suite} has no tests")
+        count.add(0, 1, 0)
+    for record in records:
+        count.add(*count_program(record))
+
+
+def count_program(record):
+    """(passed, failed, skipped) of one test program: its own numbers where it prints any, else one test."""
+    output = record.get("stdout", "")
+    good = record["result"] in ("OK", "EXPECTEDFAIL")
+    check = re.findall(r"^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)", output, re.MULTILINE)
+    tap = re.findall(r"^(ok|not ok)\b[^#\n]*(# *SKIP)?", output, re.MULTILINE | re.IGNORECASE)
+    if check:
+        total = sum(int(numbers[0]) for numbers in check)
+        failed = sum(int(numbers[1]) + int(numbers[2]) for numbers in check)
+        # A program that ends badly after good tests (a sanitizer's report, say) has failed too.
+        return total - failed, failed or (0 if good else 1), 0
+    if tap:
+        skipped = sum(1 for _, skip in tap if skip)
+        failed = sum(1 for word, skip in tap if word.lower() == "not ok" and not skip)
+        return len(tap) - failed - skipped, failed or (0 if good else 1), skipped
+    if record["result"] == "SKIP":
+        return 0, 0, 1
+    return (1, 0, 0) if good else (0, 1, 0)
+
+
+def host_tests(suite, chosen, count):
+    note(f"== host, on {suite}")
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = ["/usr/bin/python3", "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--suite={suite}",
+                   f"--junitxml={report}", *(["-k", chosen] if chosen else []), SOURCE / "tests" / "host"]
+        status = subprocess.run(command, check=False, env=build_environment(), stdin=subprocess.DEVNULL).returncode
+        if not report.exists():
+            count.add(0, 1, 0)
+            return
+        numbers = xml.etree.ElementTree.parse(report).getroot().find("testsuite").attrib
+    failed = int(numbers["failures"]) + int(numbers["errors"])
+    skipped = int(numbers["skipped"])
+    # pytest: 5 is "no test was chosen", which a -k for the other suite may mean; anything else has to be in the numbers.
+    if status not in (0, 5) and not failed:
+        failed = 1
+    count.add(max(0, int(numbers["tests"]) - failed - skipped), failed, skipped)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tools/test", description="Builds vigil and tests it.")
+    parser.add_argument("what", nargs="*", metavar="PART", help="unit, pam, bus, host or all (the default)")
+    parser.add_argument("--suite", choices=SUITES, help="host tests on this release alone")
+    parser.add_argument("-k", dest="chosen", metavar="EXPRESSION", help="of the host tests, these (as pytest has it)")
+    given = parser.parse_intermixed_args()
+    parts = MESON_SUITES + ["host"] if not given.what or "all" in given.what else given.what
+    for part in parts:
+        if part not in MESON_SUITES + ["host"]:
+            parser.error(f"no part {part!r}")
+    if "host" in parts and os.geteuid() != 0:
+        raise HostError("the host tests need root")
+
+    count = Count()
+    if compile_everything():
+        for part in parts:
+            if part == "host":
+                for suite in [given.suite] if given.suite else SUITES:
+                    host_tests(suite, given.chosen, count)
+            else:
+                meson_suite(part, count)
+    else:
+        count.add(0, 1, 0)
+    sys.stdout.flush()
+    print(count, flush=True)
+    return 0 if count.good() else 1
+
+
+if __name__ == "__main__":
+    ends_are_exceptions()
+    try:
+        sys.exit(main())
+    except HostError as error:
+        sys.exit(f"tools/test: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
