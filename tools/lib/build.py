@@ -28,10 +28,9 @@ def install_tree(suite, tree):
         folder, shell = SOURCE / "build", ["/bin/bash", "-euc"]
     else:
         folder, shell = SOURCE / f"build-{suite}", in_root(roots.build_root(suite), tree)
-    with locked(folder.with_name(f"{folder.name}.lock")):
+    with locked(folder / "tools.lock"):
         tree.mkdir(parents=True, exist_ok=True)
         if not (folder / "build.ninja").exists():
-            shutil.rmtree(folder, ignore_errors=True)
             note(f"Building in {folder}")
             run(*shell, f"cd '{SOURCE}' && meson setup {werror()} '{folder}'")
         run(*shell, f"cd '{SOURCE}' && ninja -C '{folder}' && meson install -C '{folder}' --no-rebuild --destdir '{tree}'",

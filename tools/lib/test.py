@@ -37,7 +37,7 @@ class Count:
 def compile_everything():
     """False where it does not compile: then nothing below means anything."""
     werror = "true" if CI else "false"
-    with locked(BUILD.with_name("build.lock")):
+    with locked(BUILD / "tools.lock"):
         if not (BUILD / "build.ninja").exists():
             steps = [["meson", "setup", f"-Dwerror={werror}", BUILD, SOURCE]]
         elif CI:

@@ -1,0 +1,277 @@
+"""The story of one login, played with the real ssh client: each step is done, looked at, and told in a line."""
+
+import re
+import time
+
+from vigilhost import PASSWORDS, wait_until
+
+LOCK_SCREEN = r"(?i)locked"
+CODE_PROMPT = r"(?i)code.*:"
+
+POLICY = """\
+version: 1
+mode: enforce
+sessions:
+  - name: the story
+    match: {{users: [alice], services: [sshd]}}
+    idle_warn: {idle_warn}s
+    idle_lock: {idle_lock}s
+    max_duration: {max_duration}s
+    warn_before_end: [5s]
+    max_sessions: {{user: 2, when_reached: deny}}
+    unlock: [password, totp]
+step_up:
+  - match: {{users: [alice], services: [sudo, su], run_as: [root]}}
+    require: [totp]
+    valid_for: 10m
+    scope: terminal
+"""
+
+
+class StepFailed(Exception):
+    """A step did not hold; the story ends there, because the next ones lean on it."""
+
+
+class Codes:
+    """The codes of one TOTP secret as a person's telephone shows them; each is used once."""
+
+    period = 30
+
+    def __init__(self, host, secret):
+        self.host = host
+        self.secret = secret
+        self.last = 0
+
+    def at(self, step):
+        return self.host.run("oathtool", "--totp", "--base32", f"--now=@{step * self.period}", self.secret).stdout.strip()
+
+    def fresh(self):
+        """A code that is accepted now and was not used: vigil takes the neighbouring steps too, so that nobody waits."""
+        def step():
+            now = time.time()
+            # The step before this one is about to leave the window at the end of the period.
+            oldest = int(now / self.period) - (1 if now % self.period < self.period - 5 else 0)
+            wanted = max(self.last + 1, oldest)
+            return wanted if wanted <= int(now / self.period) + 1 else 0
+        self.last = wait_until(step, self.period + 5, "the time of a code that was not used")
+        return self.at(self.last)
+
+    def wrong(self):
+        """Six digits that are the code of no step near now."""
+        now = int(time.time() / self.period)
+        near = {self.at(step) for step in range(now - 2, now + 3)}
+        return next(digits for digits in ("000000", "111111", "222222", "333333", "444444", "555555")
+                    if digits not in near)
+
+
+class Story:
+    idle_warn = 5
+    idle_lock = 15
+
+    def __init__(self, host, kill9=False, tell=print):
+        self.host = host
+        self.kill9 = kill9
+        self.tell = tell
+        # Each kill -9 takes a moment, and the whole story has to fit into one session.
+        self.max_duration = 90 if kill9 else 45
+        self.codes = self.session = self.second = self.id = None
+        self.used_code = ""
+        self.started = self.prompted = 0.0
+
+    steps = ["policy_is_in_force", "root_enrols_alice", "alice_logs_in", "alice_is_registered",
+             "sudo_asks_for_a_code", "sudo_asks_once", "a_used_code_is_refused", "a_wrong_code_is_refused",
+             "a_third_login_is_refused", "a_warning_comes_first", "the_session_is_locked",
+             "what_ran_stands_still", "a_wrong_password_is_refused", "the_right_password_unlocks",
+             "the_limit_ends_the_session", "the_journal_knows_why"]
+
+    def play(self):
+        """Plays all steps in order; raises StepFailed at the first that does not hold."""
+        for number, name in enumerate(self.steps):
+            if self.kill9 and number > 0:
+                self.host.kill_vigild()
+            try:
+                seen = getattr(self, name)()
+            except AssertionError as error:
+                self.tell(f"[failed] {name.replace('_', ' ')}: {error}")
+                raise StepFailed(name) from error
+            self.tell(f"[ok] {seen}")
+
+    # Before the login
+
+    def policy_is_in_force(self):
+        text = POLICY.format(idle_warn=self.idle_warn, idle_lock=self.idle_lock, max_duration=self.max_duration)
+        self.host.policy(text)
+        self.host.vigilctl("policy", "check")
+        return f"the policy is in force: locked after {self.idle_lock} s, ended after {self.max_duration} s"
+
+    def root_enrols_alice(self):
+        terminal = self.host.ssh("root", "-t", command=["vigilctl", "enroll", "totp", "alice"], rows=70, columns=200)
+        uri = terminal.wait_to_hear(r"otpauth://totp/\S+", 10)[0]
+        self.codes = Codes(self.host, re.search(r"[?&]secret=([A-Z2-7]+)", uri)[1])
+        terminal.wait_to_hear(CODE_PROMPT, 5)
+        terminal.send(self.codes.fresh() + "\r")
+        status = terminal.wait_closed(10)
+        assert status == 0, f"vigilctl enroll: exit {status}\n{terminal.said()}"
+        assert "totp" in str(self.host.vigilctl("factors", "alice", "--json")), "vigilctl factors lists no totp"
+        return "root enrolled a TOTP for alice, and a first code proved it"
+
+    # A login
+
+    def alice_logs_in(self):
+        self.started = time.monotonic()
+        self.session = self.host.login("alice")
+        self.prompted = time.monotonic()
+        return f"alice logged in over ssh, with her shell's prompt after {self.prompted - self.started:.2f} s"
+
+    def alice_is_registered(self):
+        listed = wait_until(lambda: self.host.vigil_sessions(user="alice"), 2, "vigilctl list shows alice")
+        assert len(listed) == 1, f"one session, not {listed}"
+        one = listed[0]
+        self.id = one["id"]
+        assert re.fullmatch(r"[0-9a-f]{32}", self.id), one
+        assert (one["service"], one["state"]) == ("sshd", "active"), one
+        assert len(one["terminals"]) == 1, one
+        assert one["limits"]["idle_lock"] == self.idle_lock, one
+        shown = self.host.vigilctl("show", self.id, "--json")
+        assert shown["rule"] == "the story", shown
+        return f"vigilctl lists her: session {self.id[:8]}… on {one['terminals'][0]}, rule `{shown['rule']}`"
+
+    # sudo
+
+    def _sudo(self, terminal):
+        """sudo up to the question for a code; with the password, where this terminal has not given it."""
+        since = terminal.mark()
+        terminal.send("sudo id -un\r")
+        asked = terminal.wait_to_hear(rf"password for alice:|{CODE_PROMPT}", 10, since)
+        if "password" in asked[0]:
+            terminal.send(PASSWORDS["alice"] + "\r")
+            terminal.wait_to_hear(CODE_PROMPT, 10, since)
+        return since
+
+    def sudo_asks_for_a_code(self):
+        since = self._sudo(self.session)
+        self.used_code = self.codes.fresh()
+        self.session.send(self.used_code + "\r")
+        self.session.wait_to_hear(r"^root\r?$", 10, since)
+        return "sudo asked for a code and ran the command with the right one"
+
+    def sudo_asks_once(self):
+        since = self.session.mark()
+        began = time.monotonic()
+        self.session.send("sudo id -un\r")
+        self.session.wait_to_hear(r"^root\r?$", 5, since)
+        assert not re.search(CODE_PROMPT, self.session.said()[since:]), "sudo asked again"
+        return f"sudo asked nothing the second time ({(time.monotonic() - began) * 1000:.0f} ms)"
+
+    def _refused(self, terminal, code):
+        since = self._sudo(terminal)
+        terminal.send(code + "\r")
+        terminal.wait_to_hear(r"alice@\S+\$ ", 15, since + len("sudo id -un"))
+        heard = terminal.said()[since:]
+        assert not re.search(r"^root\r?$", heard, re.MULTILINE), f"sudo ran the command:\n{heard}"
+        words = [line.strip() for line in heard.splitlines()]
+        reason = next((line for line in words if re.search(r"(?i)code", line) and not re.search(CODE_PROMPT, line)), "")
+        assert reason, f"no reason was shown:\n{heard}"
+        return reason
+
+    def a_used_code_is_refused(self):
+        self.second = self.host.login("alice")
+        return f"a code that was used is refused on another terminal: {self._refused(self.second, self.used_code)}"
+
+    def a_wrong_code_is_refused(self):
+        return f"a wrong code is refused: {self._refused(self.second, self.codes.wrong())}"
+
+    def a_third_login_is_refused(self):
+        third = self.host.ssh("alice")
+        status = third.wait_closed(10)
+        heard = third.said()
+        assert status != 0, "the third login was let in"
+        reason = re.search(r"(?i)^.*\bsessions?\b.*$", heard, re.MULTILINE)
+        assert reason, f"no reason was shown:\n{heard}"
+        self.second.close()
+        return f"a third login was refused: {reason[0].strip()}"
+
+    # Left alone
+
+    def a_warning_comes_first(self):
+        # What runs in the terminal when the person goes away.
+        self.session.send("clear; for ((n = 0; ; n++)); do echo $n >count; sleep 0.1; done\r")
+        since = self.session.mark()
+        warning = self.session.wait_to_hear(r"(?i)^.*\b(lock|idle)\w*\b.*$", self.idle_lock, since)
+        after = time.monotonic() - self.session.last_input
+        due = self.idle_lock - self.idle_warn
+        assert due <= after <= due + 1.5, f"the warning was due after {due} s and came after {after:.1f} s"
+        return f"warned after {after:.1f} s without input: {warning[0].strip()}"
+
+    def the_session_is_locked(self):
+        self.session.wait_for(r"(?i)password.*:", self.idle_lock + 5)
+        after = time.monotonic() - self.session.last_input
+        self.session.wait_for(LOCK_SCREEN, 2)
+        assert self.idle_lock <= after <= self.idle_lock + 1.5, f"locked after {after:.1f} s"
+        self._state("locked")
+        return f"locked after {after:.1f} s without input"
+
+    def _state(self, wanted):
+        wait_until(lambda: self.host.vigil_sessions(id=self.id, state=wanted), 3, f"vigilctl shows her session {wanted}")
+
+    def _count(self):
+        return self.host.read("/home/alice/count").strip()
+
+    def _stands_still(self):
+        before = self._count()
+        end = time.monotonic() + 0.8
+        wait_until(lambda: time.monotonic() > end or self._count() != before, 2, "a moment")
+        assert self._count() == before, "the loop goes on behind the lock"
+        return before
+
+    def what_ran_stands_still(self):
+        return f"the loop in her shell stands still at {self._stands_still()}"
+
+    def a_wrong_password_is_refused(self):
+        since = self.session.mark()
+        self.session.send("not-her-password\r")
+        answer = self.session.wait_to_hear(r"(?i)^.*(wrong|incorrect|fail|refuse|not accepted|try again).*$", 10, since)
+        self._state("locked")
+        self._stands_still()
+        return f"a wrong password is refused: {answer[0].strip()}"
+
+    def the_right_password_unlocks(self):
+        before = self._count()
+        self.session.wait_for(r"(?i)password.*:", 10)
+        self.session.send(PASSWORDS["alice"] + "\r")
+        self._state("active")
+        wait_until(lambda: self._count() not in ("", before), 3, "the loop goes on")
+        self.session.key("ctrl-c")
+        self.session.send("clear; echo back $((6 * 7))\r")
+        self.session.wait_for(r"^back 42$", 5)
+        self.session.wait_gone(LOCK_SCREEN, 2)
+        return f"the right password unlocked; the loop went on from {before}"
+
+    # The end
+
+    def the_limit_ends_the_session(self):
+        # Somebody types all the time: it is the limit that ends the session, not idleness.
+        def typing():
+            if not self.session.ended and time.monotonic() - self.session.last_input > 3:
+                self.session.send(" ")
+            return self.session.ended
+        left = self.max_duration - (time.monotonic() - self.started)
+        assert left > 0, f"the story took longer than the {self.max_duration} s of the session"
+        wait_until(typing, left + 5, "the session ends")
+        ended = time.monotonic()
+        assert ended - self.started >= self.max_duration, f"ended {ended - self.started:.1f} s after the start of ssh"
+        assert ended - self.prompted <= self.max_duration + 2.5, f"ended after {ended - self.prompted:.1f} s"
+        reasons = re.findall(r"(?im)^.*\b(?:limit|duration|ended|longest|ends)\b.*$", self.session.said())
+        assert reasons, f"no reason was shown:\n{self.session.said()[-1500:]}"
+        wait_until(lambda: not [one for one in self.host.sessions() if one["Name"] == "alice"], 5,
+                   "logind has no session of alice")
+        assert not self.host.vigil_sessions(user="alice"), "vigilctl still lists alice"
+        return f"ended after {ended - self.prompted:.1f} s: {reasons[-1].strip()}"
+
+    def the_journal_knows_why(self):
+        records = [one for one in self.host.journal(_SYSTEMD_UNIT="vigild.service")
+                   if self.id in str(one) and "max_duration" in str(one)]
+        assert records, f"no record about session {self.id} and max_duration:\n{self.host.vigil_log()[-3000:]}"
+        last = records[-1]
+        assert last.get("MESSAGE_ID"), f"the record has no MESSAGE_ID: {last}"
+        return f"the journal knows why: {last['MESSAGE']}"
