@@ -11,7 +11,8 @@ struct Facts {
     std::uint32_t uid = UINT32_MAX;
     std::vector<std::string> groups;
     std::string service;
-    std::optional<Address> remote; ///< nullopt: local
+    std::optional<Address> remote; ///< nullopt: local, or not known: see remote_unknown
+    bool remote_unknown = false;   ///< RemoteHost::is_remote without an address
     SessionClass session_class = SessionClass::interactive;
 
     bool operator==(const Facts&) const = default;
@@ -33,6 +34,8 @@ struct SessionDecision {
     bool operator==(const SessionDecision&) const = default;
 };
 
+/// ssh_config's rule: top to bottom, every rule that matches applies, the first value of a setting
+/// wins. `idle_warn` and what it warns of may come from different rules, so it may be the longer.
 SessionDecision decide_session(const Policy& policy, const Facts& facts, const Now& now);
 
 struct StepUpDecision {
@@ -56,7 +59,13 @@ StepUpDecision decide_step_up(const Policy& policy, const Facts& facts,
 
 /// PAM_RHOST as an address. nullopt for "", "localhost"-like names, and anything that is not a
 /// literal address (with or without a zone): nothing is ever looked up. `is_remote` tells a name
-/// that could not be parsed apart from a local login.
+/// that could not be parsed apart from a local login: it goes into Facts::remote_unknown.
+///
+/// Whoever owns the reverse DNS of an address may own PAM_RHOST (sshd's UseDNS), so an unknown host
+/// must never earn a laxer rule than its address would. It is remote, and in no network but those
+/// of prefix 0; beyond that a rule that refuses or asks for a proof takes it as inside each of its
+/// `from` networks, and a rule that says `access: allow` or `require: none` as inside each of its
+/// `not_from` networks.
 struct RemoteHost {
     std::optional<Address> address;
     bool is_remote = false;

@@ -19,8 +19,8 @@ struct Source {
     std::string text;
 };
 
-/// The files in order: policy.yaml first, then policy.d/*.yaml sorted. Rules are read in that order;
-/// `version` must be in each, `mode` may be in one.
+/// The files in order: policy.yaml first, then policy.d/*.yaml sorted. Rules are read in that
+/// order; `version` must be in each, `mode` may be in one.
 Result<Policy> parse(const std::vector<Source>& sources);
 
 } // namespace vigil::policy

@@ -37,7 +37,8 @@ struct Network {
 /// A parsed remote address; nullopt elsewhere means local.
 using Address = std::array<std::uint8_t, 16>;
 
-/// Minutes of local time on some days of the week. `to` <= `from` crosses midnight into the next day.
+/// Minutes of local time on some days of the week. `to` <= `from` crosses midnight into the next
+/// day.
 struct Window {
     std::array<bool, 7> days{}; ///< Monday is 0
     unsigned from_minute = 0;   ///< 0 … 1439
