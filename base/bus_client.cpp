@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -19,6 +20,16 @@ Microseconds remaining(BootTime deadline) noexcept {
     return std::max(deadline - read_boot_time(), Microseconds{0});
 }
 
+/// A program that closed stdin would get its number, and read or write the bus by mistake.
+Result<UniqueFd> make_socket() {
+    UniqueFd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    if (fd && fd.get() <= STDERR_FILENO)
+        fd = UniqueFd{::fcntl(fd.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1)};
+    if (!fd)
+        return fail(errno, "making a socket");
+    return fd;
+}
+
 /// connect(2) on a local socket whose backlog is full waits, and without blocking it fails with
 /// EAGAIN at once, as sd-bus would; a send timeout makes it wait until the deadline.
 Result<UniqueFd> connect_socket(const char* path, BootTime deadline) {
@@ -27,18 +38,18 @@ Result<UniqueFd> connect_socket(const char* path, BootTime deadline) {
     if (std::strlen(path) >= sizeof address.sun_path)
         return fail(ENAMETOOLONG, std::string{"connecting to "} + path);
     std::strcpy(address.sun_path, path);
-    UniqueFd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    auto fd = make_socket();
     if (!fd)
-        return fail(errno, "making a socket");
+        return fd;
     while (true) {
         const Microseconds left = remaining(deadline);
         if (left == Microseconds{0})
             return fail(ETIMEDOUT, std::string{"connecting to "} + path);
         const auto seconds = std::chrono::floor<Seconds>(left);
         const timeval timeout{.tv_sec = seconds.count(), .tv_usec = (left - seconds).count()};
-        if (setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) != 0)
+        if (setsockopt(fd->get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) != 0)
             return fail(errno, "setting a socket's timeout");
-        if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
+        if (::connect(fd->get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
             return fd;
         if (errno != EINTR && errno != EAGAIN)
             return fail(errno, std::string{"connecting to "} + path);
@@ -65,6 +76,11 @@ Result<Bus> start_direct(UniqueFd socket) {
     return bus;
 }
 
+/// How far sd-bus had come decides which of these it says.
+bool hung_up(int r) noexcept {
+    return r == -ENOTCONN || r == -EPIPE || r == -ECONNRESET;
+}
+
 /// sd_bus_call(3) would shake hands by itself, with 25 s for it.
 Result<> shake_hands(sd_bus* bus, BootTime deadline) {
     while (true) {
@@ -74,7 +90,7 @@ Result<> shake_hands(sd_bus* bus, BootTime deadline) {
         if (r == 0)
             r = sd_bus_process(bus, nullptr);
         if (r < 0)
-            return fail(r == -ENOTCONN ? ECONNRESET : r, "shaking hands on the bus");
+            return fail(hung_up(r) ? ECONNRESET : r, "shaking hands on the bus");
         const Microseconds left = remaining(deadline);
         if (left == Microseconds{0})
             return fail(ETIMEDOUT, "shaking hands on the bus");

@@ -23,6 +23,8 @@ struct Login {
     std::string service; ///< PAM_SERVICE
     std::string terminal; ///< PAM_TTY without /dev/; "ssh" from sshd
     std::string remote_host; ///< PAM_RHOST: data, never looked up
+
+    bool operator==(const Login&) const = default;
 };
 
 // org.vigil1.Manager.Reserve  in: h leader, Login   out: ReserveReply        (account phase)
@@ -38,6 +40,8 @@ struct ReserveReply {
     Verdict verdict = Verdict::refused;
     std::string reason;
     std::uint64_t max_seconds = unlimited; ///< the session's absolute limit
+
+    bool operator==(const ReserveReply&) const = default;
 };
 
 /// What asks for a proof.
@@ -52,6 +56,8 @@ struct StepUpRequest {
     Purpose purpose = Purpose::step_up;
     Login login;          ///< as PAM has it: sudo's PAM_USER is the invoking user, su's the target
     std::string run_as;   ///< su: PAM_USER; empty where PAM cannot know it (sudo)
+
+    bool operator==(const StepUpRequest&) const = default;
 };
 
 struct AskReply {
@@ -65,6 +71,8 @@ struct AskReply {
     std::string text; ///< one line for the user; why it is denied or asked
     std::vector<std::string> factors;
     std::uint64_t wait_seconds = 0; ///< throttled: no answer is taken before
+
+    bool operator==(const AskReply&) const = default;
 };
 
 struct Proof {
@@ -73,6 +81,8 @@ struct Proof {
     /// Drawn by the asker for each answer typed: a repeat after a lost connection has the same
     /// outcome, and a code still counts once.
     std::array<std::uint8_t, 16> attempt{};
+
+    bool operator==(const Proof&) const = default;
 };
 
 struct ProveReply {
@@ -80,6 +90,8 @@ struct ProveReply {
     Verdict verdict = Verdict::wrong;
     std::string text;
     std::uint64_t wait_seconds = 0; ///< before the next answer is taken
+
+    bool operator==(const ProveReply&) const = default;
 };
 
 // org.vigil1.Manager.LockInfo  in: s session, s terminal          out: LockInfo
@@ -95,6 +107,8 @@ struct LockInfo {
     std::vector<std::string> factors;  ///< "password", "totp": what is taken at THIS terminal
     std::vector<std::string> warnings; ///< e.g. which foreign process holds the terminal
     std::uint64_t wait_seconds = 0;
+
+    bool operator==(const LockInfo&) const = default;
 };
 
 // org.vigil1.Manager.List       out: a(Session)
@@ -123,6 +137,8 @@ struct Session {
     std::string next_action; ///< warn | lock | terminate | "" (none)
     std::uint64_t next_at = 0;
     std::vector<std::string> uncovered; ///< what a lock of it would not, or does not, hold
+
+    bool operator==(const Session&) const = default;
 };
 
 // org.vigil1.Manager.Status  out: a{sv}
@@ -139,6 +155,8 @@ struct Status {
     std::uint32_t locked = 0;
     std::uint32_t grants = 0;
     bool degraded = false;
+
+    bool operator==(const Status&) const = default;
 };
 
 // org.vigil1.Manager.EnrollTotp    in: s user, s name, s proof_code  out: Enrollment  (pending until proved)
@@ -149,6 +167,8 @@ struct Enrollment {
     std::string factor_id;
     std::string uri; ///< otpauth://totp/...
     std::string secret; ///< base32, for typing by hand
+
+    bool operator==(const Enrollment&) const = default;
 };
 
 struct Factor {
@@ -160,6 +180,8 @@ struct Factor {
     std::uint64_t created = 0;
     std::uint64_t last_used = 0; ///< 0: never
     bool active = false;
+
+    bool operator==(const Factor&) const = default;
 };
 
 // org.vigil1.Manager.Reload  out: s error ("" = loaded)

@@ -1,0 +1,375 @@
+// BusClient against peers of every bad kind. Limits below are 200 ms where the time must be used up
+// and 20 s where it must not be: the machine may be slow, sd-bus's own 25 s would still show.
+
+#include "base/bus_client.hpp"
+#include "base/clock.hpp"
+#include "base/unique_fd.hpp"
+#include "tests/unit/test.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+using namespace vigil;
+using namespace vigil::base;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Microseconds brief = 200ms;
+constexpr Microseconds ample = 20s;
+
+/// A listening socket in a directory of its own.
+class Listener {
+public:
+    explicit Listener(int backlog = 16) {
+        std::string name = std::filesystem::temp_directory_path() / "vigil-test-XXXXXX";
+        ck_assert_ptr_nonnull(mkdtemp(name.data()));
+        directory_ = name;
+        path_ = directory_ / "bus";
+        socket_ = make_socket();
+        ck_assert_int_eq(
+            bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address_), sizeof address_), 0);
+        ck_assert_int_eq(listen(socket_.get(), backlog), 0);
+    }
+    ~Listener() { std::filesystem::remove_all(directory_); }
+
+    UniqueFd make_socket() {
+        address_.sun_family = AF_UNIX;
+        std::strcpy(address_.sun_path, path_.c_str());
+        UniqueFd fd{socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+        ck_assert(static_cast<bool>(fd));
+        return fd;
+    }
+    UniqueFd accept() const {
+        return UniqueFd{::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC)};
+    }
+    /// Connects until the backlog has no room.
+    std::vector<UniqueFd> fill() {
+        std::vector<UniqueFd> callers;
+        while (true) {
+            callers.push_back(make_socket());
+            fcntl(callers.back().get(), F_SETFL, O_NONBLOCK);
+            if (::connect(callers.back().get(), reinterpret_cast<const sockaddr*>(&address_),
+                          sizeof address_) != 0) {
+                ck_assert_int_eq(errno, EAGAIN);
+                return callers;
+            }
+        }
+    }
+    void stop() { socket_.reset(); }
+    const char* path() const { return path_.c_str(); }
+
+private:
+    std::filesystem::path directory_;
+    std::filesystem::path path_;
+    sockaddr_un address_{};
+    UniqueFd socket_;
+};
+
+/// Does with the one connection what `behave` says, in a thread.
+class Peer {
+public:
+    Peer(const Listener& listener, std::function<void(int)> behave)
+        : thread_{[&listener, behave = std::move(behave)] {
+              const UniqueFd fd = listener.accept();
+              behave(fd.get());
+          }} {}
+    ~Peer() { thread_.join(); }
+
+private:
+    std::thread thread_;
+};
+
+/// Returns when the other side has closed.
+void wait_for_hangup(int fd) {
+    char byte[256];
+    while (read(fd, byte, sizeof byte) > 0) {
+    }
+}
+
+int answer(sd_bus_message* call, void*, sd_bus_error* error) {
+    if (sd_bus_message_is_method_call(call, "org.test", "Echo"))
+        return sd_bus_reply_method_return(call, "s", "echo");
+    if (sd_bus_message_is_method_call(call, "org.test", "Refuse"))
+        return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "not you");
+    if (sd_bus_message_is_method_call(call, "org.test", "Silence"))
+        return 1;
+    return 0;
+}
+
+/// A server of the direct kind that answers as answer() says until the caller leaves.
+void serve(int fd) {
+    sd_bus* raw = nullptr;
+    sd_bus_new(&raw);
+    const Bus bus{raw};
+    const int own = dup(fd);
+    sd_id128_t id{};
+    sd_bus_set_fd(raw, own, own);
+    sd_bus_set_server(raw, 1, id);
+    sd_bus_negotiate_fds(raw, 1);
+    sd_bus_add_object(raw, nullptr, "/test", answer, nullptr);
+    if (sd_bus_start(raw) < 0)
+        return;
+    while (true) {
+        const int r = sd_bus_process(raw, nullptr);
+        if (r < 0 || (r == 0 && sd_bus_wait(raw, UINT64_MAX) < 0))
+            return;
+    }
+}
+
+struct Outcome {
+    Result<BusClient> client;
+    Microseconds took;
+};
+
+Outcome connect_within(const char* path, Microseconds time) {
+    const BootTime start = read_boot_time();
+    auto client = BusClient::connect(path, start + time);
+    return {std::move(client), read_boot_time() - start};
+}
+
+#define CHECK_WHOLE_DEADLINE(took)                                                                 \
+    do {                                                                                           \
+        ck_assert_int_ge((took).count(), brief.count());                                           \
+        ck_assert_int_lt((took).count(), ample.count());                                           \
+    } while (false)
+
+START_TEST(without_a_socket_it_is_told_at_once) {
+    const Listener listener;
+    const Outcome outcome = connect_within((std::string{listener.path()} + "x").c_str(), ample);
+    CHECK_ERROR(outcome.client, ENOENT);
+    ck_assert_int_lt(outcome.took.count(), ample.count());
+}
+END_TEST
+
+START_TEST(a_socket_nobody_listens_on_refuses) {
+    Listener listener;
+    listener.stop();
+    CHECK_ERROR(connect_within(listener.path(), ample).client, ECONNREFUSED);
+}
+END_TEST
+
+START_TEST(a_path_too_long_is_refused) {
+    CHECK_ERROR(connect_within(std::string(200, 'x').c_str(), ample).client, ENAMETOOLONG);
+}
+END_TEST
+
+START_TEST(a_daemon_that_never_accepts_costs_the_deadline) {
+    const Listener listener;
+    const Outcome outcome = connect_within(listener.path(), brief);
+    CHECK_ERROR(outcome.client, ETIMEDOUT);
+    CHECK_WHOLE_DEADLINE(outcome.took);
+}
+END_TEST
+
+START_TEST(a_full_backlog_costs_the_deadline) {
+    Listener listener{0};
+    const auto callers = listener.fill();
+    const Outcome outcome = connect_within(listener.path(), brief);
+    CHECK_ERROR(outcome.client, ETIMEDOUT);
+    CHECK_WHOLE_DEADLINE(outcome.took);
+}
+END_TEST
+
+START_TEST(a_backlog_that_empties_lets_it_in) {
+    Listener listener{0};
+    auto callers = listener.fill();
+    const std::size_t waiting = callers.size() - 1;
+    std::thread server{[&] {
+        for (std::size_t i = 0; i < waiting; ++i)
+            (void)listener.accept();
+        serve(listener.accept().get());
+    }};
+    {
+        const Outcome outcome = connect_within(listener.path(), ample);
+        CHECK_OK(outcome.client);
+    }
+    server.join();
+}
+END_TEST
+
+START_TEST(a_daemon_that_accepts_and_is_silent_costs_the_deadline) {
+    const Listener listener;
+    const Peer peer{listener, wait_for_hangup};
+    const Outcome outcome = connect_within(listener.path(), brief);
+    CHECK_ERROR(outcome.client, ETIMEDOUT);
+    CHECK_WHOLE_DEADLINE(outcome.took);
+}
+END_TEST
+
+START_TEST(a_daemon_that_hangs_up_in_the_handshake_costs_nothing) {
+    const Listener listener;
+    const Peer peer{listener, [](int fd) {
+                        char byte;
+                        ck_assert_int_eq(read(fd, &byte, 1), 1);
+                    }};
+    const Outcome outcome = connect_within(listener.path(), ample);
+    CHECK_ERROR(outcome.client, ECONNRESET);
+    ck_assert_int_lt(outcome.took.count(), ample.count());
+}
+END_TEST
+
+START_TEST(a_daemon_that_hangs_up_half_way_through_its_answer_costs_nothing) {
+    const Listener listener;
+    const Peer peer{listener, [](int fd) {
+                        char bytes[512];
+                        ck_assert_int_gt(read(fd, bytes, sizeof bytes), 0);
+                        ck_assert_int_eq(write(fd, "DATA\r\nOK 0", 10), 10);
+                    }};
+    CHECK_ERROR(connect_within(listener.path(), ample).client, ECONNRESET);
+}
+END_TEST
+
+START_TEST(a_peer_that_speaks_something_else_is_refused) {
+    const Listener listener;
+    const Peer peer{listener, [](int fd) {
+                        const std::string text(4000, 'x');
+                        ck_assert_int_gt(write(fd, text.data(), text.size()), 0);
+                        ck_assert_int_gt(write(fd, "\r\n\r\n\r\n", 6), 0);
+                        wait_for_hangup(fd);
+                    }};
+    const Outcome outcome = connect_within(listener.path(), ample);
+    ck_assert(!outcome.client);
+    ck_assert_int_lt(outcome.took.count(), ample.count());
+}
+END_TEST
+
+START_TEST(a_deadline_that_is_over_is_over) {
+    const Listener listener;
+    CHECK_ERROR(BusClient::connect(listener.path(), read_boot_time()), ETIMEDOUT);
+    CHECK_ERROR(BusClient::connect(listener.path(), BootTime{}), ETIMEDOUT);
+}
+END_TEST
+
+Result<BusMessage> call(BusClient& client, const char* method) {
+    auto message = client.message("/test", "org.test", method);
+    CHECK_OK(message);
+    return client.call(std::move(*message));
+}
+
+START_TEST(a_call_is_answered) {
+    const Listener listener;
+    const Peer peer{listener, serve};
+    auto outcome = connect_within(listener.path(), ample);
+    CHECK_OK(outcome.client);
+    const auto reply = call(*outcome.client, "Echo");
+    CHECK_OK(reply);
+    const char* text = nullptr;
+    ck_assert_int_gt(sd_bus_message_read(reply->get(), "s", &text), 0);
+    CHECK_TEXT(text, "echo");
+    ck_assert_int_eq(sd_bus_can_send(outcome.client->get(), 'h'), 1);
+}
+END_TEST
+
+START_TEST(an_error_reply_keeps_its_words) {
+    const Listener listener;
+    const Peer peer{listener, serve};
+    auto outcome = connect_within(listener.path(), ample);
+    CHECK_OK(outcome.client);
+    const auto reply = call(*outcome.client, "Refuse");
+    CHECK_ERROR(reply, EACCES);
+    CHECK_TEXT(reply.error().what, "not you");
+}
+END_TEST
+
+START_TEST(a_call_never_answered_costs_the_deadline) {
+    const Listener listener;
+    const Peer peer{listener, serve};
+    const BootTime start = read_boot_time();
+    auto client = BusClient::connect(listener.path(), start + 1s);
+    CHECK_OK(client);
+    CHECK_ERROR(call(*client, "Silence"), ETIMEDOUT);
+    const Microseconds took = read_boot_time() - start;
+    ck_assert_int_ge(took.count(), Microseconds{1s}.count());
+    ck_assert_int_lt(took.count(), ample.count());
+    CHECK_ERROR(call(*client, "Echo"), ETIMEDOUT); // the deadline is everything's
+}
+END_TEST
+
+START_TEST(a_signal_in_the_wait_changes_nothing) {
+    const Listener listener;
+    const Peer peer{listener, wait_for_hangup};
+    struct sigaction action{};
+    action.sa_handler = [](int) {};
+    sigaction(SIGALRM, &action, nullptr);
+    const itimerval every{.it_interval = {.tv_sec = 0, .tv_usec = 20'000},
+                          .it_value = {.tv_sec = 0, .tv_usec = 20'000}};
+    setitimer(ITIMER_REAL, &every, nullptr);
+    const Outcome outcome = connect_within(listener.path(), brief);
+    CHECK_ERROR(outcome.client, ETIMEDOUT);
+    CHECK_WHOLE_DEADLINE(outcome.took);
+}
+END_TEST
+
+START_TEST(without_descriptors_it_says_so) {
+    const Listener listener;
+    rlimit limit{};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    const rlimit none{.rlim_cur = 0, .rlim_max = limit.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    const Outcome outcome = connect_within(listener.path(), ample);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    CHECK_ERROR(outcome.client, EMFILE);
+}
+END_TEST
+
+START_TEST(closed_standard_descriptors_are_not_taken) {
+    const Listener listener;
+    const Peer peer{listener, serve};
+    const UniqueFd saved{fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 10)};
+    close(STDIN_FILENO);
+    auto outcome = connect_within(listener.path(), ample);
+    CHECK_OK(outcome.client);
+    ck_assert_int_gt(sd_bus_get_fd(outcome.client->get()), STDERR_FILENO);
+    CHECK_OK(call(*outcome.client, "Echo"));
+}
+END_TEST
+
+START_TEST(nothing_is_left_open) {
+    const auto open_descriptors = [] {
+        return std::distance(std::filesystem::directory_iterator{"/proc/self/fd"}, {});
+    };
+    const Listener listener;
+    const auto before = open_descriptors();
+    for (int i = 0; i < 3; ++i)
+        CHECK_ERROR(BusClient::connect(listener.path(), read_boot_time() + 10ms), ETIMEDOUT);
+    ck_assert_int_eq(open_descriptors(), before);
+}
+END_TEST
+
+Suite* suite() {
+    Suite* const suite = suite_create("base_bus_client");
+    TCase* const tests = tcase_create("base_bus_client");
+    tcase_set_timeout(tests, 60);
+    for (const TTest* test :
+         {without_a_socket_it_is_told_at_once, a_socket_nobody_listens_on_refuses,
+          a_path_too_long_is_refused, a_daemon_that_never_accepts_costs_the_deadline,
+          a_full_backlog_costs_the_deadline, a_backlog_that_empties_lets_it_in,
+          a_daemon_that_accepts_and_is_silent_costs_the_deadline,
+          a_daemon_that_hangs_up_in_the_handshake_costs_nothing,
+          a_daemon_that_hangs_up_half_way_through_its_answer_costs_nothing,
+          a_peer_that_speaks_something_else_is_refused, a_deadline_that_is_over_is_over,
+          a_call_is_answered, an_error_reply_keeps_its_words,
+          a_call_never_answered_costs_the_deadline, a_signal_in_the_wait_changes_nothing,
+          without_descriptors_it_says_so, closed_standard_descriptors_are_not_taken,
+          nothing_is_left_open})
+        tcase_add_test(tests, test);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
+
+} // namespace
+
+int main() {
+    return vigil::test::run(suite());
+}
