@@ -1,0 +1,175 @@
+#include "terminal/screen.hpp"
+
+#include "base/log.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace vigil::terminal {
+
+namespace {
+
+constexpr std::size_t widest_block = 64;
+
+bool starts_character(char byte) noexcept {
+    return (static_cast<unsigned char>(byte) & 0xC0) != 0x80;
+}
+
+std::size_t characters(std::string_view text) noexcept {
+    return static_cast<std::size_t>(std::ranges::count_if(text, starts_character));
+}
+
+/// Bytes of the first `count` characters.
+std::size_t bytes_of(std::string_view text, std::size_t count) noexcept {
+    std::size_t at = 0;
+    while (at < text.size()) {
+        if (starts_character(text[at]) && count-- == 0)
+            break;
+        ++at;
+    }
+    return at;
+}
+
+/// "14:02", with the date in front when it is another day's.
+std::string moment(std::uint64_t microseconds, const View& view) {
+    using namespace std::chrono;
+    const auto local =
+        WallTime{Microseconds{static_cast<std::int64_t>(microseconds)}} + view.utc_offset;
+    const auto day = floor<days>(local);
+    const hh_mm_ss time{floor<minutes>(local - day)};
+    char text[48];
+    if (day == floor<days>(view.now + view.utc_offset)) {
+        std::snprintf(text, sizeof text, "%02d:%02d", static_cast<int>(time.hours().count()),
+                      static_cast<int>(time.minutes().count()));
+    } else {
+        const year_month_day date{day};
+        std::snprintf(text, sizeof text, "%d-%02u-%02u %02d:%02d", static_cast<int>(date.year()),
+                      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                      static_cast<int>(time.hours().count()),
+                      static_cast<int>(time.minutes().count()));
+    }
+    return text;
+}
+
+/// A part of the screen; in a small window the highest rank goes first.
+struct Part {
+    int rank;
+    std::vector<std::string> lines;
+};
+
+std::string locked_line(const View& view) {
+    std::string line = "Locked";
+    if (view.info.locked_since != 0)
+        line += " since " + moment(view.info.locked_since, view);
+    if (!view.info.locked_by.empty())
+        line += " (" + view.info.locked_by + ")";
+    return line;
+}
+
+std::vector<Part> parts_of(const View& view, std::size_t width) {
+    std::vector<Part> parts;
+    const auto add = [&](int rank, const std::string& text) {
+        parts.push_back({rank, wrap(base::escape(text), width)});
+    };
+    const auto gap = [&](int rank) { parts.push_back({rank, {""}}); };
+    if (!view.info.host.empty())
+        add(4, view.info.host);
+    add(2, locked_line(view));
+    if (!view.info.user.empty())
+        add(3, "User: " + view.info.user);
+    gap(8);
+    for (const auto& warning : view.info.warnings)
+        add(5, warning);
+    if (view.info.ends_at != wire::unlimited)
+        add(6, "This session ends at " + moment(view.info.ends_at, view) + ".");
+    gap(7);
+    if (!view.message.empty())
+        add(1, view.message);
+    if (view.asking) {
+        const std::string prompt = prompt_for(view.info.factors);
+        add(0,
+            prompt.empty() ? "Only an administrator can unlock this (vigilctl unlock)." : prompt);
+    }
+    return parts;
+}
+
+std::size_t height(const std::vector<Part>& parts) noexcept {
+    std::size_t sum = 0;
+    for (const auto& part : parts)
+        sum += part.lines.size();
+    return sum;
+}
+
+/// The lines that fit, most important parts kept, in their order.
+std::vector<std::string> fit(std::vector<Part> parts, std::size_t rows) {
+    while (height(parts) > rows && parts.size() > 1) {
+        const auto least = std::ranges::max_element(parts, {}, &Part::rank);
+        if (least->rank == 0)
+            break;
+        parts.erase(least);
+    }
+    std::vector<std::string> lines;
+    for (auto& part : parts)
+        lines.insert(lines.end(), part.lines.begin(), part.lines.end());
+    if (lines.size() > rows)
+        lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(rows));
+    return lines;
+}
+
+} // namespace
+
+std::string prompt_for(const std::vector<std::string>& factors) {
+    const bool password = std::ranges::find(factors, "password") != factors.end();
+    const bool code = std::ranges::find(factors, "totp") != factors.end();
+    if (password && code)
+        return "Password or code:";
+    if (code)
+        return "Code:";
+    return password ? "Password:" : "";
+}
+
+std::vector<std::string> wrap(std::string_view text, std::size_t width) {
+    width = std::max<std::size_t>(width, 1);
+    std::vector<std::string> lines;
+    while (characters(text) > width) {
+        const std::size_t most = bytes_of(text, width);
+        // A space right behind the line is as good as one in it.
+        const std::size_t space = text.substr(0, most + 1).rfind(' ');
+        const bool broken = space == std::string_view::npos || space == 0;
+        lines.emplace_back(text.substr(0, broken ? most : space));
+        text.remove_prefix(broken ? most : space + 1);
+    }
+    lines.emplace_back(text);
+    return lines;
+}
+
+std::string draw(const View& view, Size size) {
+    // A terminal that does not say its size says 0.
+    const std::size_t columns = size.columns == 0 ? 80 : size.columns;
+    const std::size_t rows = size.rows == 0 ? 24 : size.rows;
+    // One column stays free: behind the last one terminals differ.
+    const std::size_t width = std::min(columns > 1 ? columns - 1 : 1, widest_block);
+    const auto lines = fit(parts_of(view, width), rows);
+
+    std::size_t widest = 0;
+    for (const auto& line : lines)
+        widest = std::max(widest, characters(line));
+    const std::string left((columns - std::min(widest + 1, columns)) / 2, ' ');
+    const std::size_t top = (rows - lines.size()) / 3;
+
+    std::string out{enter_screen};
+    out += "\x1B[0m\x1B[2J\x1B[H\x1B[?25h";
+    for (std::size_t i = 0; i < top; ++i)
+        out += "\r\n";
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+        if (i > 0)
+            out += "\r\n";
+        if (!lines[i].empty())
+            out += left + lines[i];
+    }
+    if (view.asking && columns > 1)
+        out += ' ';
+    return out;
+}
+
+} // namespace vigil::terminal

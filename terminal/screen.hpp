@@ -1,0 +1,44 @@
+#pragma once
+// LockInfo and a size -> what is written to the terminal. Pure. The terminal's kind is unknown (no
+// environment comes from the session), so nothing is used that any of them could take amiss.
+
+#include "base/time.hpp"
+#include "wire/messages.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vigil::terminal {
+
+struct Size {
+    unsigned columns = 80;
+    unsigned rows = 24;
+
+    bool operator==(const Size&) const = default;
+};
+
+struct View {
+    wire::LockInfo info;
+    std::string message; ///< of the last answer, or of vigild's state; may be from outside
+    bool asking = true;  ///< false: no answer is taken now, so no prompt is shown
+    WallTime now{};
+    Seconds utc_offset{};
+};
+
+/// Enters the alternate screen and clears it.
+inline constexpr std::string_view enter_screen = "\x1B[?1049h";
+/// Back to what the session had drawn, with the cursor shown.
+inline constexpr std::string_view leave_screen = "\x1B[0m\x1B[2J\x1B[H\x1B[?25h\x1B[?1049l";
+
+/// The whole screen, prompt last, so that the cursor stays behind it. In a window too small for all
+/// of it the prompt and the message are kept.
+std::string draw(const View& view, Size size);
+
+/// "Password or code:", "Code:" … as `factors` has it; "" if nothing is taken.
+std::string prompt_for(const std::vector<std::string>& factors);
+
+/// Breaks at spaces; words longer than a line are broken anywhere but inside a character.
+std::vector<std::string> wrap(std::string_view text, std::size_t width);
+
+} // namespace vigil::terminal

@@ -1,0 +1,173 @@
+// The lock screen at several sizes, as the lines a person sees.
+
+#include "terminal/screen.hpp"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include <check.h>
+
+using namespace vigil;
+using terminal::draw;
+using terminal::Size;
+using terminal::View;
+
+namespace {
+
+constexpr std::uint64_t second = 1'000'000;
+constexpr std::uint64_t noon = 1'795'262'400 * second; // 2026-11-21 12:00 UTC
+
+View some_view() {
+    View view;
+    view.info = {.locked = true,
+                 .user = "alice",
+                 .host = "web1.example",
+                 .locked_by = "idle for 15 min",
+                 .locked_since = noon + 2 * 60 * second,
+                 .ends_at = noon + 4 * 3600 * second,
+                 .factors = {"password", "totp"}};
+    view.now = WallTime{Microseconds{static_cast<std::int64_t>(noon + 3600 * second)}};
+    view.utc_offset = Seconds{2 * 3600};
+    return view;
+}
+
+/// The drawn text without its sequences, in lines.
+std::vector<std::string> lines_of(const std::string& drawn) {
+    std::vector<std::string> lines{""};
+    for (std::size_t i = 0; i < drawn.size(); ++i) {
+        if (drawn[i] == '\x1B') {
+            while (i < drawn.size() && !std::isalpha(static_cast<unsigned char>(drawn[i])))
+                ++i;
+        } else if (drawn[i] == '\n') {
+            lines.emplace_back();
+        } else if (drawn[i] != '\r') {
+            lines.back() += drawn[i];
+        }
+    }
+    return lines;
+}
+
+bool shows(const std::vector<std::string>& lines, const std::string& text) {
+    return std::ranges::any_of(
+        lines, [&](const auto& line) { return line.find(text) != std::string::npos; });
+}
+
+void fits(const std::vector<std::string>& lines, Size size) {
+    ck_assert_uint_le(lines.size(), size.rows);
+    for (const auto& line : lines)
+        ck_assert_uint_le(line.size(), size.columns);
+}
+
+} // namespace
+
+START_TEST(all_of_it_is_shown_at_80x24) {
+    const auto lines = lines_of(draw(some_view(), {80, 24}));
+    fits(lines, {80, 24});
+    ck_assert(shows(lines, "web1.example"));
+    ck_assert(shows(lines, "Locked since 14:02 (idle for 15 min)"));
+    ck_assert(shows(lines, "User: alice"));
+    ck_assert(shows(lines, "This session ends at 18:00."));
+    ck_assert(lines.back().ends_with("Password or code: "));
+}
+END_TEST
+
+START_TEST(words_wrap_at_20x10_and_the_prompt_stays) {
+    View view = some_view();
+    view.info.warnings = {
+        "Process 4242 (cat) of bob has this terminal open: only a code is taken."};
+    view.info.factors = {"totp"};
+    view.message = "Wrong. Next try in 4 s.";
+    const auto lines = lines_of(draw(view, {20, 10}));
+    fits(lines, {20, 10});
+    ck_assert(shows(lines, "Locked since 14:02"));
+    ck_assert(shows(lines, "Next try in"));
+    ck_assert(lines.back().ends_with("Code: "));
+}
+END_TEST
+
+START_TEST(it_stands_in_the_middle_at_200x60) {
+    const auto lines = lines_of(draw(some_view(), {200, 60}));
+    fits(lines, {200, 60});
+    const auto host = std::ranges::find_if(
+        lines, [](const auto& line) { return line.find("web1") != std::string::npos; });
+    ck_assert(host - lines.begin() > 10);
+    ck_assert_uint_gt(host->find("web1"), 60);
+}
+END_TEST
+
+START_TEST(every_size_is_survived) {
+    View view = some_view();
+    view.info.warnings = {std::string(300, 'w'), "a b c"};
+    view.message = "m";
+    for (unsigned columns = 0; columns < 90; ++columns) {
+        for (unsigned rows = 0; rows < 30; ++rows) {
+            const auto lines = lines_of(draw(view, {columns, rows}));
+            fits(lines, {columns == 0 ? 80 : columns, rows == 0 ? 24 : rows});
+        }
+    }
+}
+END_TEST
+
+START_TEST(only_what_is_taken_is_asked_for) {
+    ck_assert(terminal::prompt_for({"password", "totp"}) == "Password or code:");
+    ck_assert(terminal::prompt_for({"totp"}) == "Code:");
+    ck_assert(terminal::prompt_for({"password"}) == "Password:");
+    ck_assert(terminal::prompt_for({}) == "");
+    View view = some_view();
+    view.info.factors = {};
+    ck_assert(shows(lines_of(draw(view, {80, 24})), "vigilctl unlock"));
+    view.asking = false;
+    ck_assert(!shows(lines_of(draw(view, {80, 24})), "vigilctl unlock"));
+}
+END_TEST
+
+START_TEST(text_from_outside_is_escaped) {
+    View view = some_view();
+    view.info.user = "ali\x1B]0;x\x07"
+                     "ce";
+    view.message = "no\x1B[2J";
+    const std::string drawn = draw(view, {80, 24});
+    ck_assert(drawn.find("\x1B]0") == std::string::npos);
+    ck_assert(drawn.find("\\x1b") != std::string::npos || drawn.find("\\x1B") != std::string::npos);
+    ck_assert(drawn.find("no\x1B") == std::string::npos);
+}
+END_TEST
+
+START_TEST(another_days_lock_shows_its_date) {
+    View view = some_view();
+    view.info.locked_since = noon - 24 * 3600 * second;
+    ck_assert(shows(lines_of(draw(view, {80, 24})), "Locked since 2026-11-20 14:00"));
+    view.info.ends_at = wire::unlimited;
+    ck_assert(!shows(lines_of(draw(view, {80, 24})), "ends at"));
+}
+END_TEST
+
+START_TEST(wrapping_keeps_characters_whole) {
+    const auto lines = terminal::wrap("\u00E9\u00E9\u00E9\u00E9\u00E9", 2);
+    ck_assert_uint_eq(lines.size(), 3);
+    ck_assert(lines[0] == "\u00E9\u00E9");
+    ck_assert(terminal::wrap("ab cd", 2) == (std::vector<std::string>{"ab", "cd"}));
+    ck_assert(terminal::wrap("", 5) == std::vector<std::string>{""});
+    ck_assert_uint_eq(terminal::wrap("abc", 0).size(), 3);
+}
+END_TEST
+
+int main() {
+    Suite* const suite = suite_create("screen");
+    TCase* const tests = tcase_create("screen");
+    tcase_add_test(tests, all_of_it_is_shown_at_80x24);
+    tcase_add_test(tests, words_wrap_at_20x10_and_the_prompt_stays);
+    tcase_add_test(tests, it_stands_in_the_middle_at_200x60);
+    tcase_add_test(tests, every_size_is_survived);
+    tcase_add_test(tests, only_what_is_taken_is_asked_for);
+    tcase_add_test(tests, text_from_outside_is_escaped);
+    tcase_add_test(tests, another_days_lock_shows_its_date);
+    tcase_add_test(tests, wrapping_keeps_characters_whole);
+    suite_add_tcase(suite, tests);
+    SRunner* const runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
