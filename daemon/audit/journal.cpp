@@ -1,0 +1,87 @@
+#include "daemon/audit/journal.hpp"
+
+#include "base/log.hpp"
+
+#include <array>
+
+namespace vigil::audit {
+
+namespace {
+
+struct Kind {
+    core::AuditKind kind;
+    base::Level level;
+    const char* name;
+    const char* message_id; ///< drawn once at random, never changed
+};
+
+using enum core::AuditKind;
+using enum base::Level;
+
+constexpr std::array kinds{
+    Kind{login_reserved, info, "login-reserved", "811ea1d642b847809dde92d469f45206"},
+    Kind{login_refused, notice, "login-refused", "ad7f629ca7204ccb8a4854205e2d921f"},
+    Kind{session_opened, info, "session-opened", "fdeba7fb214c4704a5cb1161da644966"},
+    Kind{session_adopted, info, "session-adopted", "5c31198f958a466191423bfa25b12470"},
+    Kind{session_closed, info, "session-closed", "f077cd88a00e4dc4b1eeeb74a9fe83a6"},
+    Kind{session_warned, info, "session-warned", "31e4a941258b4d52b0c0cac845fef23c"},
+    Kind{session_locked, notice, "session-locked", "ce123ee6059b4377b19621c55092c9a4"},
+    Kind{lock_failed, error, "lock-failed", "80a65d92c0df41f3bf6b0c55360c6967"},
+    Kind{session_unlocked, notice, "session-unlocked", "a027f58680ad4641a4c0a5417222e1d2"},
+    Kind{unlock_failed, warning, "unlock-failed", "551c99df744e48b7a6f588df5b87cc1b"},
+    Kind{session_ending, notice, "session-ending", "dc9bfa3bb9f54b0595b9a62556df37cc"},
+    Kind{end_failed, error, "end-failed", "d6c21c2bb3054ceb91fc72502e42e28d"},
+    Kind{step_up_asked, info, "step-up-asked", "29828ef77de14f5a8fb65357d24099cd"},
+    Kind{step_up_granted, notice, "step-up-granted", "81d89197fa8e464ba718fb1cd2b1e2d0"},
+    Kind{step_up_refused, warning, "step-up-refused", "fda922079b604385bacb18da7350853d"},
+    Kind{grant_revoked, info, "grant-revoked", "6af2106fe39a4690a2eced0324774c5c"},
+    Kind{policy_loaded, notice, "policy-loaded", "5d1b1b04d5bd4cc5a965062b6f4f2688"},
+};
+
+constexpr bool in_order() {
+    for (std::size_t i = 0; i < kinds.size(); ++i)
+        if (static_cast<std::size_t>(kinds[i].kind) != i)
+            return false;
+    return true;
+}
+static_assert(in_order() && kinds.size() == static_cast<std::size_t>(policy_loaded) + 1);
+
+const Kind& of(core::AuditKind kind) noexcept {
+    return kinds[static_cast<std::size_t>(kind)];
+}
+
+} // namespace
+
+const char* name_of(core::AuditKind kind) noexcept {
+    return of(kind).name;
+}
+
+const char* message_id_of(core::AuditKind kind) noexcept {
+    return of(kind).message_id;
+}
+
+void write_journal(const core::Audit& record) noexcept {
+    try {
+        const auto& kind = of(record.kind);
+        std::vector<base::LogField> fields{{"VIGIL_EVENT", kind.name}};
+        const auto add = [&](std::string_view name, const std::string& value) {
+            if (!value.empty())
+                fields.push_back({name, value});
+        };
+        if (record.session)
+            add("VIGIL_SESSION", record.session->text());
+        add("VIGIL_USER", record.user);
+        if (record.uid != UINT32_MAX)
+            add("VIGIL_UID", std::to_string(record.uid));
+        add("VIGIL_SERVICE", record.service);
+        add("VIGIL_RULE", record.rule);
+        auto line = record.user.empty() ? record.text : record.user + ": " + record.text;
+        if (record.session)
+            line += " [" + record.session->text().substr(0, 8) + "]";
+        base::log_event(kind.level, kind.message_id, line, fields);
+    } catch (...) {
+        base::log(base::Level::error, "no memory to write an audit line");
+    }
+}
+
+} // namespace vigil::audit

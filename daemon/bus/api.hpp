@@ -1,0 +1,89 @@
+#pragma once
+// org.vigil1 on a bus connection: ONE table says method -> signature -> who may call -> handler
+// (methods.cpp). A handler does four things: parse, (authorized by the table,) one call, reply.
+
+#include "base/systemd.hpp"
+#include "daemon/factors/factors.hpp"
+#include "daemon/shell/policy_keeper.hpp"
+#include "daemon/shell/shell.hpp"
+
+namespace vigil::bus {
+
+/// Where a connection comes from.
+struct Endpoint {
+    class Api* api = nullptr;
+    bool direct = false; ///< /run/vigil/bus: the socket's mode and SO_PEERCRED let only root in
+};
+
+/// One method call under way. Handed to handlers; may be kept (by value) until the reply.
+struct Call {
+    std::shared_ptr<sd_bus_message> message;
+    uid_t uid = static_cast<uid_t>(-1); ///< who calls, from the kernel or the broker; never a field
+
+    sd_bus_message* get() const noexcept { return message.get(); }
+};
+
+class Api {
+public:
+    /// `factors` is null when no factor can be checked; `factors_error` then says why.
+    Api(shell::Shell& shell, shell::PolicyKeeper& policy, factors::Factors* factors,
+        std::string factors_error);
+
+    /// Adds the objects to a connection. `endpoint` outlives the connection.
+    Result<> attach(sd_bus* bus, Endpoint& endpoint);
+
+    // Handlers, by what they are about. Each returns an Error only before it has replied.
+    Result<> reserve(const Call& call);       // login_methods.cpp
+    Result<> prepare(const Call& call);
+    Result<> confirm(const Call& call);
+    Result<> release(const Call& call);
+    Result<> ask(const Call& call);           // step_up_methods.cpp
+    Result<> prove(const Call& call);
+    Result<> lock_info(const Call& call);     // lock_methods.cpp
+    Result<> unlocked(const Call& call);
+    Result<> unlock_failed(const Call& call);
+    Result<> list(const Call& call);          // session_methods.cpp
+    Result<> show(const Call& call);
+    Result<> lock(const Call& call);
+    Result<> unlock(const Call& call);
+    Result<> terminate(const Call& call);
+    Result<> status(const Call& call);        // host_methods.cpp
+    Result<> reload(const Call& call);
+    Result<> enroll_totp(const Call& call);   // factor_methods.cpp
+    Result<> enroll_finish(const Call& call);
+    Result<> list_factors(const Call& call);
+    Result<> forget(const Call& call);
+
+    /// The uid that owns what the first argument names; nullopt: there is no such thing.
+    std::optional<uid_t> owner_of_session(const std::string& id) const;
+    std::optional<uid_t> owner_of_factor(const std::string& id);
+
+private:
+    wire::Session describe(const core::SessionView& view) const;
+    std::vector<policy::Factor> unlock_factors(const core::SessionView& view);
+    void prove_unlock(const Call& call, const wire::StepUpRequest& request,
+                      const wire::Proof& proof);
+    Result<core::StepUpAsked> gather(pid_t pid, const wire::StepUpRequest& request);
+    Result<core::Token> wait_for(const Call& call);
+
+    shell::Shell& shell_;
+    shell::PolicyKeeper& policy_;
+    factors::Factors* factors_;
+    std::string factors_error_;
+    WallTime started_;
+};
+
+/// Replies once, whatever the core answers with.
+void answer(const Call& call, const shell::Reply& reply);
+
+/// A reply filled by `fill`; a failure to build or send it is logged and the call answered Broken.
+void reply(const Call& call, const std::function<Result<>(sd_bus_message*)>& fill);
+void reply_error(const Call& call, const char* name, const std::string& text);
+
+/// The name of whoever calls, for the audit.
+std::string caller_name(const Call& call);
+
+std::uint64_t wire_time(WallTime time) noexcept;
+std::uint64_t wire_limit(Seconds limit) noexcept;
+
+} // namespace vigil::bus

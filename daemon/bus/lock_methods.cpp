@@ -1,0 +1,188 @@
+// What vigil-lock asks and tells, and the code that pam_vigil.so takes for it.
+
+#include "base/clock.hpp"
+#include "base/log.hpp"
+#include "daemon/bus/api.hpp"
+#include "wire/codec.hpp"
+#include "wire/names.hpp"
+
+#include <algorithm>
+#include <unistd.h>
+
+namespace vigil::bus {
+
+namespace {
+
+Result<core::SessionId> read_session(sd_bus_message* message) {
+    const auto text = wire::read<std::string>(message);
+    if (!text)
+        return std::unexpected{text.error()};
+    const auto id = core::SessionId::from_text(*text);
+    if (!id)
+        return fail("That is no session's id: it has 32 hex digits");
+    return *id;
+}
+
+std::string host_name() {
+    char name[256] = {};
+    return gethostname(name, sizeof name - 1) == 0 ? name : "this host";
+}
+
+std::string holder_warning(const enforce::ForeignHolder& holder) {
+    return "Process " + std::to_string(holder.pid) + " (" + base::escape(holder.command, 64) +
+           ") outside this session reads this terminal too: no password is taken here.";
+}
+
+} // namespace
+
+/// What is worthless once used may be typed anywhere; a password only where nobody else reads.
+std::vector<policy::Factor> Api::unlock_factors(const core::SessionView& view) {
+    std::vector<policy::Factor> taken;
+    for (const auto factor : view.decision->unlock) {
+        if (factor == policy::Factor::password &&
+            !shell_.foreign_holders(view.record->id).empty())
+            continue;
+        if (factor == policy::Factor::totp &&
+            !(factors_ && factors_->has_active(view.record->facts.uid).value_or(false)))
+            continue;
+        taken.push_back(factor);
+    }
+    return taken;
+}
+
+Result<> Api::lock_info(const Call& call) {
+    const auto id = read_session(call.get());
+    if (!id)
+        return std::unexpected{id.error()};
+    wire::LockInfo info;
+    const auto view = shell_.machine().view(*id);
+    if (view && view->record->state == core::State::locked) {
+        const auto& record = *view->record;
+        const auto now = base::read_clocks();
+        info.locked = true;
+        info.user = record.facts.user;
+        info.host = host_name();
+        info.locked_by = record.locked_by;
+        info.locked_since = wire_time(record.locked_since_wall);
+        if (view->next_action == "terminate")
+            info.ends_at = wire_time(now.wall + (view->next_at - now.boot));
+        for (const auto factor : unlock_factors(*view))
+            info.factors.emplace_back(policy::to_text(factor));
+        for (const auto& holder : shell_.foreign_holders(*id))
+            info.warnings.push_back(holder_warning(holder));
+        if (info.factors.empty())
+            info.warnings.emplace_back("Nothing can be proved here: an administrator unlocks it "
+                                       "with `vigilctl unlock`.");
+        if (record.unlock_not_before > now.boot)
+            info.wait_seconds = static_cast<std::uint64_t>(
+                std::chrono::ceil<Seconds>(record.unlock_not_before - now.boot).count());
+    }
+    reply(call, [&](auto* message) { return wire::append(message, info); });
+    return {};
+}
+
+void Api::prove_unlock(const Call& call, const wire::StepUpRequest& request,
+                       const wire::Proof& proof) {
+    wire::ProveReply result{.verdict = wire::ProveReply::Verdict::denied,
+                            .text = "Nothing is locked here."};
+    const auto id = shell_.locked_at(request.login.terminal);
+    const auto view = id ? shell_.machine().view(*id) : std::nullopt;
+    if (view && view->record->facts.user == request.login.user && proof.factor == "totp" &&
+        std::ranges::count(unlock_factors(*view), policy::Factor::totp)) {
+        const auto checked = factors_->check_totp(view->record->facts.uid, proof.answer,
+                                                  proof.attempt, base::read_clocks());
+        using Verdict = factors::CheckOutcome::Verdict;
+        if (!checked)
+            result.text = "vigil cannot check codes now.";
+        else if (checked->verdict == Verdict::accepted)
+            result = {.verdict = wire::ProveReply::Verdict::accepted};
+        else if (checked->verdict == Verdict::throttled)
+            result = {.verdict = wire::ProveReply::Verdict::denied,
+                      .text = "Too many wrong codes: wait " +
+                              std::to_string(checked->wait.count()) + " s.",
+                      .wait_seconds = static_cast<std::uint64_t>(checked->wait.count())};
+        else
+            result = {.verdict = wire::ProveReply::Verdict::wrong};
+    }
+    reply(call, [&](auto* message) { return wire::append(message, result); });
+}
+
+Result<> Api::unlocked(const Call& call) {
+    const auto id = read_session(call.get());
+    if (!id)
+        return std::unexpected{id.error()};
+    const auto terminal = wire::read<std::string>(call.get());
+    const auto proved = wire::read<std::string>(call.get());
+    if (!terminal || !proved)
+        return fail("Unlocked takes a session, a terminal and a factor");
+    const auto view = shell_.machine().view(*id);
+    const auto factor = policy::factor_from_text(*proved);
+    if (!view || !factor)
+        return fail("There is no such session or factor");
+    if (view->record->state == core::State::locked &&
+        !std::ranges::count(unlock_factors(*view), *factor)) {
+        reply_error(call, wire::error_denied, "This factor does not unlock this terminal now.");
+        return {};
+    }
+    const auto token = wait_for(call);
+    if (!token)
+        return std::unexpected{token.error()};
+    shell_.dispatch(core::UnlockAsked{*token, *id, *proved, "at " + *terminal});
+    return {};
+}
+
+Result<> Api::unlock_failed(const Call& call) {
+    const auto id = read_session(call.get());
+    if (!id)
+        return std::unexpected{id.error()};
+    const auto token = wait_for(call);
+    if (!token)
+        return std::unexpected{token.error()};
+    shell_.dispatch(core::UnlockRefused{*token, *id});
+    return {};
+}
+
+Result<> Api::lock(const Call& call) {
+    const auto id = read_session(call.get());
+    if (!id)
+        return std::unexpected{id.error()};
+    const auto reason = wire::read<std::string>(call.get());
+    if (!reason)
+        return std::unexpected{reason.error()};
+    const auto token = wait_for(call);
+    if (!token)
+        return std::unexpected{token.error()};
+    shell_.dispatch(core::LockAsked{*token, *id,
+                                    caller_name(call) + (reason->empty() ? "" : ": " + *reason)});
+    return {};
+}
+
+Result<> Api::unlock(const Call& call) {
+    const auto id = read_session(call.get());
+    if (!id)
+        return std::unexpected{id.error()};
+    const auto reason = wire::read<std::string>(call.get());
+    if (!reason)
+        return std::unexpected{reason.error()};
+    const auto token = wait_for(call);
+    if (!token)
+        return std::unexpected{token.error()};
+    shell_.dispatch(core::UnlockAsked{*token, *id, caller_name(call), *reason});
+    return {};
+}
+
+Result<> Api::terminate(const Call& call) {
+    const auto id = read_session(call.get());
+    if (!id)
+        return std::unexpected{id.error()};
+    const auto reason = wire::read<std::string>(call.get());
+    if (!reason)
+        return std::unexpected{reason.error()};
+    const auto token = wait_for(call);
+    if (!token)
+        return std::unexpected{token.error()};
+    shell_.dispatch(core::TerminateAsked{*token, *id, caller_name(call), *reason});
+    return {};
+}
+
+} // namespace vigil::bus

@@ -1,0 +1,171 @@
+#include "base/log.hpp"
+#include "base/clock.hpp"
+#include "daemon/bus/api.hpp"
+#include "wire/codec.hpp"
+#include "wire/names.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace vigil::bus {
+
+namespace {
+
+/// Who may call a method. Root may call everything.
+enum class Who {
+    root,            ///< the login path and what concerns everybody
+    session_owner,   ///< the first argument names a session of the caller's
+    factor_owner,    ///< the first argument names a factor of the caller's
+    anybody,         ///< the handler shows a caller his own alone
+};
+
+struct Method {
+    const char* interface;
+    const char* name;
+    const char* in;
+    const char* out;
+    Who who;
+    Result<> (Api::*handler)(const Call&);
+};
+
+constexpr auto manager = wire::manager_interface;
+constexpr auto stepup = wire::stepup_interface;
+
+// The signatures are those of wire/codec.hpp, spelt out where sd-bus needs one literal.
+constexpr std::array methods{
+    Method{manager, "Reserve", "h(suassss)", "ust", Who::root, &Api::reserve},
+    Method{manager, "Prepare", "h", "t", Who::root, &Api::prepare},
+    Method{manager, "Confirm", "h(suassss)", "s", Who::root, &Api::confirm},
+    Method{manager, "Release", "h", "", Who::root, &Api::release},
+    Method{stepup, "Ask", "hu(suassss)s", "usast", Who::root, &Api::ask},
+    Method{stepup, "Prove", "hu(suassss)sssay", "ust", Who::root, &Api::prove},
+    Method{manager, "LockInfo", "ss", "a{sv}", Who::root, &Api::lock_info},
+    Method{manager, "Unlocked", "sss", "", Who::root, &Api::unlocked},
+    Method{manager, "UnlockFailed", "ss", "t", Who::root, &Api::unlock_failed},
+    Method{manager, "List", "", "aa{sv}", Who::anybody, &Api::list},
+    Method{manager, "Show", "s", "a{sv}", Who::session_owner, &Api::show},
+    Method{manager, "Lock", "ss", "", Who::session_owner, &Api::lock},
+    Method{manager, "Unlock", "ss", "", Who::root, &Api::unlock},
+    Method{manager, "Terminate", "ss", "", Who::session_owner, &Api::terminate},
+    Method{manager, "Status", "", "a{sv}", Who::anybody, &Api::status},
+    Method{manager, "Reload", "", "s", Who::root, &Api::reload},
+    Method{manager, "EnrollTotp", "sss", "sss", Who::anybody, &Api::enroll_totp},
+    Method{manager, "EnrollFinish", "ss", "", Who::factor_owner, &Api::enroll_finish},
+    Method{manager, "Factors", "s", "a(ssussttb)", Who::anybody, &Api::list_factors},
+    Method{manager, "Forget", "s", "", Who::root, &Api::forget},
+};
+
+/// The first argument, put back for the handler.
+std::optional<std::string> first_argument(sd_bus_message* message) {
+    const char* text = nullptr;
+    if (sd_bus_message_read_basic(message, 's', &text) <= 0)
+        return std::nullopt;
+    std::string copy{text};
+    if (sd_bus_message_rewind(message, 1) < 0)
+        return std::nullopt;
+    return copy;
+}
+
+/// Default is deny: every yes is a line of its own.
+bool may_call(Api& api, const Method& method, const Call& call) {
+    if (call.uid == static_cast<uid_t>(-1))
+        return false;
+    if (call.uid == 0)
+        return true;
+    switch (method.who) {
+    case Who::root:
+        return false;
+    case Who::session_owner: {
+        const auto id = first_argument(call.get());
+        return id && api.owner_of_session(*id) == call.uid;
+    }
+    case Who::factor_owner: {
+        const auto id = first_argument(call.get());
+        return id && api.owner_of_factor(*id) == call.uid;
+    }
+    case Who::anybody:
+        return true;
+    }
+    return false;
+}
+
+/// The broker vouches for its peers; a direct peer was checked when it connected.
+uid_t caller_of(sd_bus_message* message, bool direct) {
+    if (direct)
+        return 0;
+    sd_bus_creds* creds = nullptr;
+    uid_t uid = static_cast<uid_t>(-1);
+    if (sd_bus_query_sender_creds(message, SD_BUS_CREDS_EUID, &creds) < 0)
+        return uid;
+    const base::BusCreds owner{creds};
+    if (sd_bus_creds_get_euid(creds, &uid) < 0)
+        return static_cast<uid_t>(-1);
+    return uid;
+}
+
+void handle(Endpoint& endpoint, sd_bus_message* message) {
+    const auto* member = sd_bus_message_get_member(message);
+    const auto* interface = sd_bus_message_get_interface(message);
+    const Call call{.message = {sd_bus_message_ref(message), sd_bus_message_unref},
+                    .uid = caller_of(message, endpoint.direct)};
+    for (const auto& method : methods) {
+        if (std::strcmp(method.name, member) != 0 ||
+            (interface && std::strcmp(method.interface, interface) != 0))
+            continue;
+        if (!may_call(*endpoint.api, method, call)) {
+            // The same words whether it is not there or not his: no oracle.
+            reply_error(call, wire::error_denied, "There is no such thing, or it is not yours.");
+            return;
+        }
+        if (const auto done = (endpoint.api->*method.handler)(call); !done)
+            reply_error(call, wire::error_invalid, done.error().text());
+        return;
+    }
+    reply_error(call, wire::error_invalid, "There is no such method.");
+}
+
+int on_method(sd_bus_message* message, void* userdata, sd_bus_error*) noexcept {
+    try {
+        handle(*static_cast<Endpoint*>(userdata), message);
+    } catch (const std::exception& error) {
+        base::log(base::Level::error, std::string_view{error.what()});
+        sd_bus_reply_method_errorf(message, wire::error_broken, "vigild could not do that");
+    }
+    return 1;
+}
+
+/// sd-bus keeps pointers into a vtable, so they live as long as the program.
+std::vector<sd_bus_vtable> vtable_of(const char* interface) {
+    std::vector<sd_bus_vtable> table;
+    table.push_back(SD_BUS_VTABLE_START(0));
+    for (const auto& method : methods)
+        if (std::strcmp(method.interface, interface) == 0)
+            // Unprivileged for sd-bus: who may call is this file's table alone.
+            table.push_back(SD_BUS_METHOD(method.name, method.in, method.out, on_method,
+                                          SD_BUS_VTABLE_UNPRIVILEGED));
+    table.push_back(SD_BUS_VTABLE_END);
+    return table;
+}
+
+} // namespace
+
+Api::Api(shell::Shell& shell, shell::PolicyKeeper& policy, factors::Factors* factors,
+         std::string factors_error) :
+    shell_{shell}, policy_{policy}, factors_{factors}, factors_error_{std::move(factors_error)},
+    started_{base::read_clocks().wall} {}
+
+Result<> Api::attach(sd_bus* bus, Endpoint& endpoint) {
+    static const auto manager_table = vtable_of(wire::manager_interface);
+    static const auto stepup_table = vtable_of(wire::stepup_interface);
+    int r = sd_bus_add_object_vtable(bus, nullptr, wire::manager_path, wire::manager_interface,
+                                     manager_table.data(), &endpoint);
+    if (r >= 0)
+        r = sd_bus_add_object_vtable(bus, nullptr, wire::manager_path, wire::stepup_interface,
+                                     stepup_table.data(), &endpoint);
+    if (r < 0)
+        return fail(r, "adding org.vigil1 to a bus");
+    return {};
+}
+
+} // namespace vigil::bus

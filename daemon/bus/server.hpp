@@ -1,0 +1,49 @@
+#pragma once
+// The direct socket: the login path's way in that no broker stands in.
+
+#include "base/unique_fd.hpp"
+#include "daemon/bus/api.hpp"
+
+#include <list>
+
+namespace vigil::bus {
+
+/// Connections at one time; more wait in the socket's backlog.
+inline constexpr std::size_t max_connections = 1024;
+
+class DirectServer {
+public:
+    /// `listener`: from systemd (vigild.socket outlives vigild, so logins wait through a restart
+    /// instead of failing), or made by listen_at().
+    static Result<std::unique_ptr<DirectServer>> create(sd_event* loop, Api& api,
+                                                        base::UniqueFd listener);
+    ~DirectServer();
+
+    /// Binds `path`, mode 0600, replacing what is there.
+    static Result<base::UniqueFd> listen_at(const std::string& path);
+
+private:
+    struct Connection {
+        DirectServer* server = nullptr;
+        Endpoint endpoint;
+        base::Bus bus;
+        base::EventSource reaper;
+    };
+
+    DirectServer(sd_event* loop, Api& api, base::UniqueFd listener);
+    void accept_all();
+    void serve(base::UniqueFd peer);
+    void pause(bool paused) noexcept;
+
+    static int on_connect(sd_event_source*, int, std::uint32_t, void* userdata) noexcept;
+    static int on_disconnected(sd_bus_message*, void* userdata, sd_bus_error*) noexcept;
+    static int on_reap(sd_event_source*, void* userdata) noexcept;
+
+    sd_event* loop_;
+    Api& api_;
+    base::UniqueFd listener_;
+    base::EventSource source_;
+    std::list<Connection> connections_;
+};
+
+} // namespace vigil::bus

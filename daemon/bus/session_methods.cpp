@@ -1,0 +1,96 @@
+// What is listed, and of whom.
+
+#include "base/clock.hpp"
+#include "daemon/bus/api.hpp"
+#include "daemon/shell/facts.hpp"
+#include "wire/codec.hpp"
+
+#include <algorithm>
+
+namespace vigil::bus {
+
+namespace {
+
+const char* state_text(core::State state) {
+    switch (state) {
+    case core::State::reserved:
+        return "reserved";
+    case core::State::active:
+        return "active";
+    case core::State::locked:
+    case core::State::unlocking:
+        return "locked";
+    case core::State::ending:
+        return "ending";
+    }
+    return "";
+}
+
+} // namespace
+
+std::optional<uid_t> Api::owner_of_session(const std::string& text) const {
+    const auto id = core::SessionId::from_text(text);
+    const auto view = id ? shell_.machine().view(*id) : std::nullopt;
+    if (!view)
+        return std::nullopt;
+    return view->record->facts.uid;
+}
+
+wire::Session Api::describe(const core::SessionView& view) const {
+    const auto now = base::read_clocks();
+    const auto& record = *view.record;
+    wire::Session session;
+    session.id = record.id.text();
+    session.user = record.facts.user;
+    session.uid = record.facts.uid;
+    session.service = record.facts.service;
+    session.terminals = shell_.terminals_of(view);
+    session.remote_host = record.remote_host;
+    session.logind_session = record.logind_session;
+    session.leader_pid = static_cast<std::uint32_t>(record.leader.pid);
+    session.since = wire_time(record.since_wall);
+    if (!view.terminals.empty()) {
+        const auto idle = now.boot - shell_.last_input(view);
+        session.idle_seconds = static_cast<std::uint64_t>(
+            std::max<std::int64_t>(0, std::chrono::floor<Seconds>(idle).count()));
+    }
+    session.state = state_text(record.state);
+    if (session.state == "locked")
+        session.locked_since = wire_time(record.locked_since_wall);
+    session.rule = view.decision->rule;
+    session.idle_lock = wire_limit(view.decision->idle_lock);
+    session.idle_terminate = wire_limit(view.decision->idle_terminate);
+    session.max_duration = wire_limit(view.decision->max_duration);
+    session.next_action = view.next_action;
+    if (!view.next_action.empty())
+        session.next_at = wire_time(shell::wall_time_of(view.next_at, now));
+    if (record.cgroup.empty() && record.state != core::State::reserved)
+        session.uncovered.emplace_back("no scope of logind's: it cannot be locked");
+    if (!view.uncovered.empty())
+        session.uncovered.push_back(view.uncovered);
+    return session;
+}
+
+Result<> Api::list(const Call& call) {
+    std::vector<wire::Session> sessions;
+    for (const auto& view : shell_.machine().list())
+        if (call.uid == 0 || view.record->facts.uid == call.uid)
+            sessions.push_back(describe(view));
+    reply(call, [&](auto* message) { return wire::append(message, sessions); });
+    return {};
+}
+
+Result<> Api::show(const Call& call) {
+    const auto text = wire::read<std::string>(call.get());
+    if (!text)
+        return std::unexpected{text.error()};
+    const auto id = core::SessionId::from_text(*text);
+    const auto view = id ? shell_.machine().view(*id) : std::nullopt;
+    if (!view)
+        return fail("There is no session " + *text);
+    const auto session = describe(*view);
+    reply(call, [&](auto* message) { return wire::append(message, session); });
+    return {};
+}
+
+} // namespace vigil::bus

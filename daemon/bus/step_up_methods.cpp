@@ -1,0 +1,164 @@
+// Step-up: who stands behind a privileged command, what he has to prove, and the proof.
+
+#include "base/clock.hpp"
+#include "base/secret.hpp"
+#include "daemon/bus/api.hpp"
+#include "daemon/shell/facts.hpp"
+#include "wire/codec.hpp"
+
+#include <algorithm>
+
+namespace vigil::bus {
+
+namespace {
+
+struct Question {
+    base::Process process;
+    wire::StepUpRequest request;
+};
+
+Result<Question> read_question(sd_bus_message* message) {
+    const auto pidfd = wire::read_fd(message);
+    if (!pidfd)
+        return std::unexpected{pidfd.error()};
+    const auto process = base::process_of_pidfd(pidfd->get());
+    if (!process)
+        return std::unexpected{process.error()};
+    auto request = wire::read<wire::StepUpRequest>(message);
+    if (!request)
+        return std::unexpected{request.error()};
+    return Question{*process, std::move(*request)};
+}
+
+void reply_denied(const Call& call, const char* why) {
+    reply(call, [&](auto* message) {
+        return wire::append(message,
+                            wire::AskReply{.verdict = wire::AskReply::Verdict::denied, .text = why});
+    });
+}
+
+core::ProofChecked::Outcome outcome_of(const Result<factors::CheckOutcome>& checked) {
+    using Verdict = factors::CheckOutcome::Verdict;
+    if (!checked)
+        return core::ProofChecked::Outcome::unavailable;
+    switch (checked->verdict) {
+    case Verdict::accepted:
+        return core::ProofChecked::Outcome::accepted;
+    case Verdict::throttled:
+        return core::ProofChecked::Outcome::throttled;
+    case Verdict::wrong:
+        break;
+    }
+    return core::ProofChecked::Outcome::wrong;
+}
+
+} // namespace
+
+/// The person is the one who logged in; the command may be run by another after `su`. Root is asked
+/// as himself: he got there by a step-up, or has nothing left to gain by one.
+Result<core::StepUpAsked> Api::gather(pid_t pid, const wire::StepUpRequest& request) {
+    const auto stat = base::read_process_stat(pid);
+    const auto runner = base::read_real_uid(pid);
+    if (!stat || !runner || *runner == static_cast<uid_t>(-1))
+        return fail("vigil cannot tell who asks");
+    const auto& service = request.login.service;
+    core::StepUpAsked asked;
+    asked.terminal = stat->terminal;
+    asked.session = shell_.session_of(pid);
+    if (!request.run_as.empty())
+        asked.run_as = request.run_as;
+    const auto view = asked.session ? shell_.machine().view(*asked.session) : std::nullopt;
+    if (*runner != 0) {
+        if (view) {
+            asked.subjects.push_back(view->record->facts);
+        } else if (const auto login = base::read_login_uid(pid);
+                   login && *login != static_cast<uid_t>(-1)) {
+            asked.subjects.push_back(shell::facts_of_user(*login, service));
+        }
+    }
+    if (asked.subjects.empty() || asked.subjects.front().uid != *runner)
+        asked.subjects.push_back(shell::facts_of_user(*runner, service));
+    for (auto& subject : asked.subjects) {
+        subject.service = service;
+        if (view)
+            subject.remote = view->record->facts.remote;
+    }
+    const auto person = asked.subjects.front().uid;
+    if (factors_) {
+        asked.person_has_factor = factors_->has_active(person).value_or(false);
+        asked.wait = factors_->wait_for(person, base::read_clocks()).value_or(Seconds{0});
+    }
+    return asked;
+}
+
+Result<> Api::ask(const Call& call) {
+    const auto question = read_question(call.get());
+    if (!question)
+        return std::unexpected{question.error()};
+    if (question->request.purpose == wire::Purpose::unlock) {
+        const auto id = shell_.locked_at(question->request.login.terminal);
+        const auto view = id ? shell_.machine().view(*id) : std::nullopt;
+        wire::AskReply offer{.verdict = wire::AskReply::Verdict::prove};
+        if (!view || view->record->facts.user != question->request.login.user)
+            offer = {.verdict = wire::AskReply::Verdict::denied, .text = "Nothing is locked here."};
+        else
+            for (const auto factor : unlock_factors(*view))
+                offer.factors.emplace_back(policy::to_text(factor));
+        reply(call, [&](auto* message) { return wire::append(message, offer); });
+        return {};
+    }
+    if (!policy_.usable()) {
+        reply_denied(call, "vigil has no policy it can read: see `vigilctl status`.");
+        return {};
+    }
+    auto asked = gather(question->process.pid, question->request);
+    if (!asked)
+        return std::unexpected{asked.error()};
+    const auto token = wait_for(call);
+    if (!token)
+        return std::unexpected{token.error()};
+    asked->token = *token;
+    shell_.dispatch(std::move(*asked));
+    return {};
+}
+
+Result<> Api::prove(const Call& call) {
+    const auto question = read_question(call.get());
+    if (!question)
+        return std::unexpected{question.error()};
+    auto proof = wire::read<wire::Proof>(call.get());
+    if (!proof)
+        return std::unexpected{proof.error()};
+    const base::Secret answer_typed{std::move(proof->answer)};
+    if (question->request.purpose == wire::Purpose::unlock) {
+        proof->answer = std::string{answer_typed.view()};
+        prove_unlock(call, question->request, *proof);
+        base::wipe(proof->answer.data(), proof->answer.size());
+        return {};
+    }
+    auto asked = gather(question->process.pid, question->request);
+    if (!asked)
+        return std::unexpected{asked.error()};
+    core::ProofChecked checked{.token = 0,
+                               .request = std::move(*asked),
+                               .fresh_id = shell_.fresh_id(),
+                               .outcome = core::ProofChecked::Outcome::unavailable,
+                               .factor = proof->factor,
+                               .wait = {}};
+    if (factors_ && policy_.usable() && proof->factor == "totp") {
+        const auto outcome =
+            factors_->check_totp(checked.request.subjects.front().uid, answer_typed.view(),
+                                 proof->attempt, base::read_clocks());
+        checked.outcome = outcome_of(outcome);
+        if (outcome)
+            checked.wait = outcome->wait;
+    }
+    const auto token = wait_for(call);
+    if (!token)
+        return std::unexpected{token.error()};
+    checked.token = *token;
+    shell_.dispatch(std::move(checked));
+    return {};
+}
+
+} // namespace vigil::bus

@@ -1,0 +1,193 @@
+// vigild: arguments, the parts, the loop. See vigild(8).
+
+#include "base/clock.hpp"
+#include "base/log.hpp"
+#include "daemon/bus/server.hpp"
+#include "daemon/bus/system_bus.hpp"
+#include "daemon/factors/credential.hpp"
+#include "wire/names.hpp"
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <getopt.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+namespace {
+
+using namespace vigil;
+
+struct Arguments {
+    std::string policy = policy::default_path;
+    std::string runtime = "/run/vigil";
+    std::string state = "/var/lib/vigil";
+    bool system_bus = true;
+};
+
+constexpr const char* usage =
+    "usage: vigild [--policy FILE] [--runtime DIR] [--state DIR] [--no-system-bus] [--debug]\n";
+
+/// Ends the program on --version and on a mistake.
+Arguments parse(int argc, char** argv) {
+    constexpr option options[] = {{"policy", required_argument, nullptr, 'p'},
+                                  {"runtime", required_argument, nullptr, 'r'},
+                                  {"state", required_argument, nullptr, 's'},
+                                  {"no-system-bus", no_argument, nullptr, 'n'},
+                                  {"debug", no_argument, nullptr, 'd'},
+                                  {"version", no_argument, nullptr, 'v'},
+                                  {nullptr, 0, nullptr, 0}};
+    Arguments arguments;
+    for (int chosen; (chosen = getopt_long(argc, argv, "", options, nullptr)) != -1;)
+        switch (chosen) {
+        case 'p':
+            arguments.policy = optarg;
+            break;
+        case 'r':
+            arguments.runtime = optarg;
+            break;
+        case 's':
+            arguments.state = optarg;
+            break;
+        case 'n':
+            arguments.system_bus = false;
+            break;
+        case 'd':
+            base::set_log_level(base::Level::debug);
+            break;
+        case 'v':
+            std::puts("vigild " VIGIL_VERSION);
+            std::exit(EXIT_SUCCESS);
+        default:
+            std::fputs(usage, stderr);
+            std::exit(EX_USAGE);
+        }
+    if (optind != argc) {
+        std::fputs(usage, stderr);
+        std::exit(EX_USAGE);
+    }
+    return arguments;
+}
+
+/// A store that cannot be read is put aside, loudly; logind's sessions are then adopted, so that
+/// limits still hold, counted from logind's own start times.
+store::RuntimeStore open_store(const std::string& path) {
+    auto opened = store::RuntimeStore::open(path);
+    if (opened)
+        return std::move(*opened);
+    base::log(base::Level::error, "the state in " + path + " cannot be used: " +
+                                      opened.error().text());
+    if (const auto aside = store::RuntimeStore::set_aside(path); aside)
+        base::log(base::Level::warning, "it was moved to " + *aside + "; starting anew");
+    opened = store::RuntimeStore::open(path);
+    if (opened)
+        return std::move(*opened);
+    base::log(base::Level::error, "no state can be kept in " + path +
+                                      ": limits will not survive a restart of vigild");
+    opened = store::RuntimeStore::open(":memory:");
+    if (!opened)
+        throw std::runtime_error{opened.error().text()};
+    return std::move(*opened);
+}
+
+Result<factors::Factors> open_factors(const std::string& path) {
+    auto key = factors::load_key();
+    if (!key)
+        return std::unexpected{key.error()};
+    char host[256] = {};
+    gethostname(host, sizeof host - 1);
+    return factors::Factors::open(path, std::move(*key), host);
+}
+
+Result<base::UniqueFd> listener(const std::string& path) {
+    if (sd_listen_fds(1) >= 1)
+        return base::UniqueFd{SD_LISTEN_FDS_START};
+    return bus::DirectServer::listen_at(path);
+}
+
+struct Reloader {
+    shell::Shell* shell;
+    shell::PolicyKeeper* keeper;
+};
+
+int on_hangup(sd_event_source*, const signalfd_siginfo*, void* userdata) noexcept {
+    try {
+        const auto& reloader = *static_cast<Reloader*>(userdata);
+        auto loaded = reloader.keeper->reload(base::read_clocks().wall);
+        if (loaded)
+            reloader.shell->dispatch(core::PolicyChanged{std::move(*loaded)});
+        else
+            base::log(base::Level::error,
+                      "the policy is broken, the old one stays: " + loaded.error().text());
+    } catch (const std::exception& error) {
+        base::log(base::Level::error, std::string_view{error.what()});
+    }
+    return 0;
+}
+
+void block_signals() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP})
+        sigaddset(&signals, signal);
+    sigprocmask(SIG_BLOCK, &signals, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+}
+
+int run(const Arguments& arguments) {
+    sd_event* raw = nullptr;
+    if (const int r = sd_event_default(&raw); r < 0)
+        throw std::runtime_error{Error{-r, "making the event loop"}.text()};
+    const base::EventLoop loop{raw};
+
+    shell::PolicyKeeper keeper{arguments.policy, arguments.state + "/policy.last-good"};
+    auto policy = keeper.start(base::read_clocks().wall);
+    shell::Shell shell{raw, open_store(arguments.runtime + "/state.db"), std::move(policy)};
+
+    auto opened = open_factors(arguments.state + "/factors.db");
+    if (!opened)
+        base::log(base::Level::error,
+                  "no factor can be checked, step-up is refused: " + opened.error().text());
+    bus::Api api{shell, keeper, opened ? &*opened : nullptr,
+                 opened ? std::string{} : opened.error().text()};
+
+    auto listening = listener(arguments.runtime + "/bus");
+    if (!listening)
+        throw std::runtime_error{listening.error().text()};
+    const auto server = bus::DirectServer::create(raw, api, std::move(*listening));
+    if (!server)
+        throw std::runtime_error{server.error().text()};
+    std::unique_ptr<bus::SystemBus> system_bus;
+    if (arguments.system_bus)
+        system_bus = std::make_unique<bus::SystemBus>(raw, api, shell);
+
+    Reloader reloader{&shell, &keeper};
+    sd_event_add_signal(raw, nullptr, SIGTERM, nullptr, nullptr);
+    sd_event_add_signal(raw, nullptr, SIGINT, nullptr, nullptr);
+    sd_event_add_signal(raw, nullptr, SIGHUP, on_hangup, &reloader);
+    shell.start();
+    sd_event_set_watchdog(raw, 1);
+    sd_notify(0, "READY=1");
+    const int r = sd_event_loop(raw);
+    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    const auto arguments = parse(argc, argv);
+    umask(0077);
+    // Nothing of a secret goes into a core file, and nobody of the same uid looks in.
+    prctl(PR_SET_DUMPABLE, 0);
+    block_signals();
+    try {
+        return run(arguments);
+    } catch (const std::exception& error) {
+        base::log(base::Level::error, std::string{"vigild cannot start: "} + error.what());
+        return EX_UNAVAILABLE;
+    }
+}

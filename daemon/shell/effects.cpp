@@ -1,0 +1,285 @@
+// An effect of the core becomes a change of the system, and what came of it an event.
+
+#include "base/clock.hpp"
+#include "base/log.hpp"
+#include "daemon/audit/journal.hpp"
+#include "daemon/enforce/prompt.hpp"
+#include "daemon/enforce/scope.hpp"
+#include "daemon/shell/shell.hpp"
+
+#include <algorithm>
+#include <sys/epoll.h>
+
+namespace vigil::shell {
+
+namespace {
+
+void log_failure(const std::string& line) {
+    base::log(base::Level::warning, line);
+}
+
+void log_failure(const char* doing, const Result<>& result) {
+    if (!result)
+        log_failure(std::string{doing} + ": " + result.error().text());
+}
+
+} // namespace
+
+// --- what is written down ------------------------------------------------------------------------
+
+void Shell::stored(const Result<>& result) {
+    if (result)
+        return;
+    batch_stored_ = false;
+    if (store_error_.empty())
+        base::log(base::Level::error,
+                  "the state cannot be written, limits would not survive a restart: " +
+                      result.error().text());
+    store_error_ = result.error().text();
+}
+
+void Shell::perform(const core::StoreSession& effect) {
+    stored(store_.put(effect.record));
+}
+
+void Shell::perform(const core::EraseSession& effect) {
+    stored(store_.erase_session(effect.id));
+}
+
+void Shell::perform(const core::StoreGrant& effect) {
+    stored(store_.put(effect.record));
+}
+
+void Shell::perform(const core::EraseGrant& effect) {
+    stored(store_.erase_grant(effect.id));
+}
+
+void Shell::perform(const core::Audit& effect) {
+    audit::write_journal(effect);
+}
+
+// --- watching ------------------------------------------------------------------------------------
+
+void Shell::perform(const core::Watch& effect) {
+    const auto* known = record(effect.session);
+    if (!known || watched_.contains(effect.session))
+        return;
+    auto& watched = watched_[effect.session];
+    watched.shell = this;
+    watched.id = effect.session;
+    watched.uid = known->facts.uid;
+    by_user_.emplace(watched.uid, watched.id);
+    auto leader = base::open_pidfd(known->leader);
+    sd_event_source* source = nullptr;
+    if (!leader) {
+        events_.push_back(core::LeaderGone{effect.session});
+        return;
+    }
+    watched.leader = std::move(*leader);
+    if (sd_event_add_io(loop_, &source, watched.leader.get(), EPOLLIN, on_leader_gone, &watched) < 0)
+        log_failure("a session's process cannot be watched: its end is seen late");
+    watched.leader_source.reset(source);
+}
+
+void Shell::unwatch_terminals(Watched& watched) noexcept {
+    for (const auto& terminal : watched.terminals)
+        activity_->remove(terminal);
+}
+
+void Shell::stop_prompts(const core::SessionId& id) {
+    const auto saved = store_.terminals(id);
+    if (!saved || !system_bus_)
+        return;
+    for (const auto& terminal : *saved)
+        log_failure("stopping a prompt", enforce::stop_prompt(system_bus_, id, terminal.path));
+}
+
+void Shell::perform(const core::Forget& effect) {
+    stop_prompts(effect.session);
+    // A console outlives its session and must not stay as the lock left it.
+    if (const auto saved = store_.terminals(effect.session))
+        for (const auto& terminal : *saved)
+            log_failure("giving a terminal back", enforce::give_back(terminal));
+    const auto found = watched_.find(effect.session);
+    if (found == watched_.end())
+        return;
+    unwatch_terminals(found->second);
+    const auto [first, last] = by_user_.equal_range(found->second.uid);
+    for (auto entry = first; entry != last; ++entry)
+        if (entry->second == effect.session) {
+            by_user_.erase(entry);
+            break;
+        }
+    watched_.erase(found);
+}
+
+std::vector<enforce::Terminal> Shell::look_for_terminals(const core::SessionRecord& known) {
+    if (known.cgroup.empty())
+        return {};
+    auto terminals = enforce::find_terminals(known.cgroup, known.leader.pid);
+    return terminals.value_or(std::vector<enforce::Terminal>{});
+}
+
+void Shell::perform(const core::ReadActivity& effect) {
+    const auto* known = record(effect.session);
+    const auto found = watched_.find(effect.session);
+    if (!known || found == watched_.end())
+        return;
+    auto& watched = found->second;
+    const auto now = base::read_clocks();
+    auto terminals = look_for_terminals(*known);
+    core::ActivitySeen seen{.session = effect.session, .terminals = {}};
+    for (const auto& terminal : watched.terminals)
+        if (!std::ranges::count(terminals, terminal))
+            activity_->remove(terminal);
+    for (const auto& terminal : terminals) {
+        seen.terminals.push_back(terminal.path);
+        if (!activity_->get(terminal)) {
+            const auto input = enforce::latest_input(terminal, now);
+            log_failure("watching " , activity_->add(terminal, {.input = input, .output = input}));
+        }
+        const auto activity = activity_->get(terminal).value_or(enforce::Activity{now.boot, now.boot});
+        seen.last_input = std::max(seen.last_input, activity.input);
+        seen.last_output = std::max(seen.last_output, activity.output);
+    }
+    watched.terminals = std::move(terminals);
+    events_.push_back(std::move(seen));
+}
+
+// --- the session itself --------------------------------------------------------------------------
+
+enforce::LockTarget Shell::target(const core::SessionRecord& known) const {
+    return {.session = known.id, .scope = known.cgroup, .leader = known.leader.pid};
+}
+
+void Shell::perform(const core::Say& effect) {
+    const auto* known = record(effect.session);
+    if (!known)
+        return;
+    for (const auto& terminal : look_for_terminals(*known))
+        log_failure("telling the user", enforce::say(terminal, effect.line, effect.last));
+}
+
+void Shell::perform(const core::Lock& effect) {
+    const auto* known = record(effect.session);
+    const auto found = watched_.find(effect.session);
+    if (!known || found == watched_.end())
+        return;
+    unwatch_terminals(found->second);
+    const auto saved = store_.terminals(effect.session);
+    auto report = enforce::hold(target(*known),
+                                saved.value_or(std::vector<core::SavedTerminal>{}),
+                                [this](const core::SavedTerminal& terminal) {
+                                    auto result = store_.put(terminal);
+                                    stored(result);
+                                    return result;
+                                });
+    found->second.foreign = std::move(report.foreign);
+    found->second.terminals.clear();
+    for (const auto& terminal : report.terminals) {
+        found->second.terminals.push_back({terminal.path, terminal.device});
+        if (!system_bus_)
+            continue;
+        log_failure("starting a prompt",
+                    enforce::start_prompt(system_bus_, effect.session, terminal.path,
+                                          [](const std::string& line) { log_failure(line); }));
+    }
+    if (report.held && !system_bus_) {
+        report.held = false;
+        report.detail = "held, but there is no bus to start the prompt through";
+    }
+    events_.push_back(core::LockDone{effect.session, report.held, std::move(report.detail)});
+}
+
+void Shell::perform(const core::Unlock& effect) {
+    const auto* known = record(effect.session);
+    if (!known)
+        return;
+    const auto saved = store_.terminals(effect.session);
+    if (!saved) {
+        events_.push_back(core::UnlockDone{effect.session, false, saved.error().text()});
+        return;
+    }
+    const auto released = enforce::release(target(*known), *saved);
+    if (released) {
+        stop_prompts(effect.session);
+        stored(store_.erase_terminals(effect.session));
+    }
+    events_.push_back(core::UnlockDone{effect.session, released.has_value(),
+                                       released ? std::string{} : released.error().text()});
+}
+
+void Shell::perform(const core::KillFrozen& effect) {
+    const auto* known = record(effect.session);
+    if (known && !known->cgroup.empty())
+        log_failure("killing what is frozen", enforce::kill_frozen(known->cgroup));
+}
+
+void Shell::perform(const core::Terminate& effect) {
+    const auto* known = record(effect.session);
+    if (!known || known->logind_session.empty() || !system_bus_)
+        return;
+    log_failure("asking logind to end a session",
+                enforce::terminate_session(system_bus_, known->logind_session,
+                                           [](const std::string& line) { log_failure(line); }));
+}
+
+void Shell::perform(const core::KillScope& effect) {
+    const auto* known = record(effect.session);
+    if (known && !known->cgroup.empty())
+        log_failure("killing a session", enforce::kill_scope(known->cgroup));
+}
+
+void Shell::perform(const core::CheckGone& effect) {
+    const auto* known = record(effect.session);
+    const auto found = watched_.find(effect.session);
+    const bool leader_gone = found == watched_.end() || !base::process_of_pidfd(found->second.leader.get());
+    const bool gone = known && !known->cgroup.empty() ? enforce::is_gone(known->cgroup) : leader_gone;
+    events_.push_back(core::ScopeSeen{effect.session, gone});
+}
+
+// --- answers -------------------------------------------------------------------------------------
+
+void Shell::respond(core::Token token, const Reply& reply) {
+    const auto found = waiting_.find(token);
+    if (found == waiting_.end())
+        return;
+    const auto responder = std::move(found->second);
+    waiting_.erase(found);
+    responder(reply);
+}
+
+void Shell::perform(const core::ReplyReserve& effect) {
+    respond(effect.token, effect);
+}
+
+void Shell::perform(const core::ReplyLimit& effect) {
+    respond(effect.token, effect);
+}
+
+void Shell::perform(const core::ReplyAsk& effect) {
+    respond(effect.token, effect);
+}
+
+void Shell::perform(const core::ReplyProve& effect) {
+    auto reply = effect;
+    // Fail table: a grant that could not be written down is none.
+    if (!batch_stored_)
+        reply.reply = {.verdict = wire::ProveReply::Verdict::denied,
+                       .text = "vigil cannot write its state; see `vigilctl status`."};
+    respond(effect.token, reply);
+}
+
+void Shell::perform(const core::ReplyWait& effect) {
+    respond(effect.token, effect);
+}
+
+void Shell::perform(const core::ReplyId& effect) {
+    respond(effect.token, effect);
+}
+
+void Shell::perform(const core::ReplyDone& effect) {
+    respond(effect.token, effect);
+}
+
+} // namespace vigil::shell

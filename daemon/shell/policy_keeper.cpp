@@ -1,0 +1,106 @@
+#include "daemon/shell/policy_keeper.hpp"
+
+#include "base/log.hpp"
+#include "base/process.hpp"
+#include "base/unique_fd.hpp"
+#include "policy/load.hpp"
+
+#include <cerrno>
+#include <charconv>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace vigil::shell {
+
+namespace {
+
+/// The kept copy: for each source its name, a newline, its length, a newline, its text.
+std::string pack(const std::vector<policy::Source>& sources) {
+    std::string packed;
+    for (const auto& source : sources)
+        packed += source.name + "\n" + std::to_string(source.text.size()) + "\n" + source.text;
+    return packed;
+}
+
+Result<std::vector<policy::Source>> unpack(std::string_view packed) {
+    std::vector<policy::Source> sources;
+    while (!packed.empty()) {
+        const auto name_end = packed.find('\n');
+        const auto size_end = packed.find('\n', name_end == packed.npos ? name_end : name_end + 1);
+        if (size_end == packed.npos)
+            return fail(EBADMSG, "the kept copy of the policy");
+        std::size_t size = 0;
+        const auto digits = packed.substr(name_end + 1, size_end - name_end - 1);
+        const auto [end, error] =
+            std::from_chars(digits.data(), digits.data() + digits.size(), size);
+        if (error != std::errc{} || end != digits.data() + digits.size() ||
+            size > packed.size() - size_end - 1)
+            return fail(EBADMSG, "the kept copy of the policy");
+        sources.push_back({std::string{packed.substr(0, name_end)},
+                           std::string{packed.substr(size_end + 1, size)}});
+        packed.remove_prefix(size_end + 1 + size);
+    }
+    return sources;
+}
+
+/// Whole or not at all: a crash leaves the old copy.
+Result<> write_whole(const std::string& path, std::string_view text) {
+    const auto temporary = path + ".new";
+    base::UniqueFd file{open(temporary.c_str(),
+                             O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600)};
+    if (!file)
+        return fail(errno, "writing " + temporary);
+    while (!text.empty()) {
+        const auto written = write(file.get(), text.data(), text.size());
+        if (written < 0)
+            return fail(errno, "writing " + temporary);
+        text.remove_prefix(static_cast<std::size_t>(written));
+    }
+    if (fsync(file.get()) < 0 || rename(temporary.c_str(), path.c_str()) < 0)
+        return fail(errno, "writing " + path);
+    return {};
+}
+
+/// Room for the main file and many fragments.
+constexpr std::size_t largest_kept = 16 * policy::max_file_bytes;
+
+} // namespace
+
+policy::Policy PolicyKeeper::start(WallTime now) {
+    if (auto fresh = reload(now))
+        return std::move(*fresh);
+    base::log(base::Level::error, "the policy is broken: " + error_);
+    const auto kept = base::read_small_file(last_good_, largest_kept);
+    const auto sources = kept ? unpack(*kept) : Result<std::vector<policy::Source>>{
+                                                    std::unexpected{kept.error()}};
+    auto old = sources ? policy::parse(*sources)
+                       : Result<policy::Policy>{std::unexpected{sources.error()}};
+    if (!old || sources->empty()) {
+        base::log(base::Level::error, "there is no last good policy either: step-up is refused and "
+                                      "no limit is watched until it is mended");
+        return {};
+    }
+    base::log(base::Level::warning, "the last good policy stays in force");
+    usable_ = true;
+    return std::move(*old);
+}
+
+Result<policy::Policy> PolicyKeeper::reload(WallTime now) {
+    const auto sources = policy::read_sources(path_, true);
+    auto parsed = sources ? policy::parse(*sources)
+                          : Result<policy::Policy>{std::unexpected{sources.error()}};
+    if (!parsed) {
+        error_ = parsed.error().text();
+        return parsed;
+    }
+    error_.clear();
+    usable_ = true;
+    loaded_ = now;
+    if (const auto kept = write_whole(last_good_, pack(*sources)); !kept)
+        base::log(base::Level::warning,
+                  "the good policy cannot be kept for later: " + kept.error().text());
+    return parsed;
+}
+
+} // namespace vigil::shell

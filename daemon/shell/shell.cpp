@@ -1,0 +1,213 @@
+#include "daemon/shell/shell.hpp"
+
+#include "base/clock.hpp"
+#include "base/log.hpp"
+#include "daemon/shell/facts.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <sys/epoll.h>
+#include <sys/random.h>
+
+namespace vigil::shell {
+
+namespace {
+
+/// How exact the one timer is. A lock begins within 50 ms of its time.
+constexpr std::uint64_t timer_accuracy_us = 1000;
+
+} // namespace
+
+Shell::Shell(sd_event* loop, store::RuntimeStore store, policy::Policy policy) :
+    loop_{loop}, store_{std::move(store)},
+    machine_{std::move(policy), store_.sessions().value_or(std::vector<core::SessionRecord>{}),
+             store_.grants().value_or(std::vector<core::GrantRecord>{}), base::read_clocks()} {
+    auto activity = enforce::ActivityWatch::create(
+        loop_, [this](const std::string& path, uid_t owner) { new_terminal(path, owner); });
+    if (!activity)
+        throw std::runtime_error{activity.error().text()};
+    activity_ = std::move(*activity);
+    sd_event_source* timer = nullptr;
+    if (sd_event_add_time(loop_, &timer, CLOCK_BOOTTIME, UINT64_MAX, timer_accuracy_us, on_timer,
+                          this) < 0)
+        throw std::runtime_error{"the event loop takes no timer"};
+    timer_.reset(timer);
+}
+
+Shell::~Shell() = default;
+
+void Shell::start() {
+    const auto now = base::read_clocks();
+    draining_ = true;
+    for (const auto& effect : machine_.start(now))
+        std::visit([this](const auto& what) { perform(what); }, effect);
+    draining_ = false;
+    const auto sessions = enforce::logind_sessions();
+    if (!sessions)
+        base::log(base::Level::warning, "logind's sessions cannot be read, none is adopted: " +
+                                            sessions.error().text());
+    else
+        for (const auto& session : *sessions)
+            adopt(session);
+    drain();
+}
+
+void Shell::adopt(const enforce::LogindSession& session) {
+    if (machine_.by_logind(session.id))
+        return;
+    events_.push_back(core::SessionFound{.fresh_id = fresh_id(),
+                                         .facts = facts_of(session),
+                                         .pam_terminal = session.terminal,
+                                         .remote_host = session.remote_host,
+                                         .leader = session.leader,
+                                         .logind_session = session.id,
+                                         .cgroup = session.scope,
+                                         .since = boot_time_of(session.since, base::read_clocks()),
+                                         .since_wall = session.since});
+}
+
+core::SessionId Shell::fresh_id() {
+    core::SessionId id;
+    // Cannot fail for 16 bytes once the pool is up (getrandom(2)), and vigild starts after that.
+    if (getrandom(id.bytes.data(), id.bytes.size(), 0) != static_cast<ssize_t>(id.bytes.size()))
+        throw std::runtime_error{"the kernel gives no random bytes"};
+    return id;
+}
+
+core::Token Shell::expect(Responder responder) {
+    if (waiting_.size() >= max_waiting)
+        return 0;
+    const auto token = next_token_++;
+    waiting_.emplace(token, std::move(responder));
+    return token;
+}
+
+void Shell::dispatch(core::Event event) {
+    events_.push_back(std::move(event));
+    drain();
+}
+
+/// Effects are done before the next event is looked at; an effect's outcome waits its turn.
+void Shell::drain() {
+    if (draining_)
+        return;
+    draining_ = true;
+    while (!events_.empty()) {
+        const auto event = std::move(events_.front());
+        events_.pop_front();
+        batch_stored_ = true;
+        for (const auto& effect : machine_.step(event, base::read_clocks()))
+            std::visit([this](const auto& what) { perform(what); }, effect);
+    }
+    draining_ = false;
+    arm_timer();
+}
+
+void Shell::arm_timer() {
+    const auto deadline = machine_.next_deadline();
+    if (!deadline) {
+        sd_event_source_set_enabled(timer_.get(), SD_EVENT_OFF);
+        return;
+    }
+    sd_event_source_set_time(timer_.get(),
+                             static_cast<std::uint64_t>(deadline->time_since_epoch().count()));
+    sd_event_source_set_enabled(timer_.get(), SD_EVENT_ONESHOT);
+}
+
+int Shell::on_timer(sd_event_source*, std::uint64_t, void* userdata) noexcept {
+    try {
+        static_cast<Shell*>(userdata)->dispatch(core::TimePassed{});
+    } catch (const std::exception& error) {
+        base::log(base::Level::error, error.what());
+    }
+    return 0;
+}
+
+int Shell::on_leader_gone(sd_event_source* source, int, std::uint32_t, void* userdata) noexcept {
+    try {
+        const auto& watched = *static_cast<Watched*>(userdata);
+        sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        watched.shell->dispatch(core::LeaderGone{watched.id});
+    } catch (const std::exception& error) {
+        base::log(base::Level::error, error.what());
+    }
+    return 0;
+}
+
+const core::SessionRecord* Shell::record(const core::SessionId& id) const {
+    const auto view = machine_.view(id);
+    return view ? view->record : nullptr;
+}
+
+std::optional<core::SessionId> Shell::session_of(pid_t pid) {
+    const auto logind = enforce::logind_session_of(pid);
+    if (!logind)
+        return std::nullopt;
+    if (const auto known = machine_.by_logind(*logind))
+        return known;
+    // Opened while vigild was away: what a step-up binds to has to be watched.
+    if (const auto session = enforce::logind_session(*logind)) {
+        adopt(*session);
+        drain();
+    }
+    return machine_.by_logind(*logind);
+}
+
+void Shell::new_terminal(const std::string& path, uid_t owner) {
+    // A copy: a dispatch below can end a session and change the index.
+    std::vector<core::SessionId> candidates;
+    const auto [first, last] = by_user_.equal_range(owner);
+    for (auto entry = first; entry != last; ++entry)
+        candidates.push_back(entry->second);
+    for (const auto& id : candidates) {
+        const auto* known = record(id);
+        if (!known)
+            continue;
+        const auto terminals = look_for_terminals(*known);
+        if (!std::ranges::count(terminals, path, &enforce::Terminal::path))
+            continue;
+        if (known->state == core::State::locked)
+            perform(core::Lock{id});
+        else
+            perform(core::ReadActivity{id});
+        break;
+    }
+    drain();
+}
+
+BootTime Shell::last_input(const core::SessionView& view) const {
+    auto last = view.last_input;
+    const auto found = watched_.find(view.record->id);
+    if (found != watched_.end())
+        for (const auto& terminal : found->second.terminals)
+            if (const auto seen = activity_->get(terminal))
+                last = std::max(last, seen->input);
+    return last;
+}
+
+std::vector<std::string> Shell::terminals_of(const core::SessionView& view) const {
+    std::vector<std::string> names;
+    for (const auto& path : view.terminals)
+        names.push_back(path.starts_with("/dev/") ? path.substr(5) : path);
+    return names;
+}
+
+const std::vector<enforce::ForeignHolder>&
+Shell::foreign_holders(const core::SessionId& id) const {
+    static const std::vector<enforce::ForeignHolder> none;
+    const auto found = watched_.find(id);
+    return found == watched_.end() ? none : found->second.foreign;
+}
+
+std::optional<core::SessionId> Shell::locked_at(const std::string& terminal) {
+    const auto path = terminal.starts_with("/dev/") ? terminal : "/dev/" + terminal;
+    for (const auto& [id, watched] : watched_) {
+        const auto* known = record(id);
+        if (known && known->state == core::State::locked &&
+            std::ranges::count(watched.terminals, path, &enforce::Terminal::path))
+            return id;
+    }
+    return std::nullopt;
+}
+
+} // namespace vigil::shell

@@ -1,0 +1,129 @@
+#pragma once
+// The imperative shell around the core: reads the clocks once a dispatch, steps the machine, and does
+// its effects in order. It decides nothing; what an effect found out goes back as an event.
+
+#include "base/systemd.hpp"
+#include "daemon/core/machine.hpp"
+#include "daemon/enforce/activity.hpp"
+#include "daemon/enforce/lock.hpp"
+#include "daemon/enforce/logind.hpp"
+#include "daemon/store/store.hpp"
+
+#include <deque>
+#include <functional>
+#include <optional>
+#include <unordered_map>
+
+namespace vigil::shell {
+
+/// What a waiting caller can be told.
+using Reply = std::variant<core::ReplyReserve, core::ReplyLimit, core::ReplyAsk, core::ReplyProve,
+                           core::ReplyWait, core::ReplyId, core::ReplyDone>;
+using Responder = std::function<void(const Reply&)>;
+
+/// Callers waiting for an answer at one time; beyond that a request is refused at once.
+inline constexpr std::size_t max_waiting = 4096;
+
+class Shell {
+public:
+    /// `loop` outlives this. Throws std::runtime_error if the loop takes no sources.
+    Shell(sd_event* loop, store::RuntimeStore store, policy::Policy policy);
+    ~Shell();
+    Shell(const Shell&) = delete;
+    Shell& operator=(const Shell&) = delete;
+
+    /// Puts right what a crash left, adopts what logind has and vigil does not.
+    void start();
+
+    /// The broker's connection, for logind and PID 1; null while it is away.
+    void set_system_bus(sd_bus* bus) noexcept { system_bus_ = bus; }
+
+    /// Registers who waits; put the token into the event. 0: too many wait.
+    core::Token expect(Responder responder);
+
+    void dispatch(core::Event event);
+
+    const core::Machine& machine() const noexcept { return machine_; }
+    core::SessionId fresh_id();
+
+    /// The session of a process, adopting logind's if it is new to us. nullopt: it is in none.
+    std::optional<core::SessionId> session_of(pid_t pid);
+
+    /// Last input as of now, for listings.
+    BootTime last_input(const core::SessionView& view) const;
+    std::vector<std::string> terminals_of(const core::SessionView& view) const;
+
+    /// Who else had a terminal of a locked session open when it was locked.
+    const std::vector<enforce::ForeignHolder>& foreign_holders(const core::SessionId& id) const;
+
+    /// The locked session that has this terminal ("pts/3" or "/dev/pts/3").
+    std::optional<core::SessionId> locked_at(const std::string& terminal);
+
+    const std::string& store_error() const noexcept { return store_error_; }
+
+private:
+    struct Watched {
+        Shell* shell = nullptr; ///< for the callback that gets a Watched
+        core::SessionId id;
+        uid_t uid = 0;
+        base::UniqueFd leader;
+        base::EventSource leader_source;
+        std::vector<enforce::Terminal> terminals;
+        std::vector<enforce::ForeignHolder> foreign;
+    };
+
+    void drain();
+    void arm_timer();
+    void adopt(const enforce::LogindSession& session);
+    void new_terminal(const std::string& path, uid_t owner);
+    void unwatch_terminals(Watched& watched) noexcept;
+    void stop_prompts(const core::SessionId& id);
+    std::vector<enforce::Terminal> look_for_terminals(const core::SessionRecord& record);
+    enforce::LockTarget target(const core::SessionRecord& record) const;
+    const core::SessionRecord* record(const core::SessionId& id) const;
+    void stored(const Result<>& result);
+    void respond(core::Token token, const Reply& reply);
+
+    void perform(const core::StoreSession& effect);
+    void perform(const core::EraseSession& effect);
+    void perform(const core::StoreGrant& effect);
+    void perform(const core::EraseGrant& effect);
+    void perform(const core::Watch& effect);
+    void perform(const core::Forget& effect);
+    void perform(const core::ReadActivity& effect);
+    void perform(const core::Say& effect);
+    void perform(const core::Lock& effect);
+    void perform(const core::Unlock& effect);
+    void perform(const core::KillFrozen& effect);
+    void perform(const core::Terminate& effect);
+    void perform(const core::KillScope& effect);
+    void perform(const core::CheckGone& effect);
+    void perform(const core::Audit& effect);
+    void perform(const core::ReplyReserve& effect);
+    void perform(const core::ReplyLimit& effect);
+    void perform(const core::ReplyAsk& effect);
+    void perform(const core::ReplyProve& effect);
+    void perform(const core::ReplyWait& effect);
+    void perform(const core::ReplyId& effect);
+    void perform(const core::ReplyDone& effect);
+
+    static int on_timer(sd_event_source*, std::uint64_t, void* userdata) noexcept;
+    static int on_leader_gone(sd_event_source* source, int, std::uint32_t, void* userdata) noexcept;
+
+    sd_event* loop_;
+    sd_bus* system_bus_ = nullptr;
+    store::RuntimeStore store_;
+    core::Machine machine_;
+    std::unique_ptr<enforce::ActivityWatch> activity_;
+    base::EventSource timer_;
+    std::unordered_map<core::SessionId, Watched> watched_;
+    std::unordered_map<core::Token, Responder> waiting_;
+    std::unordered_multimap<uid_t, core::SessionId> by_user_;
+    core::Token next_token_ = 1;
+    std::deque<core::Event> events_;
+    bool draining_ = false;
+    bool batch_stored_ = true; ///< every Store of the effects under way has worked
+    std::string store_error_;
+};
+
+} // namespace vigil::shell
