@@ -12,8 +12,7 @@ sys.path.insert(0, str(SOURCE / "tools" / "lib"))
 
 import build  # noqa: E402  (tools/lib is found by the line above)
 import containers  # noqa: E402
-import machines  # noqa: E402
-from common import Record  # noqa: E402
+import hosts  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
 PASSWORDS = {"alice": "alice-pass-1", "bob": "bob-pass-1"}
@@ -35,9 +34,7 @@ class Host:
     def __init__(self, name, suite="bookworm", vm=False):
         self.name = name
         self.suite = suite
-        kind = machines.Machine if vm else containers.Container
-        containers.remove_orphans(lambda orphan: kind(Record(orphan)))
-        self.inner = kind.boot(name, suite, os.getpid())
+        self.inner = hosts.boot(name, suite, os.getpid(), vm)
         self.directory = self.inner.record.directory
         self.terminals = []
         self.connections = 0
@@ -63,8 +60,9 @@ class Host:
         """Runs a command as root; stdout and stderr as text. A string alone goes to the shell."""
         if len(words) == 1 and " " in words[0]:
             words = ("/bin/bash", "-c", words[0])
-        done = subprocess.run(self.inner.command(words), input=input or "", capture_output=True, text=True, errors="replace",
-                              check=False, timeout=timeout, env=containers.ENVIRONMENT, preexec_fn=self.inner.join)
+        done = subprocess.run(self.inner.command(words), input=input or "", capture_output=True, text=True,
+                              errors="replace", check=False, timeout=timeout, env=containers.ENVIRONMENT,
+                              preexec_fn=self.inner.join)
         if check and done.returncode != 0:
             raise AssertionError(f"{' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
         return done
@@ -103,7 +101,7 @@ class Host:
         if by != "key":
             terminal.wait_for("assword:", 10)
             terminal.send(PASSWORDS[user] + "\r")
-        terminal.wait_for(f"{user}@", 15)
+        terminal.wait_for(rf"^{user}@[^\s:]+:\S*[$#]", 15)
         return terminal
 
     def ssh_run(self, user, *command, options=(), by="key", input=None, timeout=30):

@@ -32,8 +32,8 @@ def install_tree(suite, tree):
         tree.mkdir(parents=True, exist_ok=True)
         if not (folder / "build.ninja").exists():
             note(f"Building in {folder}")
-            run(*shell, f"cd '{SOURCE}' && meson setup {werror()} '{folder}'")
-        run(*shell, f"cd '{SOURCE}' && ninja -C '{folder}' && meson install -C '{folder}' --no-rebuild --destdir '{tree}'",
+            run(*shell, f"meson setup {werror()} '{folder}' '{SOURCE}'", env=build_environment())
+        run(*shell, f"ninja -C '{folder}' && meson install -C '{folder}' --no-rebuild --destdir '{tree}'",
             env=build_environment())
 
 
@@ -51,9 +51,10 @@ def in_root(root, tree):
     script = r"""
         set -euo pipefail
         root=$1 source=$2 tree=$3
-        work=/tmp/vigil-build-root
-        mount -t tmpfs build-tmp /tmp
-        mkdir -p "$work"/{upper,work,root}
+        work=/run/vigil-build-root
+        mkdir -p "$work"
+        mount -t tmpfs build-root "$work"
+        mkdir "$work"/{upper,work,root}
         mount -t overlay -o "lowerdir=$root,upperdir=$work/upper,workdir=$work/work" overlay "$work/root"
         for folder in "$source" "$tree" /proc /dev; do
             mkdir -p "$work/root$folder"

@@ -27,12 +27,30 @@ def note(text):
 
 
 def run(*command, **options):
-    """Runs a program; its output is shown only when it fails."""
-    done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, errors="replace", check=False, **options)
-    if done.returncode != 0:
-        raise HostError(f"{' '.join(str(word) for word in command)}: exit {done.returncode}\n{done.stdout}")
-    return done.stdout
+    """Runs a program; its output is shown only when it fails. When this is interrupted, so is the program."""
+    with subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
+                          **options) as child:
+        try:
+            output = child.communicate()[0]
+        except BaseException:
+            os.killpg(child.pid, signal.SIGTERM)
+            # Read to the end: the last one of its children to go closes the pipe.
+            child.stdout.read()
+            raise
+    if child.returncode != 0:
+        raise HostError(f"{' '.join(str(word) for word in command)}: exit {child.returncode}\n{output}")
+    return output
+
+
+@contextlib.contextmanager
+def uninterrupted():
+    """What is begun here is also written down before a signal can end this process."""
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
 def ends_are_exceptions():

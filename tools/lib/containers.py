@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import roots
-from common import LIB, HostError, Record, identity, is_alive, note, records, run
+from common import LIB, HostError, Record, identity, is_alive, note, run, uninterrupted
 
 BOOT_SECONDS = 60
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
@@ -47,11 +47,11 @@ class Container:
         if Path("/run/systemd/system").is_dir():
             command = ["systemd-run", "--quiet", "--scope", f"--unit=vigil-host-{self.name}",
                        "--slice=machine.slice", "--property=Delegate=yes", *command]
-        with open(self.record.directory / "console.log", "wb") as log:
+        with open(self.record.directory / "console.log", "wb") as log, uninterrupted():
             supervisor = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                          start_new_session=True, env=ENVIRONMENT)
-        # Each program of the command turns into the next, so this is nspawn's pid in the end.
-        self.record.write(supervisor=identity(supervisor.pid))
+                                          start_new_session=True, env=ENVIRONMENT, preexec_fn=take_signals)
+            # Each program of the command turns into the next, so this is nspawn's pid in the end.
+            self.record.write(supervisor=identity(supervisor.pid))
         deadline = time.monotonic() + BOOT_SECONDS
         while not (init := find_init(supervisor.pid)):
             if supervisor.poll() is not None or time.monotonic() > deadline:
@@ -101,29 +101,61 @@ class Container:
 
     def join(self):
         """Puts this process below the host's cgroup, where a process of the host would be."""
-        tree = cgroup_tree()
-        if tree is None:
-            return
         lines = Path(f"/proc/{self.init()}/cgroup").read_text(encoding="ascii").splitlines()
         path = next((line[3:] for line in lines if line.startswith("0::")), "/")
-        entered = (tree / path.lstrip("/")).parent / "entered"
+        entered = (cgroup_tree() / path.lstrip("/")).parent / "entered"
         entered.mkdir(exist_ok=True)
         (entered / "cgroup.procs").write_text("0", encoding="ascii")
 
     def off(self):
         """At once, and everything with it: what ran there has nothing to save."""
-        values = self.record.read()
-        init, supervisor = (values.get(role) or [0, None] for role in ("init", "supervisor"))
-        if is_alive(init):
-            # With its PID 1 every process of the host ends, and nspawn tidies up and goes too.
-            os.kill(init[0], signal.SIGKILL)
-        elif is_alive(supervisor):
-            os.kill(supervisor[0], signal.SIGTERM)
-        if not has_ended(supervisor, 10):
+        supervisor = self.record.read().get("supervisor") or [0, None]
+        # Before it has joined the host's cgroup the supervisor is alone; afterwards the cgroup has everything.
+        self.kill_cgroup()
+        if is_alive(supervisor):
             os.kill(supervisor[0], signal.SIGKILL)
-            has_ended(supervisor, 10)
-        remove_cgroups(self.name)
+        if not has_ended(supervisor, 10):
+            note(f"process {supervisor[0]} of the host {self.name} does not end")
+        self.kill_cgroup()
+        self.remove_cgroup()
         self.record.forget()
+
+    def cgroup(self):
+        """The host's cgroup as this machine sees it."""
+        tree = cgroup_tree()
+        if Path("/run/systemd/system").is_dir():
+            return tree / "machine.slice" / f"vigil-host-{self.name}.scope"
+        return tree / "vigil-hosts" / self.name
+
+    def kill_cgroup(self):
+        try:
+            (self.cgroup() / "cgroup.kill").write_text("1", encoding="ascii")
+        except FileNotFoundError:
+            pass
+
+    def remove_cgroup(self):
+        """Under systemd the scope goes by itself."""
+        top = self.cgroup()
+        deadline = time.monotonic() + 10
+        while top.is_dir():
+            for folder, _, _ in os.walk(top, topdown=False):
+                try:
+                    os.rmdir(folder)
+                except OSError:
+                    if time.monotonic() > deadline:
+                        note(f"{folder} still has processes")
+                        return
+            time.sleep(0.02)
+        try:
+            if top.parent.name == "vigil-hosts":
+                top.parent.rmdir()
+        except OSError:
+            pass  # other hosts are up
+
+
+def take_signals():
+    """A host's processes do not inherit what uninterrupted() holds back."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, set())
 
 
 def find_init(supervisor):
@@ -157,35 +189,4 @@ def cgroup_tree():
         fields = line.split()
         if fields[fields.index("-") + 1] == "cgroup2":
             return Path(fields[4])
-    return None
-
-
-def remove_cgroups(name):
-    """What a killed host leaves behind; under systemd its scope takes it away."""
-    tree = cgroup_tree()
-    top = tree / "vigil-hosts" / name if tree else None
-    if not top or not top.is_dir():
-        return
-    deadline = time.monotonic() + 10
-    while top.is_dir():
-        for folder, _, _ in os.walk(top, topdown=False):
-            try:
-                os.rmdir(folder)
-            except OSError:
-                if time.monotonic() > deadline:
-                    note(f"{folder} still has processes")
-                    return
-        time.sleep(0.02)
-    try:
-        top.parent.rmdir()
-    except OSError:
-        pass  # other hosts are up
-
-
-def remove_orphans(find):
-    """Takes away the hosts whose owner is gone, as after a kill -9 of the tests."""
-    for record in records():
-        owner = record.read().get("owner")
-        if owner and not is_alive(owner):
-            note(f"{record.name}: its owner is gone")
-            find(record.name).off()
+    raise HostError("this machine has not mounted the unified cgroup hierarchy (mount -t cgroup2 cgroup2 FOLDER)")

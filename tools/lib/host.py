@@ -10,7 +10,8 @@ import build
 import containers
 import machines
 import roots
-from common import SUITES, STATE, HostError, Record, ends_are_exceptions, records
+from common import STATE, SUITES, HostError, ends_are_exceptions, records
+from hosts import boot, find
 
 VERBS = """
   make                 make the cached Debian root (boot does it too)
@@ -26,14 +27,6 @@ VERBS = """
   key NAME KEY...      press keys at the machine's keyboard (QEMU's names: r, ret, ctrl-alt-f2)
   shot NAME FILE.ppm   a picture of its screen
 """
-
-
-def find(name):
-    """The host of that name, container or virtual machine."""
-    record = Record(name)
-    if not record.exists():
-        raise HostError(f"there is no host {name}; tools/host list")
-    return (machines.Machine if record.read().get("kind") == "vm" else containers.Container)(record)
 
 
 def arguments():
@@ -87,11 +80,9 @@ def show_list():
         print(f"{record.name:<24} {values.get('kind', '?'):<10} {values.get('suite', '?'):<10} {up}")
 
 
-def boot(given):
-    kind = machines.Machine if given.vm else containers.Container
+def boot_and_tell(given):
     began = time.monotonic()
-    containers.remove_orphans(find)
-    host = kind.boot(given.rest[0], given.suite, given.owner)
+    host = boot(given.rest[0], given.suite, given.owner, given.vm)
     print(f"{host.record.read()['state']} after {time.monotonic() - began:.1f} s")
 
 
@@ -113,7 +104,7 @@ def main():
         case "make":
             print(machines.disk(given.suite) if given.vm else roots.host_root(given.suite))
         case "boot":
-            boot(given)
+            boot_and_tell(given)
         case "install":
             install(given.rest[0])
         case "in":

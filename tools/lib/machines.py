@@ -13,18 +13,20 @@ import time
 from pathlib import Path
 
 import roots
-from common import LIB, HostError, Record, identity, is_alive, locked, note, run
-from containers import has_ended
+from common import LIB, HostError, Record, identity, is_alive, locked, note, run, uninterrupted
+from containers import has_ended, take_signals
 
 BOOT_SECONDS = 180
 
 DISK = r"""
     set -euo pipefail
     root=$1 made=$2
-    mount -t tmpfs disk-work /mnt
-    mkdir /mnt/{upper,work,root}
-    mount -t overlay -o "lowerdir=$root,upperdir=/mnt/upper,workdir=/mnt/work" overlay /mnt/root
-    root=/mnt/root
+    work=/run/vigil-build-root
+    mkdir -p "$work"
+    mount -t tmpfs disk-root "$work"
+    mkdir "$work"/{upper,work,root}
+    mount -t overlay -o "lowerdir=$root,upperdir=$work/upper,workdir=$work/work" overlay "$work/root"
+    root=$work/root
     echo '/dev/vda / ext4 defaults 0 1' >"$root/etc/fstab"
     printf '[Match]\nName=en*\n[Network]\nDHCP=yes\n' >"$root/etc/systemd/network/80-en.network"
     systemctl -q --root="$root" enable systemd-networkd
@@ -77,6 +79,7 @@ class Machine:
             machine.wait_for_boot()
             run(*machine.command(["/bin/bash", "-c", (LIB / "first-boot").read_text(encoding="utf-8"), "first-boot",
                                   name, (made / "key.pub").read_text(encoding="ascii").strip()]))
+            run(*machine.command(["hostname", name]))
         except BaseException:
             machine.off()
             raise
@@ -93,10 +96,10 @@ class Machine:
                    "-device", "virtio-net-pci,netdev=n", "-display", "none", "-vga", "std",
                    "-serial", f"file:{folder / 'console.log'}",
                    "-monitor", f"unix:{folder / 'monitor'},server,nowait"]
-        with open(folder / "qemu.log", "wb") as log:
+        with open(folder / "qemu.log", "wb") as log, uninterrupted():
             qemu = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                    start_new_session=True)
-        self.record.write(init=identity(qemu.pid), port=port)
+                                    start_new_session=True, preexec_fn=take_signals)
+            self.record.write(init=identity(qemu.pid), port=port)
 
     def wait_for_boot(self):
         deadline = time.monotonic() + BOOT_SECONDS

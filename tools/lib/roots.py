@@ -52,12 +52,12 @@ def make(made, suite, packages):
     remove_tree(fresh)
     options = [f"--aptopt={line}" for line in apt_options()]
     try:
-        # In a mount namespace of its own, so that nothing stays mounted below the folder when this is killed.
-        run("unshare", "-m", "--propagation", "private",
+        # In namespaces of its own: when this is killed, nothing stays mounted and nothing goes on writing.
+        run("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc",
             "mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--format=directory",
             "--dpkgopt=force-unsafe-io", "--dpkgopt=path-exclude=/usr/share/doc/*",
             "--dpkgopt=path-exclude=/usr/share/man/*", *options, "--include=" + ",".join(packages),
-            suite, fresh, *sources(suite), start_new_session=True)
+            suite, fresh, *sources(suite))
         # The machine's own name and name servers have no business on a host.
         (fresh / "etc/hostname").unlink(missing_ok=True)
         (fresh / "etc/resolv.conf").unlink(missing_ok=True)

@@ -43,10 +43,11 @@ class Codes:
         self.last = 0
 
     def at(self, step):
-        return self.host.run("oathtool", "--totp", "--base32", f"--now=@{step * self.period}", self.secret).stdout.strip()
+        shown = self.host.run("oathtool", "--totp", "--base32", f"--now=@{step * self.period}", self.secret)
+        return shown.stdout.strip()
 
     def fresh(self):
-        """A code that is accepted now and was not used: vigil takes the neighbouring steps too, so that nobody waits."""
+        """A code that was not used and is accepted now, be it the one before or after: so nobody waits long."""
         def step():
             now = time.time()
             # The step before this one is about to leave the window at the end of the period.
@@ -212,7 +213,7 @@ class Story:
         return f"locked after {after:.1f} s without input"
 
     def _state(self, wanted):
-        wait_until(lambda: self.host.vigil_sessions(id=self.id, state=wanted), 3, f"vigilctl shows her session {wanted}")
+        wait_until(lambda: self.host.vigil_sessions(id=self.id, state=wanted), 3, f"vigilctl lists it as {wanted}")
 
     def _count(self):
         return self.host.read("/home/alice/count").strip()

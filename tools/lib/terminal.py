@@ -100,11 +100,15 @@ class Terminal:
 
     def wait_for(self, pattern, timeout=10):
         """Waits until the screen shows the regular expression; the match."""
-        return self._wait(lambda: re.search(pattern, self.text(), re.MULTILINE), timeout, f"no {pattern!r} on the screen")
+        def look():
+            return re.search(pattern, self.text(), re.MULTILINE)
+        return self._wait(look, timeout, f"no {pattern!r} on the screen")
 
     def wait_gone(self, pattern, timeout=10):
         """Waits until the screen no longer shows the regular expression."""
-        self._wait(lambda: not re.search(pattern, self.text(), re.MULTILINE), timeout, f"{pattern!r} stays on the screen")
+        def look():
+            return not re.search(pattern, self.text(), re.MULTILINE)
+        self._wait(look, timeout, f"{pattern!r} stays on the screen")
 
     def wait_to_hear(self, pattern, timeout=10, since=0):
         """Waits until the regular expression has arrived at all, though it may be gone from the screen."""

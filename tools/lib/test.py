@@ -100,7 +100,7 @@ def host_tests(suite, chosen, count):
         numbers = xml.etree.ElementTree.parse(report).getroot().find("testsuite").attrib
     failed = int(numbers["failures"]) + int(numbers["errors"])
     skipped = int(numbers["skipped"])
-    # pytest: 5 is "no test was chosen", which a -k for the other suite may mean; anything else has to be in the numbers.
+    # 5 is pytest's "no test was chosen", as -k may mean it; any other bad end has to be in the numbers.
     if status not in (0, 5) and not failed:
         failed = 1
     count.add(max(0, int(numbers["tests"]) - failed - skipped), failed, skipped)
