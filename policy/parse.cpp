@@ -377,7 +377,6 @@ Result<Policy> parse(const std::vector<Source>& sources) {
         if (!reader.ok())
             return std::unexpected{*reader.error()};
     }
-    index_rules(policy);
     return policy;
 }
 

@@ -1,0 +1,185 @@
+#include "daemon/enforce/lock.hpp"
+
+#include "daemon/enforce/scope.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <unordered_set>
+
+namespace vigil::enforce {
+
+namespace {
+
+/// How often the scope is looked through for new users of the terminals, before and after the
+/// freeze. A session that forks faster than that is held all the same, and said to be not covered.
+constexpr int max_passes = 50;
+
+/// How long hold() waits for the freeze; 1000 processes need 5 ms.
+constexpr Microseconds freeze_patience = std::chrono::milliseconds{50};
+
+/// Moves users of the terminals into the child until a look finds none outside. false: still there
+/// after `max_passes`.
+Result<bool> gather(const LockTarget& target, const std::vector<Terminal>& terminals) {
+    const std::string child = target.scope + "/" + frozen_child;
+    for (int pass = 0; pass < max_passes; ++pass) {
+        const auto inside = processes_in(child);
+        if (!inside)
+            return std::unexpected{inside.error()};
+        bool found = false;
+        for (const pid_t pid : users_of(target.scope, target.leader, terminals)) {
+            if (std::ranges::binary_search(*inside, pid))
+                continue;
+            found = true;
+            if (const auto moved = move_to_frozen(target.scope, pid); !moved)
+                return std::unexpected{moved.error()};
+        }
+        if (!found)
+            return true;
+    }
+    return false;
+}
+
+const core::SavedTerminal* find(const std::vector<core::SavedTerminal>& saved,
+                                const Terminal& terminal) noexcept {
+    const auto found = std::ranges::find_if(saved, [&](const core::SavedTerminal& one) {
+        return one.path == terminal.path && one.device == terminal.device;
+    });
+    return found == saved.end() ? nullptr : &*found;
+}
+
+/// One lock being made. `fresh_` are the terminals whose settings an application may still change.
+class Hold {
+public:
+    Hold(const LockTarget& target, const std::vector<core::SavedTerminal>& saved,
+         const SaveTerminal& save)
+        : target_{target}, saved_{saved}, save_{save}, was_frozen_{is_frozen(target.scope)} {}
+
+    /// Goes on after a failure: the rest is held all the same, and the first failure told.
+    Result<> run() {
+        auto terminals = find_terminals(target_.scope, target_.leader);
+        if (!terminals)
+            return std::unexpected{terminals.error()};
+        if (terminals->empty())
+            return fail("no terminal");
+        Result<> first{};
+        const auto note = [&first](Result<> result) {
+            if (!result && first)
+                first = std::move(result);
+        };
+        for (const Terminal& terminal : *terminals)
+            note(take_one(terminal));
+        note(freeze_users(*terminals));
+        for (core::SavedTerminal* terminal : fresh())
+            note(take_again(*terminal));
+        report.foreign = foreign_holders(target_.scope, *terminals);
+        return first;
+    }
+
+    LockReport report;
+
+private:
+    Result<> take_one(const Terminal& terminal) {
+        core::SavedTerminal state;
+        if (const core::SavedTerminal* known = find(saved_, terminal)) {
+            state = *known;
+            // Held before: the prompt has settings of its own there by now.
+            is_fresh_.push_back(!was_frozen_);
+        } else {
+            const auto now = enforce::save(target_.session, terminal);
+            if (!now) // it went between the look and now
+                return now.error().code == ENOENT ? Result<>{} : std::unexpected{now.error()};
+            if (auto written = save_(*now); !written)
+                return written;
+            state = *now;
+            is_fresh_.push_back(true);
+        }
+        report.terminals.push_back(state);
+        if (!is_fresh_.back())
+            return {};
+        auto taken = take(state);
+        if (!taken && taken.error().code != ENOENT)
+            return taken;
+        return {};
+    }
+
+    Result<> freeze_users(const std::vector<Terminal>& terminals) {
+        if (auto made = make_frozen_child(target_.scope); !made)
+            return made;
+        const auto gathered = gather(target_, terminals);
+        if (!gathered)
+            return std::unexpected{gathered.error()};
+        const auto frozen = freeze(target_.scope, freeze_patience);
+        if (!frozen)
+            return std::unexpected{frozen.error()};
+        // What forked while it was moved, and what joined since; it freezes as it moves in.
+        const auto stragglers = gather(target_, terminals);
+        if (!stragglers)
+            return std::unexpected{stragglers.error()};
+        if (!*stragglers)
+            return fail("new processes of the session keep opening its terminal");
+        if (!*frozen)
+            report.detail = "a process is in the kernel and stops as it comes back";
+        return {};
+    }
+
+    std::vector<core::SavedTerminal*> fresh() {
+        std::vector<core::SavedTerminal*> found;
+        for (std::size_t i = 0; i < report.terminals.size(); ++i)
+            if (is_fresh_[i])
+                found.push_back(&report.terminals[i]);
+        return found;
+    }
+
+    Result<> take_again(core::SavedTerminal& terminal) {
+        const auto changed = retake(terminal);
+        if (!changed)
+            return changed.error().code == ENOENT ? Result<>{} : std::unexpected{changed.error()};
+        if (!*changed)
+            return {};
+        terminal.settings = **changed;
+        return save_(terminal);
+    }
+
+    const LockTarget& target_;
+    const std::vector<core::SavedTerminal>& saved_;
+    const SaveTerminal& save_;
+    const bool was_frozen_;
+    std::vector<bool> is_fresh_;
+};
+
+} // namespace
+
+LockReport hold(const LockTarget& target, const std::vector<core::SavedTerminal>& saved,
+                const SaveTerminal& save) {
+    Hold hold{target, saved, save};
+    const auto held = hold.run();
+    hold.report.held = held.has_value();
+    if (!held)
+        hold.report.detail = held.error().text();
+    return std::move(hold.report);
+}
+
+Result<> release(const LockTarget& target, const std::vector<core::SavedTerminal>& saved) {
+    // Only what still is this session's: numbers of terminals are used again.
+    const auto terminals = find_terminals(target.scope, target.leader);
+    if (!terminals && terminals.error().code != ENOENT)
+        return std::unexpected{terminals.error()};
+    Result<> first{};
+    for (const core::SavedTerminal& terminal : saved) {
+        if (!terminals ||
+            std::ranges::find(*terminals, terminal.device, &Terminal::device) == terminals->end())
+            continue;
+        auto given = give_back(terminal);
+        if (!given && first)
+            first = std::move(given);
+    }
+    // Thawed even where a terminal could not be given back: nothing may stay frozen for ever.
+    auto thawed = thaw(target.scope);
+    if (!thawed && !(thawed.error().code == EBUSY && !is_frozen(target.scope)))
+        return thawed;
+    if (terminals)
+        redraw(target.scope, *terminals);
+    return first;
+}
+
+} // namespace vigil::enforce

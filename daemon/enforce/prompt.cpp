@@ -1,0 +1,147 @@
+#include "daemon/enforce/prompt.hpp"
+
+#include "daemon/enforce/bus_call.hpp"
+
+#include <cerrno>
+#include <string_view>
+
+namespace vigil::enforce {
+
+namespace {
+
+constexpr const char* program = "/usr/libexec/vigil/vigil-lock";
+
+/// vigil-lock's "done, do not start me again".
+constexpr int exit_done = 10;
+
+constexpr std::uint64_t restart_pause = 100'000;   // µs
+constexpr std::uint64_t stop_patience = 2'000'000; // µs; a prompt must not delay a shutdown
+
+class Properties {
+public:
+    explicit Properties(sd_bus_message* message) noexcept : message_{message} {}
+
+    void text(const char* name, const char* value) noexcept {
+        add(sd_bus_message_append(message_, "(sv)", name, "s", value));
+    }
+    void number(const char* name, std::uint64_t value) noexcept {
+        add(sd_bus_message_append(message_, "(sv)", name, "t", value));
+    }
+    void flag(const char* name, bool value) noexcept {
+        add(sd_bus_message_append(message_, "(sv)", name, "b", static_cast<int>(value)));
+    }
+    void exit_status(const char* name, int status) noexcept {
+        add(sd_bus_message_append(message_, "(sv)", name, "(aiai)", 1, status, 0));
+    }
+    void command(const char* path, const char* first, const char* second) noexcept {
+        add(sd_bus_message_append(message_, "(sv)", "ExecStart", "a(sasb)", 1, path, 3, path, first,
+                                  second, 0));
+    }
+    int result() const noexcept { return result_; }
+
+private:
+    void add(int r) noexcept {
+        if (result_ >= 0 && r < 0)
+            result_ = r;
+    }
+
+    sd_bus_message* message_;
+    int result_ = 0;
+};
+
+int append_properties(sd_bus_message* message, const std::string& session,
+                      const std::string& terminal_path) noexcept {
+    int r = sd_bus_message_open_container(message, 'a', "(sv)");
+    if (r < 0)
+        return r;
+    Properties add{message};
+    add.text("Description", ("Lock screen on " + terminal_path).c_str());
+    add.command(program, session.c_str(), terminal_path.c_str());
+    add.text("Type", "exec");
+    add.text("Slice", "system.slice");
+    // Killed, crashed or hung up on: the lock holds, so somebody has to ask.
+    add.text("Restart", "always");
+    add.number("RestartUSec", restart_pause);
+    add.number("StartLimitIntervalUSec", 0);
+    add.exit_status("RestartPreventExitStatus", exit_done);
+    add.exit_status("SuccessExitStatus", exit_done);
+    add.text("CollectMode", "inactive-or-failed");
+    add.text("KillMode", "control-group");
+    add.number("TimeoutStopUSec", stop_patience);
+    // It has typed passwords in its memory. No more than this: what a PAM stack needs is not known.
+    add.number("LimitCORE", 0);
+    add.flag("LockPersonality", true);
+    add.flag("RestrictRealtime", true);
+    if (add.result() < 0)
+        return add.result();
+    r = sd_bus_message_close_container(message);
+    return r < 0 ? r : sd_bus_message_append(message, "a(sa(sv))", 0);
+}
+
+/// There already. If it is just being stopped, as after a lock that followed an unlock at once, it
+/// has to start again; if it runs, this changes nothing.
+void start_existing(sd_bus* bus, const std::string& unit,
+                    std::function<void(const std::string&)> on_failure) {
+    const auto call = new_call(bus, service_manager, "StartUnit");
+    if (!call)
+        return on_failure(call.error().text());
+    const int r = sd_bus_message_append(call->get(), "ss", unit.c_str(), "replace");
+    if (r < 0)
+        return on_failure(fail(r, "starting " + unit).error().text());
+    const auto sent =
+        send_call(bus, *call, "starting " + unit,
+                  [on_failure](const std::string&, const std::string& line) { on_failure(line); });
+    if (!sent)
+        on_failure(sent.error().text());
+}
+
+} // namespace
+
+std::string prompt_unit(const core::SessionId& session, const std::string& terminal_path) {
+    std::string_view name = terminal_path;
+    if (name.starts_with("/dev/"))
+        name.remove_prefix(5);
+    std::string unit = "vigil-lock-" + session.text() + "-";
+    for (const char c : name) {
+        const bool plain =
+            (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        unit += plain ? c : '-';
+    }
+    return unit + ".service";
+}
+
+Result<> start_prompt(sd_bus* system_bus, const core::SessionId& session,
+                      const std::string& terminal_path,
+                      std::function<void(const std::string&)> on_failure) {
+    const auto call = new_call(system_bus, service_manager, "StartTransientUnit");
+    if (!call)
+        return std::unexpected{call.error()};
+    const std::string unit = prompt_unit(session, terminal_path);
+    int r = sd_bus_message_append(call->get(), "ss", unit.c_str(), "fail");
+    if (r >= 0)
+        r = append_properties(call->get(), session.text(), terminal_path);
+    if (r < 0)
+        return fail(r, "describing " + unit);
+    return send_call(system_bus, *call, "starting " + unit,
+                     [system_bus, unit, on_failure = std::move(on_failure)](
+                         const std::string& name, const std::string& line) {
+                         if (name == "org.freedesktop.systemd1.UnitExists")
+                             return start_existing(system_bus, unit, on_failure);
+                         on_failure(line);
+                     });
+}
+
+Result<> stop_prompt(sd_bus* system_bus, const core::SessionId& session,
+                     const std::string& terminal_path) {
+    const auto call = new_call(system_bus, service_manager, "StopUnit");
+    if (!call)
+        return std::unexpected{call.error()};
+    const std::string unit = prompt_unit(session, terminal_path);
+    const int r = sd_bus_message_append(call->get(), "ss", unit.c_str(), "replace");
+    if (r < 0)
+        return fail(r, "stopping " + unit);
+    // One that is not there is stopped.
+    return send_call(system_bus, *call, "stopping " + unit, {});
+}
+
+} // namespace vigil::enforce

@@ -1,0 +1,272 @@
+#include "daemon/enforce/scope.hpp"
+
+#include "base/clock.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <filesystem>
+#include <string_view>
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+namespace vigil::enforce {
+
+namespace {
+
+constexpr const char* hierarchy = "/sys/fs/cgroup";
+constexpr const char* hybrid_hierarchy = "/sys/fs/cgroup/unified";
+
+/// cgroup.procs of a session near the largest pid_max, in bytes.
+constexpr std::size_t max_procs_bytes = 32 * 1024 * 1024;
+/// How often thaw() looks for what is left in the child, and tries to remove it.
+constexpr int thaw_passes = 50;
+constexpr int remove_attempts = 20;
+constexpr useconds_t remove_pause = 500;
+/// A deeper tree below a scope is nobody's.
+constexpr int max_depth = 16;
+
+bool is_cgroup2(const char* path) noexcept {
+    struct statfs info{};
+    return ::statfs(path, &info) == 0 && info.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+/// EINVAL for what is no path of a cgroup below the root: the root itself is never ours to touch.
+Result<std::string> directory_of(const std::string& cgroup) {
+    if (cgroup.size() < 2 || cgroup[0] != '/' || cgroup.back() == '/' ||
+        cgroup.find('\0') != cgroup.npos || (cgroup + "/").find("/../") != cgroup.npos)
+        return fail(EINVAL, "no path of a cgroup: " + cgroup);
+    const char* root = is_cgroup2(hierarchy) ? hierarchy : hybrid_hierarchy;
+    return root + cgroup;
+}
+
+std::string child_of(const std::string& scope) {
+    return scope + "/" + frozen_child;
+}
+
+/// A cgroup that is removed answers ENODEV to those who have its files open.
+bool is_missing(const Error& error) noexcept {
+    return error.code == ENOENT || error.code == ENODEV;
+}
+
+Result<> write_file(const std::string& cgroup, const char* file, std::string_view value) {
+    const auto directory = directory_of(cgroup);
+    if (!directory)
+        return std::unexpected{directory.error()};
+    const std::string path = *directory + "/" + file;
+    const base::UniqueFd fd{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
+    if (!fd)
+        return fail(errno, "opening " + path);
+    if (::write(fd.get(), value.data(), value.size()) != static_cast<ssize_t>(value.size()))
+        return fail(errno, "writing " + std::string{value} + " to " + path);
+    return {};
+}
+
+Result<std::string> read_file(const std::string& cgroup, const char* file) {
+    const auto directory = directory_of(cgroup);
+    if (!directory)
+        return std::unexpected{directory.error()};
+    return base::read_small_file(*directory + "/" + file, max_procs_bytes);
+}
+
+/// "frozen 1" in the text of cgroup.events.
+bool has_line(std::string_view text, std::string_view line) noexcept {
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t end = std::min(text.find('\n', at), text.size());
+        if (text.substr(at, end - at) == line)
+            return true;
+        at = end + 1;
+    }
+    return false;
+}
+
+/// Processes of other pid namespaces read as 0 and are left out.
+void append_pids(std::string_view text, std::vector<pid_t>& pids) {
+    const char* at = text.data();
+    const char* const end = at + text.size();
+    while (at < end) {
+        pid_t pid = 0;
+        const auto [stop, error] = std::from_chars(at, end, pid);
+        if (error != std::errc{})
+            return;
+        if (pid > 0)
+            pids.push_back(pid);
+        at = stop + 1;
+    }
+}
+
+Result<> collect(const std::string& cgroup, std::vector<pid_t>& pids, int depth) {
+    const auto text = read_file(cgroup, "cgroup.procs");
+    if (text)
+        append_pids(*text, pids);
+    else if (text.error().code != EOPNOTSUPP) // threaded: its processes are in the parent's list
+        return std::unexpected{text.error()};
+    if (depth == 0)
+        return {};
+
+    const auto directory = directory_of(cgroup);
+    if (!directory)
+        return std::unexpected{directory.error()};
+    std::error_code error;
+    std::filesystem::directory_iterator entries{*directory, error};
+    for (; !error && entries != std::filesystem::directory_iterator{}; entries.increment(error)) {
+        std::error_code gone;
+        if (!entries->is_directory(gone))
+            continue;
+        const auto below =
+            collect(cgroup + "/" + entries->path().filename().string(), pids, depth - 1);
+        if (!below && !is_missing(below.error()))
+            return below;
+    }
+    return {};
+}
+
+/// What still runs below the child goes back where it came from.
+Result<> move_back(const std::string& scope) {
+    for (int pass = 0; pass < thaw_passes; ++pass) {
+        const auto pids = processes_in(child_of(scope));
+        if (!pids)
+            return std::unexpected{pids.error()};
+        if (pids->empty())
+            return {};
+        for (const pid_t pid : *pids) {
+            const auto moved = write_file(scope, "cgroup.procs", std::to_string(pid));
+            if (!moved && moved.error().code != ESRCH)
+                return moved;
+        }
+    }
+    return fail(EBUSY, "emptying " + child_of(scope));
+}
+
+/// A cgroup stays busy for a moment after its last process has left.
+Result<> remove_child(const std::string& scope) {
+    const auto directory = directory_of(child_of(scope));
+    if (!directory)
+        return std::unexpected{directory.error()};
+    for (int attempt = 0; ::rmdir(directory->c_str()) < 0; ++attempt) {
+        if (errno == ENOENT)
+            return {};
+        if (errno != EBUSY || attempt == remove_attempts)
+            return fail(errno, "removing " + *directory);
+        ::usleep(remove_pause);
+    }
+    return {};
+}
+
+Result<> unless_missing(Result<> result) {
+    if (!result && is_missing(result.error()))
+        return {};
+    return result;
+}
+
+} // namespace
+
+Result<std::string> cgroup_of(pid_t pid) {
+    const std::string path = "/proc/" + std::to_string(pid) + "/cgroup";
+    const auto text = base::read_small_file(path);
+    if (!text)
+        return fail(text.error().code == ENOENT ? ESRCH : text.error().code, text.error().what);
+    std::string_view rest = *text;
+    while (!rest.empty()) {
+        const std::size_t end = std::min(rest.find('\n'), rest.size());
+        const std::string_view line = rest.substr(0, end);
+        if (line.starts_with("0::/"))
+            return std::string{line.substr(3)};
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    return fail(ENODATA, "no cgroup v2 in " + path);
+}
+
+Result<std::vector<pid_t>> processes_in(const std::string& scope) {
+    std::vector<pid_t> pids;
+    const auto collected = collect(scope, pids, max_depth);
+    if (!collected)
+        return fail(is_missing(collected.error()) ? ENOENT : collected.error().code,
+                    collected.error().what);
+    // One that moves during the look is seen in both places.
+    std::ranges::sort(pids);
+    pids.erase(std::ranges::unique(pids).begin(), pids.end());
+    return pids;
+}
+
+Result<> make_frozen_child(const std::string& scope) {
+    const auto directory = directory_of(child_of(scope));
+    if (!directory)
+        return std::unexpected{directory.error()};
+    if (::mkdir(directory->c_str(), 0755) < 0 && errno != EEXIST)
+        return fail(errno, "making " + *directory);
+    return {};
+}
+
+Result<> move_to_frozen(const std::string& scope, pid_t pid) {
+    if (pid <= 0) // 0 would be vigild itself
+        return fail(EINVAL, "moving process " + std::to_string(pid));
+    auto moved = write_file(child_of(scope), "cgroup.procs", std::to_string(pid));
+    if (!moved && moved.error().code == ESRCH)
+        return {};
+    return moved;
+}
+
+Result<bool> freeze(const std::string& scope, Microseconds patience) {
+    const std::string child = child_of(scope);
+    if (const auto written = write_file(child, "cgroup.freeze", "1"); !written)
+        return std::unexpected{written.error()};
+    const auto directory = directory_of(child);
+    if (!directory)
+        return std::unexpected{directory.error()};
+    const base::UniqueFd events{
+        ::open((*directory + "/cgroup.events").c_str(), O_RDONLY | O_CLOEXEC)};
+    if (!events)
+        return fail(errno, "opening " + *directory + "/cgroup.events");
+    const BootTime until = base::read_boot_time() + patience;
+    while (true) {
+        // The notification can be 10 ms late, so the file itself is read again every millisecond.
+        const auto text = read_file(child, "cgroup.events");
+        if (!text)
+            return std::unexpected{text.error()};
+        if (has_line(*text, "frozen 1"))
+            return true;
+        if (base::read_boot_time() >= until)
+            return false;
+        pollfd waiting{.fd = events.get(), .events = POLLPRI, .revents = 0};
+        ::poll(&waiting, 1, 1);
+    }
+}
+
+Result<> thaw(const std::string& scope) {
+    const auto written = write_file(child_of(scope), "cgroup.freeze", "0");
+    if (!written)
+        return unless_missing(written);
+    if (const auto moved = move_back(scope); !moved)
+        return unless_missing(moved);
+    return remove_child(scope);
+}
+
+Result<> kill_frozen(const std::string& scope) {
+    const auto killed = write_file(child_of(scope), "cgroup.kill", "1");
+    // Thawed even where the kill was refused: nothing may stay frozen for ever.
+    const auto thawed = write_file(child_of(scope), "cgroup.freeze", "0");
+    return unless_missing(killed ? thawed : killed);
+}
+
+Result<> kill_scope(const std::string& scope) {
+    return unless_missing(write_file(scope, "cgroup.kill", "1"));
+}
+
+bool is_gone(const std::string& scope) {
+    const auto text = read_file(scope, "cgroup.events");
+    return text ? has_line(*text, "populated 0") : is_missing(text.error());
+}
+
+bool is_frozen(const std::string& scope) {
+    // The wish, not cgroup.events: with one process in state D the rest stands still all the same.
+    const auto text = read_file(child_of(scope), "cgroup.freeze");
+    return text && has_line(*text, "1");
+}
+
+} // namespace vigil::enforce

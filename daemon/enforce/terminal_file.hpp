@@ -1,0 +1,20 @@
+#pragma once
+// Opening a terminal from outside its session, without becoming part of it or waiting for it.
+
+#include "base/error.hpp"
+#include "base/unique_fd.hpp"
+#include "daemon/enforce/terminals.hpp"
+
+namespace vigil::enforce {
+
+/// O_NOCTTY, O_NONBLOCK. ENOENT: gone, also where the path is another device by now, or one that
+/// has hung up.
+Result<base::UniqueFd> open_terminal(const std::string& path, std::uint64_t device);
+
+/// The terminal of a pty's number.
+Result<Terminal> pty_terminal(std::uint32_t index);
+
+/// The terminal of a device number, through /sys/dev/char; for consoles and serial lines.
+Result<Terminal> terminal_of(std::uint64_t device);
+
+} // namespace vigil::enforce
