@@ -1,0 +1,52 @@
+#pragma once
+// vigild, as vigilctl asks it: by the system bus, and for root by the direct socket when the broker
+// or vigild's name on it is away. Each call is a connection of its own: people think in between.
+
+#include "base/error.hpp"
+#include "base/systemd.hpp"
+#include "wire/messages.hpp"
+
+#include <initializer_list>
+
+namespace vigil::cli {
+
+/// Errors: `what` is the whole line for the person; exit_status() knows the rest.
+class Client {
+public:
+    /// `socket`: this one and no bus; "" for the usual way.
+    explicit Client(std::string socket) : socket_{std::move(socket)} {}
+
+    Result<std::vector<wire::Session>> list() const;
+    Result<wire::Session> show(const std::string& id) const;
+    /// `method`: Lock, Unlock or Terminate.
+    Result<> act(const char* method, const std::string& id, const std::string& reason) const;
+    Result<wire::Status> status() const;
+    /// The policy's error, "" if it was loaded.
+    Result<std::string> reload() const;
+
+    Result<wire::Enrollment> enroll_totp(const std::string& user, const std::string& name,
+                                         const std::string& code) const;
+    Result<> enroll_finish(const std::string& factor, const std::string& code) const;
+    Result<std::vector<wire::Factor>> factors(const std::string& user) const;
+    Result<> forget(const std::string& factor) const;
+
+private:
+    using Arguments = std::initializer_list<const std::string*>;
+    Result<base::BusMessage> call(const char* method, Arguments arguments) const;
+    template <typename T>
+    Result<T> get(const char* method, Arguments arguments) const;
+    Result<> tell(const char* method, Arguments arguments) const;
+
+    std::string socket_;
+};
+
+inline constexpr int exit_refused = 1;
+inline constexpr int exit_usage = 2;
+inline constexpr int exit_away = 3;
+
+int exit_status(const Error& error) noexcept;
+
+/// Prints the line to stderr, returns the exit status.
+int complain(const Error& error);
+
+} // namespace vigil::cli

@@ -1,0 +1,167 @@
+// enroll totp, factors, forget.
+
+#include "base/log.hpp"
+#include "base/qr.hpp"
+#include "base/secret.hpp"
+#include "cli/client.hpp"
+#include "cli/commands.hpp"
+#include "wire/errors.hpp"
+
+#include <cstdio>
+#include <iostream>
+#include <memory>
+
+#include <nlohmann/json.hpp>
+#include <pwd.h>
+#include <unistd.h>
+
+namespace vigil::cli {
+
+namespace {
+
+constexpr int tries = 3;
+
+struct Enrolling {
+    std::string user;
+    std::string name = "authenticator";
+    std::string code; ///< of a factor there already
+};
+
+std::string own_name() {
+    const passwd* const entry = getpwuid(getuid());
+    return entry != nullptr ? entry->pw_name : std::to_string(getuid());
+}
+
+/// "" where it does not fit: the URI is below it anyway.
+std::string qr_of(const std::string& text, Look look) {
+    const base::QrCode code{QRcode_encodeString(text.c_str(), 0, QR_ECLEVEL_L, QR_MODE_8, 1)};
+    if (!code)
+        return "";
+    QrMatrix matrix{.width = static_cast<std::size_t>(code->width), .dark = {}};
+    for (std::size_t i = 0; i < matrix.width * matrix.width; ++i)
+        matrix.dark.push_back((code->data[i] & 1) != 0);
+    const std::size_t columns = (matrix.width + 8) * (look.utf8 ? 1 : 2);
+    return columns <= look.width ? qr_text(matrix, look) : "";
+}
+
+void introduce(const wire::Enrollment& enrollment, Look look, bool person) {
+    if (person) {
+        const std::string code = qr_of(enrollment.uri, look);
+        if (!code.empty())
+            std::printf("Scan this with the authenticator:\n\n%s\n", code.c_str());
+        else
+            std::puts("The window is too small for a QR code.");
+    }
+    std::printf("URI:    %s\nSecret: %s\n", base::escape(enrollment.uri).c_str(),
+                base::escape(enrollment.secret).c_str());
+    std::fflush(stdout);
+}
+
+/// Digits may be typed in groups, as authenticators show them.
+bool read_code(std::string& code) {
+    std::string line;
+    if (!std::getline(std::cin, line))
+        return false;
+    code.clear();
+    for (const char c : line) {
+        if (c != ' ' && c != '\r' && c != '\t')
+            code += c;
+    }
+    return true;
+}
+
+int prove(const Client& client, const wire::Enrollment& enrollment, bool person) {
+    std::string code;
+    for (int i = 0; i < tries;) {
+        if (person) {
+            std::fputs("Code: ", stdout);
+            std::fflush(stdout);
+        }
+        if (!read_code(code))
+            break;
+        if (code.empty())
+            continue;
+        const auto done = client.enroll_finish(enrollment.factor_id, code);
+        if (done) {
+            std::printf("Active. To remove it: vigilctl forget %s\n",
+                        base::escape(enrollment.factor_id).c_str());
+            return 0;
+        }
+        const int error = done.error().code;
+        if (error != wire::code_denied && error != wire::code_invalid)
+            return complain(done.error());
+        std::fprintf(stderr, "vigilctl: %s\n", base::escape(done.error().what).c_str());
+        ++i;
+    }
+    std::fputs("vigilctl: not proved, so not active; it is forgotten in ten minutes. "
+               "Is the clock of the device right?\n",
+               stderr);
+    return exit_refused;
+}
+
+int enroll(const Context& context, const Enrolling& what) {
+    const Client client{context.socket};
+    auto enrollment =
+        client.enroll_totp(what.user.empty() ? own_name() : what.user, what.name, what.code);
+    if (!enrollment)
+        return complain(enrollment.error());
+    const bool person = isatty(STDIN_FILENO) != 0;
+    introduce(*enrollment, context.look, person);
+    const int status = prove(client, *enrollment, person);
+    base::wipe(enrollment->secret.data(), enrollment->secret.size());
+    base::wipe(enrollment->uri.data(), enrollment->uri.size());
+    return status;
+}
+
+int factors(const Context& context, const std::string& user, bool json) {
+    // Root means everybody's, others their own.
+    const bool everybody = user.empty() && geteuid() == 0;
+    const auto found =
+        Client{context.socket}.factors(user.empty() && !everybody ? own_name() : user);
+    if (!found)
+        return complain(found.error());
+    if (!json) {
+        std::fputs(factor_table(*found, context.now, context.look).c_str(), stdout);
+        return 0;
+    }
+    nlohmann::ordered_json all = nlohmann::ordered_json::array();
+    for (const auto& factor : *found)
+        all.push_back(to_json(factor));
+    std::fputs(json_text(all).c_str(), stdout);
+    return 0;
+}
+
+int forget(const Context& context, const std::string& id) {
+    const auto done = Client{context.socket}.forget(id);
+    if (!done)
+        return complain(done.error());
+    std::printf("forgotten %s\n", base::escape(id).c_str());
+    return 0;
+}
+
+} // namespace
+
+void add_factor_commands(CLI::App& app, Context& context) {
+    auto* const enroll_command = app.add_subcommand("enroll", "Set up a second factor.");
+    enroll_command->require_subcommand(1);
+    auto* const totp = enroll_command->add_subcommand("totp", "An authenticator's codes.");
+    const auto what = std::make_shared<Enrolling>();
+    totp->add_option("USER", what->user, "whose; you, if left out");
+    totp->add_option("--name", what->name, "what to call the device")->capture_default_str();
+    totp->add_option("--code", what->code, "of a factor there already, where one is asked for");
+    totp->callback([&context, what] { context.status = enroll(context, *what); });
+
+    const auto text = std::make_shared<std::string>();
+    const auto json = std::make_shared<bool>(false);
+    auto* const factors_command = app.add_subcommand("factors", "Who has which factors.");
+    factors_command->add_option("USER", *text, "whose; for root everybody's, if left out");
+    factors_command->add_flag("--json", *json, "for programs");
+    factors_command->callback(
+        [&context, text, json] { context.status = factors(context, *text, *json); });
+
+    auto* const forget_command = app.add_subcommand("forget", "Remove a factor.");
+    forget_command->add_option("FACTOR", *text, "its id: vigilctl factors")->required();
+    forget_command->callback([&context, text] { context.status = forget(context, *text); });
+}
+
+} // namespace vigil::cli

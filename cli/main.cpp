@@ -1,0 +1,70 @@
+// vigilctl(1).
+
+#include "base/clock.hpp"
+#include "cli/client.hpp"
+#include "cli/commands.hpp"
+#include "wire/errors.hpp"
+
+#include <charconv>
+#include <clocale>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include <langinfo.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+namespace {
+
+std::size_t width_of_stdout() {
+    const char* const columns = std::getenv("COLUMNS");
+    std::size_t width = 0;
+    if (columns != nullptr &&
+        std::from_chars(columns, columns + std::strlen(columns), width).ec == std::errc{} &&
+        width > 0 && width < 10'000)
+        return width;
+    winsize size{};
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        return size.ws_col;
+    return 80;
+}
+
+vigil::cli::Look look_of_stdout() {
+    const char* const no_colour = std::getenv("NO_COLOR");
+    return {.width = width_of_stdout(),
+            .colour = isatty(STDOUT_FILENO) != 0 && (no_colour == nullptr || *no_colour == 0),
+            .utf8 = std::strcmp(nl_langinfo(CODESET), "UTF-8") == 0};
+}
+
+} // namespace
+
+int main(int argc, char** argv) try {
+    std::setlocale(LC_ALL, "");
+    vigil::wire::register_errors();
+    vigil::cli::Context context;
+    context.look = look_of_stdout();
+    context.now = vigil::base::read_clocks();
+    CLI::App app{"Watches over login sessions: the operator's and the user's tool.", "vigilctl"};
+    app.set_version_flag("--version", "vigilctl " VIGIL_VERSION);
+    app.add_option("--socket", context.socket, "vigild's socket, instead of the bus")
+        ->type_name("PATH");
+    app.require_subcommand(1);
+    vigil::cli::add_session_commands(app, context);
+    vigil::cli::add_factor_commands(app, context);
+    vigil::cli::add_policy_commands(app, context);
+    vigil::cli::add_status_commands(app, context);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : vigil::cli::exit_usage;
+    }
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+        std::perror("vigilctl: writing");
+        return vigil::cli::exit_refused;
+    }
+    return context.status;
+} catch (const std::exception& error) {
+    std::fprintf(stderr, "vigilctl: %s\n", error.what());
+    return vigil::cli::exit_refused;
+}

@@ -1,0 +1,269 @@
+#include "cli/output.hpp"
+
+#include "base/log.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+#include <nlohmann/json.hpp>
+
+namespace vigil::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t shortest_id = 8;
+
+WallTime wall(std::uint64_t microseconds) {
+    return WallTime{Microseconds{static_cast<std::int64_t>(microseconds)}};
+}
+
+Json limit(std::uint64_t seconds) {
+    return seconds == wire::unlimited ? Json(nullptr) : Json(seconds);
+}
+
+Json moment(std::uint64_t microseconds) {
+    return microseconds == 0 ? Json(nullptr) : Json(rfc3339(microseconds));
+}
+
+template <typename... Arguments>
+std::string print(const char* format, Arguments... arguments) {
+    char text[64];
+    std::snprintf(text, sizeof text, format, arguments...);
+    return text;
+}
+
+std::string_view style_of(const std::string& state) {
+    if (state == "locked")
+        return "33";
+    return state == "ending" ? "31" : "";
+}
+
+std::string joined(const std::vector<std::string>& texts) {
+    std::string all;
+    for (const auto& text : texts)
+        all += (all.empty() ? "" : " ") + text;
+    return all;
+}
+
+std::string next_text(const wire::Session& session, const Now& now) {
+    if (session.next_action.empty())
+        return "";
+    return session.next_action + " " + clock_text(session.next_at, now);
+}
+
+/// "name   value" lines.
+class Details {
+public:
+    explicit Details(Look look) noexcept : look_{look} {}
+    void add(const std::string& name, const std::string& value, std::string_view style = {}) {
+        if (value.empty())
+            return;
+        const std::string shown = base::escape(value);
+        text_ += print("%-16s ", name.c_str());
+        if (look_.colour && !style.empty())
+            text_ += "\x1B[" + std::string{style} + "m" + shown + "\x1B[0m\n";
+        else
+            text_ += shown + "\n";
+    }
+    std::string take() { return std::move(text_); }
+
+private:
+    Look look_;
+    std::string text_;
+};
+
+} // namespace
+
+Json to_json(const wire::Session& session) {
+    Json next = nullptr;
+    if (!session.next_action.empty())
+        next = {{"action", session.next_action}, {"at", rfc3339(session.next_at)}};
+    return {{"id", session.id},
+            {"user", session.user},
+            {"uid", session.uid},
+            {"service", session.service},
+            {"terminals", session.terminals},
+            {"remote_host", session.remote_host},
+            {"logind_session", session.logind_session},
+            {"leader_pid", session.leader_pid},
+            {"since", rfc3339(session.since)},
+            {"idle_seconds", session.idle_seconds},
+            {"state", session.state},
+            {"locked_since", moment(session.locked_since)},
+            {"rule", session.rule},
+            {"limits",
+             {{"idle_lock", limit(session.idle_lock)},
+              {"idle_terminate", limit(session.idle_terminate)},
+              {"max_duration", limit(session.max_duration)}}},
+            {"next", next}};
+}
+
+Json to_json(const wire::Factor& factor) {
+    return {{"id", factor.id},
+            {"user", factor.user},
+            {"uid", factor.uid},
+            {"kind", factor.kind},
+            {"name", factor.name},
+            {"created", rfc3339(factor.created)},
+            {"last_used", moment(factor.last_used)},
+            {"active", factor.active}};
+}
+
+Json to_json(const wire::Status& status) {
+    const auto problem = [](const std::string& text) {
+        return text.empty() ? Json(nullptr) : Json(text);
+    };
+    return {{"version", status.version},
+            {"mode", status.mode},
+            {"degraded", status.degraded},
+            {"started", moment(status.started)},
+            {"policy_path", status.policy_path},
+            {"policy_loaded", moment(status.policy_loaded)},
+            {"policy_error", problem(status.policy_error)},
+            {"store_error", problem(status.store_error)},
+            {"factors_error", problem(status.factors_error)},
+            {"sessions", status.sessions},
+            {"locked", status.locked},
+            {"grants", status.grants}};
+}
+
+std::string json_text(const Json& json) {
+    return json.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
+}
+
+std::string rfc3339(std::uint64_t microseconds) {
+    using namespace std::chrono;
+    const auto time = floor<Seconds>(wall(microseconds));
+    const auto day = floor<days>(time);
+    const year_month_day date{day};
+    const hh_mm_ss clock{time - day};
+    return print("%04d-%02u-%02uT%02d:%02d:%02dZ", static_cast<int>(date.year()),
+                 static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                 static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
+                 static_cast<int>(clock.seconds().count()));
+}
+
+std::string clock_text(std::uint64_t microseconds, const Now& now) {
+    using namespace std::chrono;
+    const auto time = floor<minutes>(wall(microseconds) + now.utc_offset);
+    const auto day = floor<days>(time);
+    const hh_mm_ss clock{time - day};
+    const std::string text = print("%02d:%02d", static_cast<int>(clock.hours().count()),
+                                   static_cast<int>(clock.minutes().count()));
+    if (day == floor<days>(now.wall + now.utc_offset))
+        return text;
+    const year_month_day date{day};
+    return print("%04d-%02u-%02u ", static_cast<int>(date.year()),
+                 static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day())) +
+           text;
+}
+
+std::string duration_text(std::uint64_t seconds) {
+    using Number = unsigned long long;
+    if (seconds == wire::unlimited)
+        return "none";
+    if (seconds < 60)
+        return print("%llus", static_cast<Number>(seconds));
+    if (seconds < 3600)
+        return print("%llum", static_cast<Number>(seconds / 60));
+    if (seconds < 86'400)
+        return print("%lluh%02llum", static_cast<Number>(seconds / 3600),
+                     static_cast<Number>(seconds / 60 % 60));
+    return print("%llud%02lluh", static_cast<Number>(seconds / 86'400),
+                 static_cast<Number>(seconds / 3600 % 24));
+}
+
+std::size_t short_id_length(const std::vector<wire::Session>& sessions) {
+    std::vector<std::string> ids;
+    for (const auto& session : sessions)
+        ids.push_back(session.id);
+    std::ranges::sort(ids);
+    std::size_t length = shortest_id;
+    for (std::size_t i = 1; i < ids.size(); ++i) {
+        const auto differs = std::ranges::mismatch(ids[i - 1], ids[i]);
+        length = std::max(length, static_cast<std::size_t>(differs.in1 - ids[i - 1].begin()) + 1);
+    }
+    return length;
+}
+
+std::string session_table(const std::vector<wire::Session>& sessions, const Now& now, Look look) {
+    if (sessions.empty())
+        return "No sessions.\n";
+    const std::size_t length = short_id_length(sessions);
+    std::vector<Row> rows;
+    for (const auto& session : sessions) {
+        rows.push_back({{session.id.substr(0, length)},
+                        {session.user},
+                        {session.state, style_of(session.state)},
+                        {session.service},
+                        {joined(session.terminals)},
+                        {clock_text(session.since, now)},
+                        {duration_text(session.idle_seconds)},
+                        {next_text(session, now)},
+                        {session.remote_host}});
+    }
+    return table({"ID", "USER", "STATE", "SERVICE", "TERMINAL", "SINCE", "IDLE", "NEXT", "FROM"},
+                 rows, look);
+}
+
+std::string session_details(const wire::Session& session, const Now& now, Look look) {
+    Details details{look};
+    details.add("id", session.id);
+    details.add("user", session.user + " (" + std::to_string(session.uid) + ")");
+    details.add("state", session.state, style_of(session.state));
+    details.add("service", session.service);
+    details.add("terminals", joined(session.terminals));
+    details.add("from", session.remote_host);
+    details.add("logind session", session.logind_session);
+    details.add("leader", std::to_string(session.leader_pid));
+    details.add("since", clock_text(session.since, now));
+    details.add("idle for", duration_text(session.idle_seconds));
+    if (session.locked_since != 0)
+        details.add("locked since", clock_text(session.locked_since, now));
+    details.add("rule", session.rule);
+    details.add("idle_lock", duration_text(session.idle_lock));
+    details.add("idle_terminate", duration_text(session.idle_terminate));
+    details.add("max_duration", duration_text(session.max_duration));
+    details.add("next", next_text(session, now));
+    for (const auto& text : session.uncovered)
+        details.add("not held", text, "33");
+    return details.take();
+}
+
+std::string factor_table(const std::vector<wire::Factor>& factors, const Now& now, Look look) {
+    if (factors.empty())
+        return "No factors.\n";
+    std::vector<Row> rows;
+    for (const auto& factor : factors) {
+        rows.push_back({{factor.id},
+                        {factor.user},
+                        {factor.kind},
+                        {factor.name},
+                        {clock_text(factor.created, now)},
+                        {factor.last_used == 0 ? "never" : clock_text(factor.last_used, now)},
+                        {factor.active ? "active" : "pending", factor.active ? "" : "33"}});
+    }
+    return table({"ID", "USER", "KIND", "NAME", "CREATED", "USED", "STATE"}, rows, look);
+}
+
+std::string status_text(const wire::Status& status, const Now& now, Look look) {
+    Details details{look};
+    details.add("vigild", status.version + (status.degraded ? ", degraded" : ""),
+                status.degraded ? "31" : "");
+    details.add("mode", status.mode, status.mode == "enforce" ? "" : "33");
+    details.add("started", clock_text(status.started, now));
+    details.add("policy", status.policy_path);
+    if (status.policy_loaded != 0)
+        details.add("policy loaded", clock_text(status.policy_loaded, now));
+    details.add("policy error", status.policy_error, "31");
+    details.add("store error", status.store_error, "31");
+    details.add("factors error", status.factors_error, "31");
+    details.add("sessions",
+                std::to_string(status.sessions) + ", " + std::to_string(status.locked) + " locked");
+    details.add("grants", std::to_string(status.grants));
+    return details.take();
+}
+
+} // namespace vigil::cli

@@ -1,0 +1,64 @@
+#pragma once
+// How vigilctl shows things: JSON of the contract, tables, times. Pure: the clock, the width and
+// the locale come as arguments. Every text from outside is escaped here.
+
+#include "base/time.hpp"
+#include "wire/messages.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+namespace vigil::cli {
+
+/// What the terminal can do.
+struct Look {
+    std::size_t width = 80;
+    bool colour = false;
+    bool utf8 = false;
+};
+
+nlohmann::ordered_json to_json(const wire::Session& session);
+nlohmann::ordered_json to_json(const wire::Factor& factor);
+nlohmann::ordered_json to_json(const wire::Status& status);
+/// As it is printed: indented, ASCII, so that no terminal is harmed.
+std::string json_text(const nlohmann::ordered_json& json);
+
+/// "2026-11-21T12:00:00Z", of microseconds since the epoch.
+std::string rfc3339(std::uint64_t microseconds);
+/// "14:02", with the date in front when it is another day's. Local time.
+std::string clock_text(std::uint64_t microseconds, const Now& now);
+/// "45s", "12m", "3h05m", "2d03h"; "none" for wire::unlimited.
+std::string duration_text(std::uint64_t seconds);
+
+struct Cell {
+    std::string text;
+    std::string_view style = {}; ///< an SGR sequence's number, e.g. "33"
+};
+using Row = std::vector<Cell>;
+
+/// Columns as wide as needed; where that is too wide the widest are cut, but for the first; where
+/// that is not enough the last columns go.
+std::string table(const std::vector<std::string>& titles, const std::vector<Row>& rows, Look look);
+
+std::string session_table(const std::vector<wire::Session>& sessions, const Now& now, Look look);
+std::string session_details(const wire::Session& session, const Now& now, Look look);
+std::string factor_table(const std::vector<wire::Factor>& factors, const Now& now, Look look);
+std::string status_text(const wire::Status& status, const Now& now, Look look);
+
+/// The shortest beginning, at least 8 digits, that tells these ids apart.
+std::size_t short_id_length(const std::vector<wire::Session>& sessions);
+
+/// Dark modules of a QR code, row by row.
+struct QrMatrix {
+    std::size_t width = 0;
+    std::vector<bool> dark;
+};
+
+/// With the quiet zone of 4 modules. Half blocks where the locale is UTF-8, else two # a module;
+/// light is drawn, for terminals are dark; with colour it is right on light ones too.
+std::string qr_text(const QrMatrix& matrix, Look look);
+
+} // namespace vigil::cli

@@ -1,0 +1,75 @@
+// policy check: without vigild, so that a file can be tried before it is put in place.
+
+#include "base/log.hpp"
+#include "cli/client.hpp"
+#include "cli/commands.hpp"
+#include "policy/load.hpp"
+
+#include <cstdio>
+#include <memory>
+
+#include <nlohmann/json.hpp>
+
+namespace vigil::cli {
+
+namespace {
+
+Result<policy::Policy> read(const std::string& path, bool must_be_ours) {
+    const auto sources = policy::read_sources(path, must_be_ours);
+    if (!sources)
+        return std::unexpected{sources.error()};
+    return policy::parse(*sources);
+}
+
+nlohmann::ordered_json verdict(const std::string& path, const Result<policy::Policy>& found) {
+    if (!found)
+        return {{"file", path}, {"ok", false}, {"error", found.error().text()}};
+    return {{"file", path},
+            {"ok", true},
+            {"error", nullptr},
+            {"session_rules", found->sessions.size()},
+            {"step_up_rules", found->step_up.size()}};
+}
+
+void tell(const std::string& path, const Result<policy::Policy>& found) {
+    if (found)
+        std::printf("%s: ok, %zu session rules, %zu step-up rules\n", base::escape(path).c_str(),
+                    found->sessions.size(), found->step_up.size());
+    else
+        std::fprintf(stderr, "%s\n", base::escape(found.error().text()).c_str());
+}
+
+int check(const std::vector<std::string>& files, bool json) {
+    // The one in force is read as vigild reads it; a draft may be anybody's.
+    const bool in_force = files.empty();
+    int status = 0;
+    nlohmann::ordered_json all = nlohmann::ordered_json::array();
+    for (const auto& file : in_force ? std::vector<std::string>{policy::default_path} : files) {
+        const auto found = read(file, in_force);
+        if (!found)
+            status = exit_refused;
+        if (json)
+            all.push_back(verdict(file, found));
+        else
+            tell(file, found);
+    }
+    if (json)
+        std::fputs(json_text(all).c_str(), stdout);
+    return status;
+}
+
+} // namespace
+
+void add_policy_commands(CLI::App& app, Context& context) {
+    auto* const policy_command = app.add_subcommand("policy", "The rules.");
+    policy_command->require_subcommand(1);
+    auto* const command =
+        policy_command->add_subcommand("check", "Say whether policy files are right.");
+    const auto files = std::make_shared<std::vector<std::string>>();
+    const auto json = std::make_shared<bool>(false);
+    command->add_option("FILE", *files, "instead of /etc/vigil/policy.yaml and policy.d");
+    command->add_flag("--json", *json, "for programs");
+    command->callback([&context, files, json] { context.status = check(*files, *json); });
+}
+
+} // namespace vigil::cli

@@ -1,0 +1,16 @@
+#pragma once
+// Which sessions a verb means. Pure.
+
+#include "base/error.hpp"
+#include "wire/messages.hpp"
+
+namespace vigil::cli {
+
+inline constexpr std::size_t shortest_prefix = 4;
+inline constexpr std::size_t id_digits = 32;
+
+/// A session by its id or a beginning of it that only it has. Errors: ESRCH, EINVAL.
+Result<wire::Session> find_session(const std::vector<wire::Session>& sessions,
+                                   const std::string& prefix);
+
+} // namespace vigil::cli

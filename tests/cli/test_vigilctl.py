@@ -1,0 +1,256 @@
+"""vigilctl against a small vigild on a socket: what it prints, its exit statuses, its errors."""
+
+import json
+import os
+import subprocess
+import time
+
+import pexpect
+import pytest
+
+CTL = os.environ["VIGILCTL"]
+FAKE = os.environ["FAKE_VIGILD"]
+ALICE, BOB = "abc00000000000000000000000000000", "abc00100000000000000000000000001"
+FACTOR = "00112233445566778899aabbccddeeff"
+DONE, REFUSED, USAGE, AWAY = 0, 1, 2, 3
+
+
+class Host:
+    def __init__(self, folder):
+        self.folder, self.process, self.heard = folder, None, None
+        self.socket = str(folder / "bus")
+
+    def vigild(self, *options):
+        self.process = subprocess.Popen([FAKE, self.socket, *options], stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline() == "ready\n"
+
+    def stop(self):
+        if self.process and self.heard is None:
+            self.process.kill()
+            self.heard = self.process.stdout.read().splitlines()
+            self.process.wait()
+            self.process.stdout.close()
+        return self.heard
+
+    def run(self, *arguments, text="", **environment):
+        return subprocess.run([CTL, "--socket", self.socket, *arguments], input=text, capture_output=True, text=True,
+                              check=False, timeout=30, env={"PATH": os.environ["PATH"], "TZ": "UTC", **environment})
+
+
+@pytest.fixture(name="host")
+def host_fixture(tmp_path):
+    host = Host(tmp_path)
+    yield host
+    host.stop()
+
+
+def one_line(done):
+    assert done.stderr.count("\n") == 1 and done.stderr.endswith("\n"), done.stderr
+    return done.stderr
+
+
+def test_list_shows_a_table_that_fits(host):
+    host.vigild()
+    done = host.run("list")
+    assert (done.returncode, done.stderr) == (DONE, "")
+    lines = done.stdout.splitlines()
+    assert lines[0].split()[:3] == ["ID", "USER", "STATE"]
+    assert lines[1].split()[:3] == ["abc00000", "alice", "active"]
+    assert lines[2].split()[:3] == ["abc00100", "bob", "locked"]
+    for width in (20, 40, 80, 120):
+        assert all(len(line) <= width for line in host.run("list", COLUMNS=str(width)).stdout.splitlines())
+    assert "\x1b" not in done.stdout
+
+
+def test_an_empty_list_says_so(host):
+    host.vigild("--sessions", "0")
+    assert host.run("list").stdout == "No sessions.\n"
+    assert json.loads(host.run("list", "--json").stdout) == []
+
+
+def test_json_is_the_contracts(host):
+    host.vigild()
+    first, second = json.loads(host.run("list", "--json").stdout)
+    assert first == {
+        "id": ALICE, "user": "alice", "uid": 1000, "service": "sshd", "terminals": ["pts/0"],
+        "remote_host": "192.0.2.1", "logind_session": "7", "leader_pid": 4200, "since": "2026-11-21T12:00:00Z",
+        "idle_seconds": 75, "state": "active", "locked_since": None, "rule": "every\x1b[31mone",
+        "limits": {"idle_lock": 900, "idle_terminate": None, "max_duration": 43200},
+        "next": {"action": "lock", "at": "2026-11-21T12:13:45Z"}}
+    assert second["next"] is None and second["locked_since"] == "2026-11-21T12:01:00Z"
+    assert json.loads(host.run("show", "abc001", "--json").stdout) == second
+    assert json.loads(host.run("status", "--json").stdout)["mode"] == "enforce"
+    assert json.loads(host.run("factors", "--json").stdout)[0]["id"] == FACTOR
+
+
+def test_show_escapes_what_comes_from_outside(host):
+    host.vigild()
+    done = host.run("show", ALICE)
+    assert done.returncode == DONE and "every\\x1b[31mone" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_ids_may_be_short_but_not_ambiguous(host):
+    host.vigild()
+    assert host.run("show", "abc000").returncode == DONE
+    for id_, words in (("abc0", "more than one"), ("abc", "4 to 32 digits"), ("ffff", "no such session"),
+                       ("f" * 32, "no such session"), ("pts/0", "4 to 32 digits")):
+        done = host.run("show", id_)
+        assert done.returncode == REFUSED and words in one_line(done)
+
+
+def test_lock_unlock_and_terminate(host):
+    host.vigild()
+    assert host.run("lock", "abc000").stdout == "locked abc00000 of alice\n"
+    assert host.run("lock", "--user", "bob", "--reason", "left").returncode == DONE
+    assert host.run("unlock", "abc001", "--reason", "phone call").returncode == DONE
+    assert host.run("terminate", "--all", "--reason", "maintenance").stdout.count("terminated") == 2
+    acts = [call for call in host.stop() if not call.startswith(("List", "Show"))]
+    assert acts == [f"Lock [{ALICE}] []", f"Lock [{BOB}] [left]", f"Unlock [{BOB}] [phone call]",
+                    f"Terminate [{ALICE}] [maintenance]", f"Terminate [{BOB}] [maintenance]"]
+
+
+def test_some_found_and_some_not_is_a_refusal_after_the_rest_is_done(host):
+    host.vigild()
+    done = host.run("lock", "ffff", "abc000")
+    assert done.returncode == REFUSED and "locked abc00000" in done.stdout
+    assert host.run("lock", "--user", "nobody").returncode == REFUSED
+    assert host.run("lock").returncode == REFUSED  # tests run in no session that the fake knows
+
+
+@pytest.mark.parametrize("line", [
+    [], ["frobnicate"], ["show"], ["unlock", "abc000"], ["terminate", "--reason", "x"], ["list", "extra"],
+    ["lock", "--all", "abc000"], ["lock", "--all", "--user", "bob"], ["enroll"], ["forget"], ["policy"], ["list", "-x"],
+], ids=" ".join)
+def test_usage(host, line):
+    host.vigild()
+    done = host.run(*line)
+    assert done.returncode == USAGE and done.stderr + done.stdout
+    assert host.stop() == []
+
+
+def test_help_and_version(host):
+    assert host.run("--help").returncode == DONE
+    assert host.run("--version").stdout.startswith("vigilctl ")
+
+
+def test_refusals_say_why(host):
+    host.vigild("--refuse", "List,Terminate,Status,Forget,Factors,EnrollTotp")
+    for line in (["list"], ["status"], ["forget", FACTOR], ["factors"], ["enroll", "totp"]):
+        done = host.run(*line)
+        assert done.returncode == REFUSED and one_line(done) == "vigilctl: only root may do that\n"
+    done = host.run("terminate", ALICE, "--reason", "x")
+    assert done.returncode == REFUSED and one_line(done) == "vigilctl: abc00000 of alice: only root may do that\n"
+
+
+@pytest.mark.parametrize("line", [["list"], ["show", ALICE], ["lock", ALICE], ["status"], ["reload"], ["factors"],
+                                  ["enroll", "totp"], ["forget", FACTOR]], ids=" ".join)
+def test_vigild_away(host, line):
+    done = host.run(*line)
+    assert done.returncode == AWAY
+    assert f"vigild does not answer on {host.socket}" in one_line(done) and "systemctl status vigild" in done.stderr
+
+
+def test_vigild_killed_and_its_socket_left_behind(host):
+    host.vigild()
+    host.stop()
+    done = host.run("list")
+    assert done.returncode == AWAY and "refused" in one_line(done)
+
+
+def test_vigild_that_never_answers(host):
+    host.vigild("--hang", "List")
+    begin = time.monotonic()
+    done = host.run("list")
+    assert done.returncode == AWAY and "timed out" in one_line(done)
+    assert time.monotonic() - begin < 8
+
+
+def test_a_user_without_rights_to_the_socket_is_told(host):
+    host.vigild()
+    host.folder.chmod(0o700)
+    done = subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", CTL, "--socket", host.socket, "list"],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == REFUSED and "Permission denied" in one_line(done)
+
+
+def test_reload(host):
+    host.vigild()
+    assert host.run("reload").returncode == DONE
+    host.stop()
+    host.heard = None
+    host.vigild("--reload-error", "/etc/vigil/policy.yaml:3:1: unknown key")
+    done = host.run("reload")
+    assert done.returncode == REFUSED and "policy.yaml:3:1: unknown key" in one_line(done)
+    assert "policy.yaml:3:1" in host.run("status").stdout
+
+
+def test_enroll_without_a_terminal_reads_codes_from_stdin(host):
+    host.vigild()
+    done = host.run("enroll", "totp", "alice", "--name", "phone", text="123 456\n")
+    assert done.returncode == DONE, done.stderr
+    assert done.stdout.startswith("URI:    otpauth://totp/web1:alice?secret=MFRGGZDF\nSecret: MFRGGZDF\n")
+    assert host.stop() == ["EnrollTotp [alice] [phone] []", f"EnrollFinish [{FACTOR}] [123456]"]
+
+
+@pytest.mark.parametrize("text,finishes", [("1\n2\n3\n4\n", 3), ("", 0), ("\n\n", 0), ("111111", 1)])
+def test_an_enrolment_that_is_not_proved_is_none(host, text, finishes):
+    host.vigild()
+    done = host.run("enroll", "totp", text=text)
+    assert done.returncode == REFUSED and "not active" in done.stderr
+    assert len([call for call in host.stop() if call.startswith("EnrollFinish")]) == finishes
+
+
+@pytest.mark.parametrize("locale,block", [("C.UTF-8", "\u2588"), ("C", "##")])
+def test_enroll_at_a_terminal_draws_a_code(host, locale, block):
+    host.vigild()
+    terminal = pexpect.spawn(CTL, ["--socket", host.socket, "enroll", "totp"], encoding="utf-8", dimensions=(60, 100),
+                             timeout=10, env={"PATH": os.environ["PATH"], "LC_ALL": locale})
+    terminal.expect("Code: ")
+    assert block in terminal.before and "otpauth://" in terminal.before and "MFRGGZDF" in terminal.before
+    terminal.sendline("000000")
+    terminal.expect("wrong code")
+    terminal.expect("Code: ")
+    terminal.sendline("123456")
+    terminal.expect("Active")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == DONE
+
+
+def test_forget(host):
+    host.vigild()
+    assert host.run("forget", FACTOR).returncode == DONE
+    assert host.run("forget", "00").returncode == REFUSED
+
+
+def test_policy_check_needs_no_vigild(host):
+    good, bad = host.folder / "good.yaml", host.folder / "bad.yaml"
+    good.write_text("version: 1\nsessions:\n  - name: everyone\n    idle_lock: 15m\n"
+                    "step_up:\n  - match: {services: [sudo]}\n    require: [totp]\n    valid_for: 5m\n", encoding="utf-8")
+    bad.write_text("version: 1\nsesions: []\n", encoding="utf-8")
+    done = host.run("policy", "check", str(good))
+    assert (done.returncode, done.stdout) == (DONE, f"{good}: ok, 1 session rules, 1 step-up rules\n"), done.stderr
+    done = host.run("policy", "check", str(bad), str(good))
+    assert done.returncode == REFUSED and one_line(done).startswith(f"{bad}:2:1: ")
+    assert str(good) in done.stdout
+    assert host.run("policy", "check", str(host.folder / "none.yaml")).returncode == REFUSED
+    verdicts = json.loads(host.run("policy", "check", "--json", str(bad), str(good)).stdout)
+    assert [verdict["ok"] for verdict in verdicts] == [False, True]
+
+
+def test_a_full_disk_is_not_a_success(host):
+    host.vigild()
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = subprocess.run([CTL, "--socket", host.socket, "list"], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == REFUSED and b"No space left" in done.stderr
+
+
+def test_colour_only_on_a_terminal_and_without_no_color(host):
+    host.vigild()
+    for environment, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
+        terminal = pexpect.spawn(CTL, ["--socket", host.socket, "list"], encoding="utf-8", dimensions=(24, 70),
+                                 env={"PATH": os.environ["PATH"], **environment})
+        terminal.expect(pexpect.EOF)
+        assert ("\x1b[" in terminal.before) == coloured
+        terminal.close()

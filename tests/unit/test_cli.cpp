@@ -1,0 +1,211 @@
+// What vigilctl prints, and which session it means.
+
+#include "cli/output.hpp"
+#include "cli/select.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <sstream>
+
+#include <check.h>
+#include <nlohmann/json.hpp>
+
+using namespace vigil;
+using cli::Look;
+
+namespace {
+
+constexpr std::uint64_t second = 1'000'000;
+constexpr std::uint64_t noon = 1'795'262'400 * second; // 2026-11-21 12:00 UTC
+
+Now some_now() {
+    Now now{};
+    now.wall = WallTime{Microseconds{static_cast<std::int64_t>(noon + 3600 * second)}};
+    now.utc_offset = Seconds{3600};
+    return now;
+}
+
+wire::Session some_session() {
+    wire::Session session;
+    session.id = "abcd0123abcd0123abcd0123abcd0123";
+    session.user = "alice";
+    session.uid = 1000;
+    session.service = "sshd";
+    session.terminals = {"pts/3", "pts/4"};
+    session.remote_host = "2001:db8:1234:5678:9abc:def0:1234:5678";
+    session.logind_session = "7";
+    session.leader_pid = 42;
+    session.since = noon;
+    session.idle_seconds = 75;
+    session.state = "active";
+    session.rule = "everyone";
+    session.idle_lock = 900;
+    session.next_action = "lock";
+    session.next_at = noon + 900 * second;
+    return session;
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+    std::vector<std::string> lines;
+    std::istringstream stream{text};
+    for (std::string line; std::getline(stream, line);)
+        lines.push_back(line);
+    return lines;
+}
+
+} // namespace
+
+START_TEST(a_session_in_json_has_the_contracts_fields) {
+    const auto json = cli::to_json(some_session());
+    std::vector<std::string> names;
+    for (const auto& [name, value] : json.items())
+        names.push_back(name);
+    ck_assert(names ==
+              (std::vector<std::string>{"id", "user", "uid", "service", "terminals", "remote_host",
+                                        "logind_session", "leader_pid", "since", "idle_seconds",
+                                        "state", "locked_since", "rule", "limits", "next"}));
+    ck_assert(json["limits"].dump() ==
+              R"({"idle_lock":900,"idle_terminate":null,"max_duration":null})");
+    ck_assert(json["next"].dump() == R"({"action":"lock","at":"2026-11-21T12:15:00Z"})");
+    ck_assert(json["since"] == "2026-11-21T12:00:00Z");
+    ck_assert(json["locked_since"].is_null());
+    ck_assert(json["terminals"].size() == 2);
+}
+END_TEST
+
+START_TEST(nothing_next_is_null) {
+    auto session = some_session();
+    session.next_action = "";
+    ck_assert(cli::to_json(session)["next"].is_null());
+}
+END_TEST
+
+START_TEST(json_on_a_terminal_is_ascii) {
+    auto session = some_session();
+    session.user = "\u009B31m\x7F\x1B\xFF";
+    const std::string text = cli::json_text(cli::to_json(session));
+    ck_assert(
+        std::ranges::all_of(text, [](char c) { return c == '\n' || (c >= 0x20 && c < 0x7F); }));
+}
+END_TEST
+
+START_TEST(times_and_durations_read_as_people_write_them) {
+    ck_assert(cli::rfc3339(0) == "1970-01-01T00:00:00Z");
+    ck_assert(cli::clock_text(noon, some_now()) == "13:00");
+    ck_assert(cli::clock_text(noon - 86'400 * second, some_now()) == "2026-11-20 13:00");
+    ck_assert(cli::duration_text(0) == "0s");
+    ck_assert(cli::duration_text(59) == "59s");
+    ck_assert(cli::duration_text(60) == "1m");
+    ck_assert(cli::duration_text(3 * 3600 + 5 * 60) == "3h05m");
+    ck_assert(cli::duration_text(86'400) == "1d00h");
+    ck_assert(cli::duration_text(wire::unlimited) == "none");
+}
+END_TEST
+
+START_TEST(a_table_fits_every_width_and_keeps_the_ids) {
+    const std::vector<wire::Session> sessions{some_session()};
+    for (std::size_t width = 8; width < 200; ++width) {
+        for (const auto& line : lines_of(cli::session_table(sessions, some_now(), {width}))) {
+            ck_assert_uint_le(line.size(), width);
+            ck_assert(!line.ends_with(' '));
+        }
+        const std::string text = cli::session_table(sessions, some_now(), {width});
+        ck_assert(text.find("abcd0123") != std::string::npos);
+    }
+    ck_assert(cli::session_table({}, some_now(), {80}) == "No sessions.\n");
+    ck_assert(cli::factor_table({}, some_now(), {80}) == "No factors.\n");
+}
+END_TEST
+
+START_TEST(colour_comes_only_where_wanted_and_moves_no_column) {
+    auto session = some_session();
+    session.state = "locked";
+    const auto plain = cli::session_table({session}, some_now(), {100});
+    auto coloured = cli::session_table({session}, some_now(), {100, true});
+    ck_assert(plain.find('\x1B') == std::string::npos);
+    ck_assert(coloured.find("\x1B[33mlocked\x1B[0m") != std::string::npos);
+    for (const std::string sequence : {"\x1B[33m", "\x1B[1m", "\x1B[0m"}) {
+        for (auto at = coloured.find(sequence); at != std::string::npos;
+             at = coloured.find(sequence))
+            coloured.erase(at, sequence.size());
+    }
+    ck_assert(coloured == plain);
+}
+END_TEST
+
+START_TEST(text_from_outside_is_escaped_everywhere) {
+    auto session = some_session();
+    session.user = session.remote_host = session.rule = "a\x1B[2J\nb";
+    session.uncovered = {"c\x07"};
+    wire::Factor factor{.id = "1", .user = "x\x1B", .kind = "totp", .name = "n\r"};
+    wire::Status status{.version = "1\x1B", .mode = "enforce", .policy_error = "e\x1B"};
+    for (const std::string& text : {cli::session_table({session}, some_now(), {300}),
+                                    cli::session_details(session, some_now(), {80}),
+                                    cli::factor_table({factor}, some_now(), {80}),
+                                    cli::status_text(status, some_now(), {80})}) {
+        ck_assert(std::ranges::all_of(
+            text, [](char c) { return c == '\n' || static_cast<unsigned char>(c) >= 0x20; }));
+    }
+}
+END_TEST
+
+START_TEST(ids_are_shown_as_long_as_they_have_to_be) {
+    auto first = some_session();
+    auto second_one = some_session();
+    ck_assert_uint_eq(cli::short_id_length({first}), 8);
+    second_one.id = "abcd0123abcd0923abcd0123abcd0123";
+    ck_assert_uint_eq(cli::short_id_length({first, second_one}), 14);
+}
+END_TEST
+
+START_TEST(a_session_is_found_by_what_only_it_begins_with) {
+    auto first = some_session();
+    auto second_one = some_session();
+    second_one.id = "abcd9999abcd0123abcd0123abcd0123";
+    const std::vector<wire::Session> sessions{first, second_one};
+    ck_assert(cli::find_session(sessions, "abcd0")->id == first.id);
+    ck_assert(cli::find_session(sessions, second_one.id)->id == second_one.id);
+    ck_assert_int_eq(cli::find_session(sessions, "abcd").error().code, EINVAL);
+    ck_assert_int_eq(cli::find_session(sessions, "abc").error().code, EINVAL);
+    ck_assert_int_eq(cli::find_session(sessions, "").error().code, EINVAL);
+    ck_assert_int_eq(cli::find_session(sessions, "ABCD0").error().code, EINVAL);
+    ck_assert_int_eq(cli::find_session(sessions, first.id + "0").error().code, EINVAL);
+    ck_assert_int_eq(cli::find_session(sessions, "ffff").error().code, ESRCH);
+}
+END_TEST
+
+START_TEST(a_qr_code_has_its_quiet_zone_and_every_module) {
+    const cli::QrMatrix matrix{.width = 3,
+                               .dark = {true, false, true, false, true, false, true, true, true}};
+    const auto wide = lines_of(cli::qr_text(matrix, {80, false, false}));
+    ck_assert_uint_eq(wide.size(), 11);
+    ck_assert(wide[0] == std::string(22, '#'));
+    ck_assert(wide[4] == "########  ##  ########");
+    ck_assert(wide[6] == "########      ########");
+    const auto half = lines_of(cli::qr_text(matrix, {80, false, true}));
+    ck_assert_uint_eq(half.size(), 6);
+    ck_assert(half[2] == "\u2588\u2588\u2588\u2588\u2584\u2580\u2584\u2588\u2588\u2588\u2588");
+    ck_assert(cli::qr_text(matrix, {80, true, true}).starts_with("\x1B[97;40m"));
+}
+END_TEST
+
+int main() {
+    Suite* const suite = suite_create("cli");
+    TCase* const tests = tcase_create("cli");
+    tcase_add_test(tests, a_session_in_json_has_the_contracts_fields);
+    tcase_add_test(tests, nothing_next_is_null);
+    tcase_add_test(tests, json_on_a_terminal_is_ascii);
+    tcase_add_test(tests, times_and_durations_read_as_people_write_them);
+    tcase_add_test(tests, a_table_fits_every_width_and_keeps_the_ids);
+    tcase_add_test(tests, colour_comes_only_where_wanted_and_moves_no_column);
+    tcase_add_test(tests, text_from_outside_is_escaped_everywhere);
+    tcase_add_test(tests, ids_are_shown_as_long_as_they_have_to_be);
+    tcase_add_test(tests, a_session_is_found_by_what_only_it_begins_with);
+    tcase_add_test(tests, a_qr_code_has_its_quiet_zone_and_every_module);
+    suite_add_tcase(suite, tests);
+    SRunner* const runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
