@@ -1,0 +1,29 @@
+#pragma once
+#include "pam_module/options.hpp"
+#include "pam_module/outcome.hpp"
+#include "pam_module/request.hpp"
+#include "pam_module/vigild.hpp"
+
+#include <string>
+
+#include <security/pam_modules.h>
+
+namespace vigil::pam {
+
+/// One call of one entry point.
+struct Call {
+    pam_handle_t* pam = nullptr;
+    int flags = 0;
+    Options options;
+    std::string service_text; ///< PAM_SERVICE
+    Service service = Service::login;
+    Vigild vigild;
+};
+
+/// Logs why vigild could not be asked, as the outcome of that.
+Outcome unavailable(Call& call, const Error& error);
+
+/// Tells the user why not, and logs it.
+Outcome refuse(Call& call, const std::string& reason);
+
+} // namespace vigil::pam

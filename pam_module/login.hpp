@@ -1,0 +1,20 @@
+#pragma once
+// A login, from the account phase to close_session.
+
+#include "pam_module/call.hpp"
+
+namespace vigil::pam {
+
+/// account: asks vigild for a reservation.
+Outcome reserve_login(Call& call);
+
+/// session, before pam_systemd: gives systemd the session's absolute limit.
+Outcome prepare_session(Call& call);
+
+/// session, after pam_systemd: tells vigild that the session stands.
+Outcome confirm_session(Call& call);
+
+/// close_session.
+Outcome release_session(Call& call);
+
+} // namespace vigil::pam

@@ -1,0 +1,209 @@
+// The entry points, and the one place where an outcome becomes a PAM code. Every function below is
+// a row of the fail table; each code is assigned by name, and none begins as a yes.
+
+#include "pam_module/conversation.hpp"
+#include "pam_module/login.hpp"
+#include "pam_module/step_up.hpp"
+
+#include <exception>
+
+#include <security/pam_modules.h>
+#include <syslog.h>
+
+namespace vigil::pam {
+
+namespace {
+
+using Unavailable = Options::Unavailable;
+
+int login_code(Outcome outcome, const Options& options) {
+    switch (outcome) {
+    case Outcome::granted:
+        return PAM_SUCCESS;
+    case Outcome::not_applicable:
+        return PAM_IGNORE;
+    case Outcome::unavailable:
+        return options.unavailable == Unavailable::deny ? PAM_AUTHINFO_UNAVAIL : PAM_IGNORE;
+    case Outcome::unknown_user:
+        return PAM_USER_UNKNOWN;
+    case Outcome::refused:
+    case Outcome::cannot_ask:
+    case Outcome::wrong_answer:
+    case Outcome::next_module:
+        return PAM_PERM_DENIED;
+    }
+    return PAM_SERVICE_ERR;
+}
+
+int step_up_code(Outcome outcome, const Options& options) {
+    switch (outcome) {
+    case Outcome::granted:
+        return PAM_SUCCESS;
+    case Outcome::not_applicable:
+        return PAM_IGNORE;
+    case Outcome::unavailable:
+        return options.unavailable == Unavailable::allow ? PAM_IGNORE : PAM_AUTHINFO_UNAVAIL;
+    case Outcome::unknown_user:
+        return PAM_USER_UNKNOWN;
+    case Outcome::refused:
+    case Outcome::cannot_ask:
+    case Outcome::wrong_answer:
+    case Outcome::next_module:
+        return PAM_PERM_DENIED;
+    }
+    return PAM_SERVICE_ERR;
+}
+
+int unlock_code(Outcome outcome, const Options&) {
+    switch (outcome) {
+    case Outcome::granted:
+        return PAM_SUCCESS;
+    case Outcome::next_module:
+        return PAM_IGNORE;
+    case Outcome::unavailable:
+        return PAM_AUTHINFO_UNAVAIL;
+    case Outcome::unknown_user:
+        return PAM_USER_UNKNOWN;
+    case Outcome::refused:
+    case Outcome::cannot_ask:
+    case Outcome::wrong_answer:
+    case Outcome::not_applicable:
+        return PAM_AUTH_ERR;
+    }
+    return PAM_SERVICE_ERR;
+}
+
+/// Refusing here leaves half a session behind in more than one program; vigild adopts what it was
+/// not told of.
+int open_code(Outcome outcome, const Options&) {
+    switch (outcome) {
+    case Outcome::granted:
+        return PAM_SUCCESS;
+    case Outcome::unavailable:
+    case Outcome::unknown_user:
+    case Outcome::refused:
+    case Outcome::cannot_ask:
+    case Outcome::wrong_answer:
+    case Outcome::not_applicable:
+    case Outcome::next_module:
+        return PAM_IGNORE;
+    }
+    return PAM_SERVICE_ERR;
+}
+
+int close_code(Outcome, const Options&) {
+    return PAM_SUCCESS;
+}
+
+/// Does `work` and turns what comes of it, an exception too, into a code.
+template <typename Work, typename Code>
+int run(pam_handle_t* pam, int flags, int argc, const char** argv, Work work, Code code) noexcept {
+    try {
+        Options options = parse_options(argc, argv);
+        for (const std::string& argument : options.unknown)
+            log(pam, LOG_ERR, "argument not understood, and without effect: " + argument);
+        std::string service = service_name(pam);
+        const Service kind = classify(service);
+        Call call{.pam = pam,
+                  .flags = flags,
+                  .options = options,
+                  .service_text = std::move(service),
+                  .service = kind,
+                  .vigild = Vigild{options.socket}};
+        Outcome outcome = Outcome::unavailable;
+        try {
+            outcome = work(call);
+        } catch (const std::exception& exception) {
+            outcome = unavailable(call, Error{0, exception.what()});
+        }
+        const int result = code(outcome, call.options);
+        if (call.options.debug)
+            log(pam, LOG_DEBUG, "answer: " + std::to_string(result));
+        return result;
+    } catch (...) {
+        // No memory for the least thing: what the table says with no argument given.
+        return code(Outcome::unavailable, Options{});
+    }
+}
+
+Outcome authenticate(Call& call) {
+    // No factor is asked for at login, and sudo's check stands in account, which a cached ticket
+    // does not skip.
+    return call.service == Service::unlock ? unlock(call) : Outcome::not_applicable;
+}
+
+Outcome account(Call& call) {
+    switch (call.service) {
+    case Service::untouched:
+    case Service::unlock:
+        return Outcome::not_applicable;
+    case Service::step_up:
+        return step_up(call);
+    case Service::login:
+        return reserve_login(call);
+    }
+    return Outcome::unavailable;
+}
+
+Outcome open_session(Call& call) {
+    if (call.service != Service::login)
+        return Outcome::not_applicable;
+    return call.options.prepare ? prepare_session(call) : confirm_session(call);
+}
+
+Outcome close_session(Call& call) {
+    // The `prepare` line has nothing to give back.
+    if (call.service != Service::login || call.options.prepare)
+        return Outcome::not_applicable;
+    return release_session(call);
+}
+
+int authenticate_code(bool is_unlock, Outcome outcome, const Options& options) {
+    if (is_unlock)
+        return unlock_code(outcome, options);
+    return outcome == Outcome::not_applicable ? PAM_IGNORE : PAM_AUTHINFO_UNAVAIL;
+}
+
+bool is_service(pam_handle_t* pam, Service service) noexcept {
+    const void* name = nullptr;
+    return pam_get_item(pam, PAM_SERVICE, &name) == PAM_SUCCESS && name &&
+           classify(static_cast<const char*>(name)) == service;
+}
+
+} // namespace
+
+} // namespace vigil::pam
+
+#pragma GCC visibility push(default)
+extern "C" {
+
+int pam_sm_authenticate(pam_handle_t* pam, int flags, int argc, const char** argv) noexcept {
+    using namespace vigil::pam;
+    const bool is_unlock = is_service(pam, Service::unlock);
+    return run(pam, flags, argc, argv, authenticate,
+               [is_unlock](Outcome outcome, const Options& options) {
+                   return authenticate_code(is_unlock, outcome, options);
+               });
+}
+
+int pam_sm_setcred(pam_handle_t*, int, int, const char**) noexcept {
+    return PAM_SUCCESS;
+}
+
+int pam_sm_acct_mgmt(pam_handle_t* pam, int flags, int argc, const char** argv) noexcept {
+    using namespace vigil::pam;
+    return run(pam, flags, argc, argv, account,
+               is_service(pam, Service::step_up) ? step_up_code : login_code);
+}
+
+int pam_sm_open_session(pam_handle_t* pam, int flags, int argc, const char** argv) noexcept {
+    using namespace vigil::pam;
+    return run(pam, flags, argc, argv, open_session, open_code);
+}
+
+int pam_sm_close_session(pam_handle_t* pam, int flags, int argc, const char** argv) noexcept {
+    using namespace vigil::pam;
+    return run(pam, flags, argc, argv, close_session, close_code);
+}
+}
+#pragma GCC visibility pop

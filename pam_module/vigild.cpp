@@ -1,0 +1,77 @@
+#include "pam_module/vigild.hpp"
+
+#include "base/clock.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <thread>
+
+#include <sys/socket.h>
+
+namespace vigil::pam {
+
+namespace {
+
+using std::chrono_literals::operator""ms;
+
+constexpr auto pause = 50ms;
+constexpr auto patience_when_refused = 500ms;
+constexpr int most_connections_lost = 2; // a request that kills vigild is not sent for ever
+
+/// A code is for root's ears alone, whoever has got hold of the path.
+Result<> check_peer(const base::BusClient& client) {
+    const int fd = sd_bus_get_fd(client.get());
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+        return fail(EPERM, "looking who listens on the socket");
+    if (peer.uid != 0)
+        return fail(EPERM, "the socket belongs to uid " + std::to_string(peer.uid));
+    return {};
+}
+
+Result<base::BusMessage> call_once(const std::string& socket, BootTime deadline,
+                                   const char* interface, const char* method,
+                                   const Vigild::Fill& fill) {
+    auto client = base::BusClient::connect(socket.c_str(), deadline);
+    if (!client)
+        return std::unexpected{client.error()};
+    if (const auto checked = check_peer(*client); !checked)
+        return std::unexpected{checked.error()};
+    auto request = client->message(wire::manager_path, interface, method);
+    if (!request)
+        return request;
+    if (const auto filled = fill(request->get()); !filled)
+        return std::unexpected{filled.error()};
+    return client->call(std::move(*request));
+}
+
+bool is_connection_lost(int code) noexcept {
+    return code == ECONNRESET || code == ENOTCONN || code == EPIPE;
+}
+
+} // namespace
+
+Result<base::BusMessage> Vigild::call(const char* interface, const char* method, const Fill& fill) {
+    const BootTime begin = base::read_boot_time();
+    const BootTime deadline = begin + left_;
+    int lost = 0;
+    while (true) {
+        auto reply = call_once(socket_, deadline, interface, method, fill);
+        const BootTime now = base::read_boot_time();
+        const bool again =
+            !reply && now + pause < deadline &&
+            ((is_connection_lost(reply.error().code) && ++lost <= most_connections_lost) ||
+             // The socket is systemd's: refused means that it is just being made anew, or that
+             // vigil was stopped. No socket at all (ENOENT) is an answer.
+             (reply.error().code == ECONNREFUSED && now - begin < patience_when_refused));
+        if (!again) {
+            left_ = std::max(deadline - now, Microseconds{0});
+            return reply;
+        }
+        std::this_thread::sleep_for(pause);
+    }
+}
+
+} // namespace vigil::pam

@@ -1,0 +1,262 @@
+#include "tests/pam/fake_vigild.hpp"
+
+#include "base/process.hpp"
+#include "base/systemd.hpp"
+#include "wire/codec.hpp"
+#include "wire/names.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <string_view>
+#include <utility>
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace vigil::test {
+
+namespace {
+
+void must(bool held, const char* what) {
+    if (!held) {
+        std::perror(what);
+        std::abort();
+    }
+}
+
+template <std::size_t size>
+void copy(char (&to)[size], std::string_view from) {
+    must(from.size() < size, "a text longer than the test thought");
+    std::memcpy(to, from.data(), from.size());
+    to[from.size()] = '\0';
+}
+
+void note_process(Fake& fake, sd_bus_message* call) {
+    const auto fd = wire::read_fd(call);
+    must(fd.has_value(), "reading the pidfd");
+    const auto process = base::process_of_pidfd(fd->get());
+    must(process.has_value(), "a pidfd that is none");
+    fake.process = process->pid;
+}
+
+void note_login(Fake& fake, const wire::Login& login) {
+    fake.uid = login.uid;
+    fake.groups = static_cast<int>(login.groups.size());
+    copy(fake.user, login.user);
+    copy(fake.service, login.service);
+    copy(fake.terminal, login.terminal);
+    copy(fake.host, login.remote_host);
+}
+
+void note_login(Fake& fake, sd_bus_message* call) {
+    const auto login = wire::read<wire::Login>(call);
+    must(login.has_value(), "reading the login");
+    note_login(fake, *login);
+}
+
+void note_request(Fake& fake, sd_bus_message* call) {
+    const auto request = wire::read<wire::StepUpRequest>(call);
+    must(request.has_value(), "reading the request");
+    fake.purpose = static_cast<std::uint32_t>(request->purpose);
+    copy(fake.run_as, request->run_as);
+    note_login(fake, request->login);
+}
+
+/// Appended by hand: the codec would refuse to tell the lies that are wanted here.
+void add_verdict(Fake& fake, sd_bus_message* reply, std::uint32_t verdict, const char* text) {
+    const std::string flood(wire::max_reason_bytes + 1, 'x');
+    if (fake.mood == Mood::lies)
+        verdict = 77;
+    if (fake.mood == Mood::floods)
+        text = flood.c_str();
+    must(sd_bus_message_append(reply, "us", verdict, text) >= 0, "append");
+}
+
+void reserve(Fake& fake, sd_bus_message* call, sd_bus_message* reply) {
+    note_process(fake, call);
+    note_login(fake, call);
+    ++fake.reserved;
+    add_verdict(fake, reply, fake.reserve_verdict, fake.reason);
+    must(sd_bus_message_append(reply, "t", fake.max_seconds) >= 0, "append");
+}
+
+void ask(Fake& fake, sd_bus_message* call, sd_bus_message* reply) {
+    note_process(fake, call);
+    note_request(fake, call);
+    ++fake.asked;
+    add_verdict(fake, reply, fake.ask_verdict, fake.ask_text);
+    must(sd_bus_message_open_container(reply, 'a', "s") >= 0, "append");
+    for (const auto& factor : fake.factors) {
+        if (*factor != '\0')
+            must(sd_bus_message_append(reply, "s", factor) >= 0, "append");
+    }
+    must(sd_bus_message_close_container(reply) >= 0, "append");
+    must(sd_bus_message_append(reply, "t", fake.ask_wait) >= 0, "append");
+}
+
+void prove(Fake& fake, sd_bus_message* call, sd_bus_message* reply) {
+    note_process(fake, call);
+    note_request(fake, call);
+    const auto proof = wire::read<wire::Proof>(call);
+    must(proof.has_value(), "reading the proof");
+    const int at = fake.proved++ % 8;
+    copy(fake.answers[at], proof->answer);
+    std::memcpy(fake.attempts[at], proof->attempt.data(), proof->attempt.size());
+    const bool right = proof->answer == fake.code;
+    add_verdict(fake, reply, right ? 1 : fake.wrong_verdict, "proof judged");
+    must(sd_bus_message_append(reply, "t", right ? 0 : fake.prove_wait) >= 0, "append");
+}
+
+void handle(Fake& fake, sd_bus_message* call, sd_bus_message* reply) {
+    const std::string_view member = sd_bus_message_get_member(call);
+    if (member == "Reserve") {
+        reserve(fake, call, reply);
+    } else if (member == "Ask") {
+        ask(fake, call, reply);
+    } else if (member == "Prove") {
+        prove(fake, call, reply);
+    } else if (member == "Prepare") {
+        note_process(fake, call);
+        ++fake.prepared;
+        must(sd_bus_message_append(reply, "t", fake.max_seconds) >= 0, "append");
+    } else if (member == "Confirm") {
+        note_process(fake, call);
+        note_login(fake, call);
+        ++fake.confirmed;
+        must(sd_bus_message_append(reply, "s", "0123456789abcdef0123456789abcdef") >= 0, "append");
+    } else if (member == "Release") {
+        note_process(fake, call);
+        ++fake.released;
+    } else {
+        must(false, "a method nobody asked for");
+    }
+}
+
+/// False: hang up now.
+bool answer(Fake& fake, sd_bus_message* call) {
+    sd_bus_message* raw = nullptr;
+    must(sd_bus_message_new_method_return(call, &raw) >= 0, "reply");
+    base::BusMessage reply{raw};
+    handle(fake, call, reply.get());
+    if (fake.mood == Mood::hangs_up && fake.hang_ups > 0) {
+        --fake.hang_ups;
+        return false;
+    }
+    if (fake.mood == Mood::mute)
+        return true;
+    if (fake.mood == Mood::refuses) {
+        must(sd_bus_reply_method_errorf(call, wire::error_broken, "the policy is broken") >= 0,
+             "reply");
+        return true;
+    }
+    if (fake.mood == Mood::mistypes) {
+        must(sd_bus_message_new_method_return(call, &raw) >= 0, "reply");
+        reply.reset(raw);
+        must(sd_bus_message_append(reply.get(), "as", 1, "nonsense") >= 0, "reply");
+    }
+    must(sd_bus_message_send(reply.get()) >= 0, "send");
+    return true;
+}
+
+void serve(Fake& fake, int fd) {
+    if (fake.mood == Mood::babbles) {
+        const std::string_view text = "HTTP/1.1 400 Bad Request\r\n\r\n";
+        must(::send(fd, text.data(), text.size(), MSG_NOSIGNAL) > 0, "send");
+        ::close(fd);
+        return;
+    }
+    sd_bus* raw = nullptr;
+    must(sd_bus_new(&raw) >= 0, "bus");
+    const base::Bus bus{raw};
+    must(sd_bus_set_fd(bus.get(), fd, fd) >= 0, "bus");
+    must(sd_bus_set_server(
+             bus.get(), 1,
+             SD_ID128_MAKE(01, 02, 03, 04, 05, 06, 07, 08, 09, 10, 11, 12, 13, 14, 15, 16)) >= 0,
+         "bus");
+    must(sd_bus_negotiate_fds(bus.get(), 1) >= 0, "bus");
+    must(sd_bus_start(bus.get()) >= 0, "bus");
+    while (true) {
+        sd_bus_message* call = nullptr;
+        int r = sd_bus_process(bus.get(), &call);
+        const base::BusMessage owner{call};
+        if (r < 0)
+            return;
+        if (call && sd_bus_message_is_method_call(call, nullptr, nullptr) > 0 &&
+            !answer(fake, call))
+            return;
+        if (r == 0)
+            r = sd_bus_wait(bus.get(), UINT64_MAX);
+        if (r < 0)
+            return;
+    }
+}
+
+[[noreturn]] void run(Fake& fake, int listener) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    while (true) {
+        const int fd = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+        must(fd >= 0, "accept");
+        ++fake.connections;
+        if (fake.mood != Mood::silent) // else left open, and unread
+            serve(fake, fd);
+    }
+}
+
+} // namespace
+
+FakeVigild::FakeVigild() {
+    void* const memory =
+        ::mmap(nullptr, sizeof(Fake), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    must(memory != MAP_FAILED, "mmap");
+    fake_ = new (memory) Fake{};
+    fake_->reserve_verdict = 1;
+    fake_->max_seconds = wire::unlimited;
+    fake_->ask_verdict = 1;
+    copy(fake_->factors[0], "totp");
+    copy(fake_->code, "123456");
+
+    char name[] = "/tmp/vigil-pam-XXXXXX";
+    must(::mkdtemp(name) != nullptr, "mkdtemp");
+    directory_ = name;
+    listener_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strcpy(address.sun_path, socket().c_str());
+    must(::bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0, "bind");
+    must(::listen(listener_, 16) == 0, "listen");
+    process_ = ::fork();
+    must(process_ >= 0, "fork");
+    if (process_ == 0)
+        run(*fake_, listener_);
+}
+
+void FakeVigild::stop() {
+    if (process_ > 0) {
+        ::kill(process_, SIGKILL);
+        must(::waitpid(process_, nullptr, 0) == process_, "waitpid");
+        process_ = 0;
+    }
+    if (listener_ >= 0)
+        ::close(std::exchange(listener_, -1));
+}
+
+void FakeVigild::remove() {
+    stop();
+    ::unlink(socket().c_str());
+}
+
+FakeVigild::~FakeVigild() {
+    stop();
+    std::filesystem::remove_all(directory_);
+    ::munmap(fake_, sizeof(Fake));
+}
+
+} // namespace vigil::test

@@ -1,0 +1,236 @@
+// Every cell of the fail table that is the module's: an entry point, and what is wrong with vigild.
+
+#include "tests/pam/pam_host.hpp"
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include <check.h>
+
+using namespace vigil::test;
+using std::chrono_literals::operator""ms;
+
+namespace {
+
+struct Trouble {
+    const char* name;
+    Mood mood;
+    bool running;
+    bool has_file;
+};
+
+constexpr Trouble troubles[] = {
+    {"no socket", Mood::answers, false, false},  {"nobody listens", Mood::answers, false, true},
+    {"silent", Mood::silent, true, true},        {"mute", Mood::mute, true, true},
+    {"error reply", Mood::refuses, true, true},  {"wrong types", Mood::mistypes, true, true},
+    {"no such verdict", Mood::lies, true, true}, {"text too long", Mood::floods, true, true},
+    {"no D-Bus", Mood::babbles, true, true},     {"always hangs up", Mood::hangs_up, true, true},
+};
+constexpr int trouble_count = static_cast<int>(std::size(troubles));
+
+void make(FakeVigild& vigild, const Trouble& trouble) {
+    vigild->mood = trouble.mood;
+    vigild->hang_ups = 1000;
+    if (!trouble.has_file)
+        vigild.remove();
+    else if (!trouble.running)
+        vigild.stop();
+}
+
+bool is_timeout(const Trouble& trouble) {
+    return trouble.mood == Mood::silent || trouble.mood == Mood::mute;
+}
+
+/// The machine's time is 2 s; what libpam and a busy machine add is not 0.9 s.
+void check_time(const Trouble& trouble, std::chrono::milliseconds took) {
+    ck_assert_msg(took < 2900ms, "%s took %ld ms", trouble.name, static_cast<long>(took.count()));
+    if (is_timeout(trouble))
+        ck_assert_msg(took >= 1900ms, "%s took only %ld ms", trouble.name,
+                      static_cast<long>(took.count()));
+}
+
+void check_code(const char* entry, const Trouble& trouble, int got, int wanted) {
+    ck_assert_msg(got == wanted, "%s, %s: %d instead of %d", entry, trouble.name, got, wanted);
+}
+
+} // namespace
+
+START_TEST(limits_go_on) {
+    const Trouble& trouble = troubles[_i];
+    FakeVigild vigild;
+    make(vigild, trouble);
+    PamHost host{vigild, "sshd"};
+    int code = -1;
+    const auto took = time_of([&] { code = host.account(); });
+    check_code("account", trouble, code, ignored);
+    check_time(trouble, took);
+    ck_assert(host.lines.empty());
+}
+END_TEST
+
+START_TEST(step_up_refuses_and_says_where_to_look) {
+    const Trouble& trouble = troubles[_i];
+    FakeVigild vigild;
+    make(vigild, trouble);
+    PamHost host{vigild, "sudo"};
+    int code = -1;
+    const auto took = time_of([&] { code = host.account(PAM_SILENT); });
+    check_code("step-up", trouble, code, PAM_AUTHINFO_UNAVAIL);
+    check_time(trouble, took);
+    ck_assert(host.was_told("systemctl status vigild"));
+}
+END_TEST
+
+START_TEST(a_lock_stays_locked) {
+    const Trouble& trouble = troubles[_i];
+    FakeVigild vigild;
+    make(vigild, trouble);
+    PamHost host{vigild, "vigil-unlock", "root", "unavailable=allow"};
+    host.answers = {"123456"};
+    int code = -1;
+    const auto took = time_of([&] { code = host.authenticate(); });
+    check_code("unlock", trouble, code, PAM_AUTHINFO_UNAVAIL);
+    check_time(trouble, took);
+}
+END_TEST
+
+START_TEST(a_session_opens_and_closes) {
+    Trouble trouble = troubles[_i];
+    if (trouble.mood == Mood::lies || trouble.mood == Mood::floods)
+        trouble.mood = Mood::mistypes; // these replies have no verdict and no text
+    FakeVigild vigild;
+    make(vigild, trouble);
+    PamHost host{vigild, "sshd"};
+    int code = -1;
+    check_time(trouble, time_of([&] { code = host.open(); }));
+    check_code("open_session", trouble, code, ignored);
+    check_code("setcred", trouble, host.setcred(), PAM_SUCCESS);
+    int closed = -1;
+    check_time(trouble, time_of([&] { closed = PamHost(vigild, "sshd").close(); }));
+    check_code("close_session", trouble, closed, PAM_SUCCESS);
+    ck_assert(host.lines.empty());
+}
+END_TEST
+
+START_TEST(prepare_goes_on) {
+    const Trouble& trouble = troubles[_i];
+    FakeVigild vigild;
+    make(vigild, trouble);
+    if (trouble.mood == Mood::lies || trouble.mood == Mood::floods)
+        vigild->mood = Mood::mistypes;
+    PamHost host{vigild, "sshd", "root", "prepare"};
+    check_code("prepare", trouble, host.open(), ignored);
+    const auto before = vigild->connections;
+    check_code("close of prepare", trouble, PamHost(vigild, "sshd", "root", "prepare").close(),
+               PAM_SUCCESS);
+    ck_assert_int_eq(vigild->connections, before);
+}
+END_TEST
+
+START_TEST(unavailable_deny_refuses_logins) {
+    FakeVigild vigild;
+    vigild.remove();
+    PamHost host{vigild, "sshd", "root", "unavailable=deny"};
+    ck_assert_int_eq(host.account(), PAM_AUTHINFO_UNAVAIL);
+    ck_assert_int_eq(host.open(), ignored);
+    PamHost closing{vigild, "sshd", "root", "unavailable=deny"};
+    ck_assert_int_eq(closing.close(), PAM_SUCCESS);
+}
+END_TEST
+
+START_TEST(unavailable_allow_lets_step_up_pass) {
+    FakeVigild vigild;
+    vigild.remove();
+    PamHost host{vigild, "sudo", "root", "unavailable=allow"};
+    ck_assert_int_eq(host.account(), ignored);
+    ck_assert(host.lines.empty());
+}
+END_TEST
+
+START_TEST(an_argument_misspelt_changes_nothing) {
+    FakeVigild vigild;
+    vigild.remove();
+    PamHost login{vigild, "sshd", "root", "unavailable=dney nonsense"};
+    ck_assert_int_eq(login.account(), ignored);
+    PamHost sudo{vigild, "sudo", "root", "unavailable=alow socket=here"};
+    ck_assert_int_eq(sudo.account(), PAM_AUTHINFO_UNAVAIL);
+}
+END_TEST
+
+START_TEST(a_blocked_user_is_refused_with_vigild_down) {
+    FakeVigild vigild;
+    std::filesystem::create_directory(vigild.directory() + "/blocked");
+    std::ofstream{vigild.directory() + "/blocked/0"} << "left the \033[31mcompany\nsecond line\n";
+    vigild.remove();
+    for (const char* const service : {"sshd", "login", "sudo", "su", "polkit-1"}) {
+        PamHost host{vigild, service, "root", "unavailable=allow"};
+        ck_assert_int_eq(host.account(), PAM_PERM_DENIED);
+        ck_assert(host.was_told("blocked: left the \\x1b[31mcompany"));
+        ck_assert(!host.was_told("second line"));
+    }
+}
+END_TEST
+
+START_TEST(a_blocked_user_is_refused_whatever_vigild_says) {
+    FakeVigild vigild;
+    std::filesystem::create_directory(vigild.directory() + "/blocked");
+    std::ofstream{vigild.directory() + "/blocked/0"};
+    PamHost host{vigild, "sshd"};
+    ck_assert_int_eq(host.account(), PAM_PERM_DENIED);
+    ck_assert_int_eq(vigild->reserved, 0);
+}
+END_TEST
+
+START_TEST(only_a_file_of_roots_in_a_directory_of_roots_blocks) {
+    FakeVigild vigild;
+    const std::string directory = vigild.directory() + "/blocked";
+    std::filesystem::create_directory(directory);
+    std::ofstream{directory + "/1"} << "another user\n";
+    std::filesystem::create_symlink(directory + "/1", directory + "/0");
+    ck_assert_int_eq(PamHost(vigild, "sshd").account(), PAM_SUCCESS);
+    std::filesystem::remove(directory + "/0");
+    std::ofstream{directory + "/0"};
+    ck_assert_int_eq(PamHost(vigild, "sshd").account(), PAM_PERM_DENIED);
+    std::filesystem::permissions(directory, std::filesystem::perms{0777});
+    ck_assert_int_eq(PamHost(vigild, "sshd").account(), PAM_SUCCESS);
+}
+END_TEST
+
+START_TEST(a_restart_of_vigild_is_waited_out) {
+    FakeVigild vigild;
+    vigild->mood = Mood::hangs_up;
+    vigild->hang_ups = 2;
+    ck_assert_int_eq(PamHost(vigild, "sshd").account(), PAM_SUCCESS);
+    vigild->hang_ups = 1;
+    ck_assert_int_eq(PamHost(vigild, "sudo").account(), PAM_SUCCESS);
+    vigild->hang_ups = 1;
+    ck_assert_int_eq(PamHost(vigild, "sshd").open(), PAM_SUCCESS);
+}
+END_TEST
+
+int main() {
+    Suite* const suite = suite_create("fail table");
+    TCase* const table = tcase_create("table");
+    tcase_set_timeout(table, 30);
+    tcase_add_loop_test(table, limits_go_on, 0, trouble_count);
+    tcase_add_loop_test(table, step_up_refuses_and_says_where_to_look, 0, trouble_count);
+    tcase_add_loop_test(table, a_lock_stays_locked, 0, trouble_count);
+    tcase_add_loop_test(table, a_session_opens_and_closes, 0, trouble_count);
+    tcase_add_loop_test(table, prepare_goes_on, 0, trouble_count);
+    tcase_add_test(table, unavailable_deny_refuses_logins);
+    tcase_add_test(table, unavailable_allow_lets_step_up_pass);
+    tcase_add_test(table, an_argument_misspelt_changes_nothing);
+    tcase_add_test(table, a_blocked_user_is_refused_with_vigild_down);
+    tcase_add_test(table, a_blocked_user_is_refused_whatever_vigild_says);
+    tcase_add_test(table, only_a_file_of_roots_in_a_directory_of_roots_blocks);
+    tcase_add_test(table, a_restart_of_vigild_is_waited_out);
+    suite_add_tcase(suite, table);
+    SRunner* const runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

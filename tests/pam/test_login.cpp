@@ -1,0 +1,223 @@
+// Logins as vigild sees them: what it is told, and what its answers do.
+
+#include "tests/pam/pam_host.hpp"
+
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include <check.h>
+#include <security/pam_modules.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace vigil::test;
+
+namespace {
+
+std::string runtime_limit(PamHost& host) {
+    // Left there by probe.so, which stands where pam_systemd would: pam_get_data(3) is for
+    // modules alone.
+    const char* const text = pam_getenv(host.handle(), "TEST_RUNTIME_MAX_SEC");
+    return text ? text : "";
+}
+
+} // namespace
+
+START_TEST(vigild_is_told_who_logs_in) {
+    FakeVigild vigild;
+    PamHost host{vigild, "sshd"};
+    host.set(PAM_TTY, "/dev/pts/9");
+    host.set(PAM_RHOST, "192.0.2.7");
+    ck_assert_int_eq(host.account(), PAM_SUCCESS);
+    ck_assert_str_eq(vigild->user, "root");
+    ck_assert_uint_eq(vigild->uid, 0);
+    ck_assert_str_eq(vigild->service, "sshd");
+    ck_assert_str_eq(vigild->terminal, "pts/9");
+    ck_assert_str_eq(vigild->host, "192.0.2.7");
+    ck_assert_int_ge(vigild->groups, 1);
+}
+END_TEST
+
+START_TEST(a_refusal_carries_its_reason_escaped) {
+    FakeVigild vigild;
+    vigild->reserve_verdict = 0;
+    std::strcpy(vigild->reason, "no more than\n2 \033[2Jsessions");
+    PamHost host{vigild, "sshd"};
+    ck_assert_int_eq(host.account(PAM_SILENT), PAM_PERM_DENIED);
+    ck_assert(host.was_told("no more than\\x0a2 \\x1b[2Jsessions"));
+}
+END_TEST
+
+START_TEST(what_is_no_login_is_left_alone) {
+    FakeVigild vigild;
+    vigild->reserve_verdict = 2;
+    PamHost host{vigild, "passwd"};
+    ck_assert_int_eq(host.account(), ignored);
+    ck_assert_int_eq(host.open(), ignored);
+    ck_assert_int_eq(host.close(), ignored);
+    ck_assert_int_eq(vigild->confirmed + vigild->released, 0);
+}
+END_TEST
+
+START_TEST(some_services_are_never_touched) {
+    FakeVigild vigild;
+    for (const char* const service :
+         {"cron", "crond", "atd", "systemd-user", "vigil-unlock", "runuser", "runuser-l"}) {
+        PamHost host{vigild, service};
+        ck_assert_int_eq(host.account(), ignored);
+        ck_assert_int_eq(host.open(), ignored);
+        ck_assert_int_eq(host.setcred(), PAM_SUCCESS);
+        ck_assert_int_eq(PamHost(vigild, service).close(), PAM_SUCCESS);
+    }
+    ck_assert_int_eq(vigild->connections, 0);
+}
+END_TEST
+
+START_TEST(auth_asks_nothing_at_a_login_or_a_step_up) {
+    FakeVigild vigild;
+    for (const char* const service : {"sshd", "login", "sudo", "su", "polkit-1", "cron"}) {
+        PamHost host{vigild, service};
+        ck_assert_int_eq(host.authenticate(), ignored);
+        ck_assert(host.prompts.empty());
+    }
+    ck_assert_int_eq(vigild->connections, 0);
+}
+END_TEST
+
+START_TEST(a_session_is_confirmed_and_released) {
+    FakeVigild vigild;
+    PamHost host{vigild, "login"};
+    ck_assert_int_eq(host.account(), PAM_SUCCESS);
+    ck_assert_int_eq(host.open(), PAM_SUCCESS);
+    ck_assert_int_eq(vigild->confirmed, 1);
+    ck_assert_int_eq(vigild->process, getpid());
+    ck_assert_int_eq(host.close(), PAM_SUCCESS);
+    ck_assert_int_eq(vigild->released, 1);
+}
+END_TEST
+
+START_TEST(the_limit_reaches_systemd_a_minute_later) {
+    FakeVigild vigild;
+    vigild->max_seconds = 3600;
+    PamHost host{vigild, "sshd", "root", "prepare"};
+    ck_assert_int_eq(host.account(), PAM_SUCCESS);
+    ck_assert_int_eq(host.open(), PAM_SUCCESS);
+    ck_assert_int_eq(vigild->prepared, 0); // account knew it
+    ck_assert_str_eq(runtime_limit(host).c_str(), "3660s");
+}
+END_TEST
+
+START_TEST(the_limit_is_asked_for_when_account_was_another_process) {
+    FakeVigild vigild;
+    vigild->max_seconds = 60;
+    PamHost host{vigild, "sshd", "root", "prepare"};
+    ck_assert_int_eq(host.open(), PAM_SUCCESS);
+    ck_assert_int_eq(vigild->prepared, 1);
+    ck_assert_str_eq(runtime_limit(host).c_str(), "120s");
+}
+END_TEST
+
+START_TEST(no_limit_is_no_limit_for_systemd) {
+    FakeVigild vigild;
+    for (const std::uint64_t seconds : {UINT64_MAX, UINT64_MAX - 1, UINT64_MAX / 1000000}) {
+        vigild->max_seconds = seconds;
+        PamHost host{vigild, "sshd", "root", "prepare"};
+        ck_assert_int_eq(host.open(), PAM_SUCCESS);
+        ck_assert_str_eq(runtime_limit(host).c_str(), "");
+    }
+}
+END_TEST
+
+START_TEST(a_child_of_sshds_monitor_speaks_for_the_monitor) {
+    FakeVigild vigild;
+    const pid_t monitor = ::fork();
+    if (monitor == 0) {
+        ::setsid();
+        const pid_t child = ::fork();
+        if (child == 0) {
+            PamHost host{vigild, "sshd"};
+            ::_exit(host.account() == PAM_SUCCESS ? 0 : 1);
+        }
+        int status = -1;
+        ::waitpid(child, &status, 0);
+        ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 2);
+    }
+    int status = -1;
+    ck_assert_int_eq(::waitpid(monitor, &status, 0), monitor);
+    ck_assert_int_eq(status, 0);
+    ck_assert_int_eq(vigild->process, monitor);
+}
+END_TEST
+
+START_TEST(a_host_that_is_none_is_passed_on_as_unfit) {
+    FakeVigild vigild;
+    const std::string long_name(4096, 'a');
+    for (const char* const text : {"a\nb", "\033]0;x", "\377\376", "a b", long_name.c_str()}) {
+        PamHost host{vigild, "sshd"};
+        host.set(PAM_RHOST, text);
+        host.set(PAM_TTY, text);
+        ck_assert_int_eq(host.account(), PAM_SUCCESS);
+        ck_assert_str_eq(vigild->host, "?");
+        ck_assert_str_eq(vigild->terminal, "?");
+    }
+    for (const char* const text : {"localhost", "UNKNOWN", "%n%s", "fe80::1%eth0"}) {
+        PamHost host{vigild, "sshd"};
+        host.set(PAM_RHOST, text);
+        ck_assert_int_eq(host.account(), PAM_SUCCESS);
+        ck_assert_str_eq(vigild->host, text);
+    }
+}
+END_TEST
+
+START_TEST(a_user_nobody_knows_is_refused_without_a_call) {
+    FakeVigild vigild;
+    const std::string long_name(65536, 'u');
+    for (const char* const user : {"no-such-user", "..", "a/b", "a b", "\033", long_name.c_str()}) {
+        for (const char* const service : {"sshd", "sudo"}) {
+            PamHost host{vigild, service, user};
+            ck_assert_int_eq(host.account(), PAM_USER_UNKNOWN);
+        }
+    }
+    ck_assert_int_eq(vigild->connections, 0);
+}
+END_TEST
+
+START_TEST(the_order_of_calls_may_be_any) {
+    FakeVigild vigild;
+    PamHost host{vigild, "sshd"};
+    ck_assert_int_eq(host.setcred(), PAM_SUCCESS);
+    ck_assert_int_eq(host.close(), PAM_SUCCESS);
+    ck_assert_int_eq(host.open(), PAM_SUCCESS);
+    ck_assert_int_eq(host.open(), PAM_SUCCESS);
+    ck_assert_int_eq(host.account(), PAM_SUCCESS);
+    ck_assert_int_eq(host.account(), PAM_SUCCESS);
+    ck_assert_int_eq(host.close(), PAM_SUCCESS);
+    ck_assert_int_eq(host.close(), PAM_SUCCESS);
+}
+END_TEST
+
+int main() {
+    Suite* const suite = suite_create("login");
+    TCase* const login = tcase_create("login");
+    tcase_set_timeout(login, 30);
+    tcase_add_test(login, vigild_is_told_who_logs_in);
+    tcase_add_test(login, a_refusal_carries_its_reason_escaped);
+    tcase_add_test(login, what_is_no_login_is_left_alone);
+    tcase_add_test(login, some_services_are_never_touched);
+    tcase_add_test(login, auth_asks_nothing_at_a_login_or_a_step_up);
+    tcase_add_test(login, a_session_is_confirmed_and_released);
+    tcase_add_test(login, the_limit_reaches_systemd_a_minute_later);
+    tcase_add_test(login, the_limit_is_asked_for_when_account_was_another_process);
+    tcase_add_test(login, no_limit_is_no_limit_for_systemd);
+    tcase_add_test(login, a_child_of_sshds_monitor_speaks_for_the_monitor);
+    tcase_add_test(login, a_host_that_is_none_is_passed_on_as_unfit);
+    tcase_add_test(login, a_user_nobody_knows_is_refused_without_a_call);
+    tcase_add_test(login, the_order_of_calls_may_be_any);
+    suite_add_tcase(suite, login);
+    SRunner* const runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
