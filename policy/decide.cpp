@@ -1,6 +1,6 @@
 #include "policy/decide.hpp"
 
-#include "policy/match.hpp"
+#include "policy/index.hpp"
 #include "policy/scalars.hpp"
 
 #include <algorithm>
@@ -8,65 +8,6 @@
 namespace vigil::policy {
 
 namespace {
-
-/// Fills in what the rules above left open.
-class Settings {
-public:
-    void take(const SessionRule& rule) {
-        if (!matched_) {
-            matched_ = true;
-            decision_.rule = rule.name;
-        }
-        first(access_, rule.access);
-        first(message_, rule.message);
-        first(idle_warn_, rule.idle_warn);
-        first(idle_lock_, rule.idle_lock);
-        first(idle_terminate_, rule.idle_terminate);
-        first(max_duration_, rule.max_duration);
-        first(warn_before_end_, rule.warn_before_end);
-        first(max_sessions_, rule.max_sessions);
-        first(unlock_, rule.unlock);
-    }
-
-    SessionDecision decision() && {
-        put(access_, decision_.access);
-        if (decision_.access == Access::deny)
-            put(message_, decision_.message);
-        put(idle_warn_, decision_.idle_warn);
-        put(idle_lock_, decision_.idle_lock);
-        put(idle_terminate_, decision_.idle_terminate);
-        put(max_duration_, decision_.max_duration);
-        put(warn_before_end_, decision_.warn_before_end);
-        put(max_sessions_, decision_.max_sessions);
-        put(unlock_, decision_.unlock);
-        return std::move(decision_);
-    }
-
-private:
-    template <typename T>
-    static void first(const T*& setting, const std::optional<T>& value) noexcept {
-        if (setting == nullptr && value)
-            setting = &*value;
-    }
-
-    template <typename T>
-    static void put(const T* setting, T& out) {
-        if (setting != nullptr)
-            out = *setting;
-    }
-
-    bool matched_ = false;
-    SessionDecision decision_;
-    const Access* access_ = nullptr;
-    const std::string* message_ = nullptr;
-    const Seconds* idle_warn_ = nullptr;
-    const Seconds* idle_lock_ = nullptr;
-    const Seconds* idle_terminate_ = nullptr;
-    const Seconds* max_duration_ = nullptr;
-    const std::vector<Seconds>* warn_before_end_ = nullptr;
-    const MaxSessions* max_sessions_ = nullptr;
-    const std::vector<Factor>* unlock_ = nullptr;
-};
 
 bool run_as_holds(const StepUpRule& rule, const std::optional<std::string>& run_as) noexcept {
     if (rule.match.run_as.empty())
@@ -78,14 +19,39 @@ bool run_as_holds(const StepUpRule& rule, const std::optional<std::string>& run_
 
 } // namespace
 
+void index_rules(Policy& policy) {
+    policy.index = std::make_shared<const RuleIndex>(policy.sessions);
+}
+
 SessionDecision decide_session(const Policy& policy, const Facts& facts, const Now& now) {
-    const LocalTime time = local_time(now);
-    Settings settings;
-    for (const SessionRule& rule : policy.sessions) {
-        if (matches(rule.match, facts, time, leaning(rule)))
-            settings.take(rule);
+    if (!policy.index) {
+        Policy indexed = policy;
+        index_rules(indexed);
+        return decide_session(indexed, facts, now);
     }
-    return std::move(settings).decision();
+    const RuleIndex& index = *policy.index;
+    const RuleSet matching = index.matching(facts, local_time(now));
+    const auto first_rule = RuleIndex::first(matching);
+    SessionDecision decision;
+    if (!first_rule)
+        return decision;
+    decision.rule = policy.sessions[*first_rule].name;
+    const auto settle = [&]<typename T>(Setting setting, std::optional<T> SessionRule::* value,
+                                        T& out) {
+        if (const auto rule = index.first(matching, setting))
+            out = *(policy.sessions[*rule].*value);
+    };
+    settle(Setting::access, &SessionRule::access, decision.access);
+    if (decision.access == Access::deny)
+        settle(Setting::message, &SessionRule::message, decision.message);
+    settle(Setting::idle_warn, &SessionRule::idle_warn, decision.idle_warn);
+    settle(Setting::idle_lock, &SessionRule::idle_lock, decision.idle_lock);
+    settle(Setting::idle_terminate, &SessionRule::idle_terminate, decision.idle_terminate);
+    settle(Setting::max_duration, &SessionRule::max_duration, decision.max_duration);
+    settle(Setting::warn_before_end, &SessionRule::warn_before_end, decision.warn_before_end);
+    settle(Setting::max_sessions, &SessionRule::max_sessions, decision.max_sessions);
+    settle(Setting::unlock, &SessionRule::unlock, decision.unlock);
+    return decision;
 }
 
 StepUpDecision decide_step_up(const Policy& policy, const Facts& facts,

@@ -377,6 +377,7 @@ Result<Policy> parse(const std::vector<Source>& sources) {
         if (!reader.ok())
             return std::unexpected{*reader.error()};
     }
+    index_rules(policy);
     return policy;
 }
 

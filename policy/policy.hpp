@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -89,10 +90,18 @@ struct StepUpRule {
     std::optional<std::uint32_t> uses;
 };
 
+class RuleIndex;
+
 struct Policy {
     Mode mode = Mode::enforce;
     std::vector<SessionRule> sessions;
     std::vector<StepUpRule> step_up;
+    /// Of `sessions` as they were when it was made, by parse() or index_rules(): whoever changes a
+    /// rule afterwards makes it again. Without one each decision makes its own, which is slow.
+    std::shared_ptr<const RuleIndex> index;
 };
+
+/// Makes the index.
+void index_rules(Policy& policy);
 
 } // namespace vigil::policy

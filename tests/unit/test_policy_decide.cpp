@@ -1,0 +1,463 @@
+#include "policy/decide.hpp"
+#include "policy_help.hpp"
+
+#include <random>
+
+using namespace vigil;
+using namespace vigil::policy;
+using namespace vigil::test;
+
+namespace {
+
+/// Monday, 6 January 2025, 00:00 UTC, plus days and minutes.
+Now at(int day, int hour, int minute = 0, Seconds offset = Seconds{0}) {
+    using namespace std::chrono;
+    const sys_days monday = year{2025} / January / 6;
+    return {.boot = {},
+            .wall = WallTime{monday + days{day} + hours{hour} + minutes{minute}},
+            .utc_offset = offset};
+}
+
+Facts facts_of(const std::string& user, std::vector<std::string> groups = {},
+               const std::string& host = "") {
+    Facts facts{.user = user, .uid = 1000, .groups = std::move(groups), .service = "sshd"};
+    const RemoteHost remote = parse_remote_host(host);
+    facts.remote = remote.address;
+    facts.remote_unknown = remote.is_remote && !remote.address;
+    return facts;
+}
+
+SessionDecision decided(const std::string& rules, const Facts& facts, const Now& now = at(0, 12)) {
+    return decide_session(parsed("version: 1\nsessions:\n" + rules), facts, now);
+}
+
+bool holds(const std::string& match, const Facts& facts, const Now& now = at(0, 12)) {
+    return !decided("  - {name: a, match: {" + match + "}, idle_lock: 1m}\n", facts, now)
+                .rule.empty();
+}
+
+bool in(const std::string& networks, const std::string& host) {
+    return holds("from: [" + networks + "]", facts_of("alice", {}, host));
+}
+
+} // namespace
+
+START_TEST(what_no_rule_sets_is_no_limit) {
+    const SessionDecision decision = decide_session({}, facts_of("alice"), at(0, 0));
+    ck_assert(decision == SessionDecision{});
+    ck_assert(decision.idle_lock == never);
+    ck_assert(decision.max_duration == never);
+    ck_assert(decision.access == Access::allow);
+}
+END_TEST
+
+START_TEST(the_first_value_of_each_setting_wins) {
+    const std::string rules = "  - {name: robots, match: {users: [deploy]}, idle_lock: never}\n"
+                              "  - {name: other, match: {users: [bob]}, idle_lock: 1m}\n"
+                              "  - {name: all, idle_lock: 15m, max_duration: 12h}\n"
+                              "  - {name: late, max_duration: 1h, max_sessions: {user: 4}}\n";
+    const SessionDecision deploy = decided(rules, facts_of("deploy"));
+    ck_assert_str_eq(deploy.rule.c_str(), "robots");
+    ck_assert(deploy.idle_lock == never);
+    ck_assert(deploy.max_duration == Seconds{12 * 3600});
+    ck_assert(deploy.max_sessions.per_user == 4U);
+    const SessionDecision alice = decided(rules, facts_of("alice"));
+    ck_assert_str_eq(alice.rule.c_str(), "all");
+    ck_assert(alice.idle_lock == Seconds{900});
+}
+END_TEST
+
+START_TEST(a_message_comes_with_a_refusal_alone) {
+    const std::string deny = "  - {name: no, access: deny, message: Not today.}\n";
+    ck_assert_str_eq(decided(deny, facts_of("a")).message.c_str(), "Not today.");
+    const SessionDecision allowed =
+        decided("  - {name: yes, match: {users: [a]}, access: allow}\n" + deny, facts_of("a"));
+    ck_assert(allowed.access == Access::allow);
+    ck_assert_str_eq(allowed.message.c_str(), "");
+}
+END_TEST
+
+START_TEST(all_conditions_must_hold_and_one_of_each_list) {
+    const std::string match = "users: [a, b], groups: [g, h], services: [sshd, login]";
+    ck_assert(holds(match, facts_of("b", {"x", "h"})));
+    ck_assert(!holds(match, facts_of("c", {"h"})));
+    ck_assert(!holds(match, facts_of("a", {"x"})));
+    ck_assert(!holds(match, facts_of("a", {})));
+    Facts cron = facts_of("a", {"g"});
+    cron.service = "cron";
+    ck_assert(!holds(match, cron));
+    ck_assert(!holds("users: [alice]", facts_of("Alice")));
+    Facts command = facts_of("a");
+    command.session_class = SessionClass::command;
+    ck_assert(holds("classes: [graphical, command]", command));
+    ck_assert(!holds("classes: [graphical, interactive]", command));
+}
+END_TEST
+
+START_TEST(networks_hold_their_addresses_and_no_others) {
+    ck_assert(in("10.0.0.0/8", "10.255.1.2"));
+    ck_assert(!in("10.0.0.0/8", "11.0.0.0"));
+    ck_assert(in("192.0.2.128/25", "192.0.2.128"));
+    ck_assert(!in("192.0.2.128/25", "192.0.2.127"));
+    ck_assert(in("192.0.2.1", "192.0.2.1"));
+    ck_assert(!in("192.0.2.1", "192.0.2.2"));
+    ck_assert(in("10.0.0.0/8", "::ffff:10.1.1.1"));
+    ck_assert(in("\"2001:db8::/33\"", "2001:db8:7fff::1"));
+    ck_assert(!in("\"2001:db8::/33\"", "2001:db8:8000::1"));
+    ck_assert(in("\"fe80::/10\"", "fe80::1%eth0"));
+    ck_assert(in("0.0.0.0/0", "203.0.113.9"));
+    ck_assert(!in("0.0.0.0/0", "2001:db8::1"));
+    ck_assert(in("\"::/0\"", "2001:db8::1"));
+    ck_assert(!in("\"::/0\"", "203.0.113.9"));
+    ck_assert(!in("0.0.0.0/0, \"::/0\"", ""));
+    ck_assert(in("local", ""));
+    ck_assert(!in("local", "127.0.0.1"));
+    ck_assert(!in("local", "::1"));
+}
+END_TEST
+
+START_TEST(not_from_takes_out_what_it_names) {
+    const std::string match = "from: [0.0.0.0/0], not_from: [10.0.0.0/8]";
+    ck_assert(holds(match, facts_of("a", {}, "192.0.2.1")));
+    ck_assert(!holds(match, facts_of("a", {}, "10.0.0.1")));
+    ck_assert(!holds("not_from: [local]", facts_of("a")));
+    ck_assert(holds("not_from: [local]", facts_of("a", {}, "10.0.0.1")));
+}
+END_TEST
+
+START_TEST(a_window_is_local_time_and_ends_before_its_end) {
+    const std::string office = "when: [\"Mon-Fri 07:00-20:00\"]";
+    ck_assert(!holds(office, facts_of("a"), at(0, 6, 59)));
+    ck_assert(holds(office, facts_of("a"), at(0, 7)));
+    ck_assert(holds(office, facts_of("a"), at(4, 19, 59)));
+    ck_assert(!holds(office, facts_of("a"), at(4, 20)));
+    ck_assert(!holds(office, facts_of("a"), at(5, 12)));
+    ck_assert(holds(office, facts_of("a"), at(0, 6, 59, Seconds{60})));
+    ck_assert(!holds(office, facts_of("a"), at(0, 7, 0, Seconds{-60})));
+    // Sunday 23:30 in Greenwich is Monday 07:30 eight hours east of it.
+    ck_assert(holds(office, facts_of("a"), at(-1, 23, 30, Seconds{8 * 3600})));
+}
+END_TEST
+
+START_TEST(a_window_across_midnight_belongs_to_the_day_it_begins) {
+    const std::string night = "when: [\"Mon,Wed 22:00-06:00\"]";
+    ck_assert(!holds(night, facts_of("a"), at(0, 5)));
+    ck_assert(!holds(night, facts_of("a"), at(0, 21, 59)));
+    ck_assert(holds(night, facts_of("a"), at(0, 22)));
+    ck_assert(holds(night, facts_of("a"), at(1, 5, 59)));
+    ck_assert(!holds(night, facts_of("a"), at(1, 6)));
+    ck_assert(!holds(night, facts_of("a"), at(1, 22)));
+    ck_assert(holds("when: [\"Sun 22:00-06:00\"]", facts_of("a"), at(0, 5)));
+    ck_assert(holds("when: [\"Fri-Mon 00:00-24:00\"]", facts_of("a"), at(6, 12)));
+    ck_assert(!holds("when: [\"Fri-Mon 00:00-24:00\"]", facts_of("a"), at(1, 0)));
+    ck_assert(holds("when: [\"Mon 22:00-00:00\"]", facts_of("a"), at(0, 23, 59)));
+    ck_assert(!holds("when: [\"Mon 22:00-00:00\"]", facts_of("a"), at(1, 0)));
+}
+END_TEST
+
+START_TEST(a_window_and_the_rest_of_the_day_make_the_whole_clock) {
+    const std::string one = "when: [\"Mon-Sun 06:00-22:00\"]";
+    const std::string rest = "when: [\"Mon-Sun 22:00-06:00\"]";
+    const Policy day =
+        parsed("version: 1\nsessions: [{name: a, match: {" + one + "}, idle_lock: 1m}]");
+    const Policy night =
+        parsed("version: 1\nsessions: [{name: a, match: {" + rest + "}, idle_lock: 1m}]");
+    for (int minute = 0; minute < 7 * 1440; ++minute) {
+        const Now now = at(-700, 0, minute);
+        ck_assert(decide_session(day, facts_of("a"), now).rule.empty() !=
+                  decide_session(night, facts_of("a"), now).rule.empty());
+    }
+}
+END_TEST
+
+START_TEST(times_before_the_epoch_have_a_weekday_too) {
+    const Now now{.boot = {}, .wall = WallTime{Seconds{-1}}}; // Wednesday, 23:59
+    ck_assert(holds("when: [\"Wed 23:59-24:00\"]", facts_of("a"), now));
+}
+END_TEST
+
+START_TEST(a_host_is_an_address_or_unknown_but_never_looked_up) {
+    ck_assert(!parse_remote_host("").is_remote);
+    for (const char* text : {"192.0.2.1", "::1", "2001:db8::1", "::ffff:1.2.3.4", "fe80::1%eth0"}) {
+        ck_assert_msg(parse_remote_host(text).address.has_value(), "%s", text);
+        ck_assert(parse_remote_host(text).is_remote);
+    }
+    const std::vector<std::string> names{"localhost",
+                                         "UNKNOWN",
+                                         "local",
+                                         "bastion.example.org",
+                                         "192.0.2.1\n",
+                                         " 192.0.2.1",
+                                         "192.0.2.1 ",
+                                         "192.0.2",
+                                         "010.0.0.1",
+                                         "0x7f000001",
+                                         "2130706433",
+                                         "192.0.2.1%eth0",
+                                         "fe80::1%",
+                                         "fe80::1%a\nb",
+                                         "fe80::1%aaaaaaaaaaaaaaaa",
+                                         "[::1]",
+                                         "::1/128",
+                                         "1.2.3.4.5",
+                                         "%n%n",
+                                         ":0",
+                                         "\n",
+                                         std::string(4096, '1'),
+                                         std::string(4096, ':'),
+                                         std::string{"192.0.2.1\0", 10}};
+    for (const std::string& text : names) {
+        ck_assert_msg(!parse_remote_host(text).address, "%s", text.c_str());
+        ck_assert_msg(parse_remote_host(text).is_remote, "%s", text.c_str());
+    }
+    ck_assert(parse_remote_host("::ffff:1.2.3.4").address == parse_remote_host("1.2.3.4").address);
+}
+END_TEST
+
+START_TEST(an_unknown_host_earns_no_laxer_rule) {
+    const Facts unknown = facts_of("a", {}, "evil.example.org");
+    ck_assert(unknown.remote_unknown);
+    ck_assert(!in("local", "evil.example.org"));
+    ck_assert(!in("10.0.0.0/8", "evil.example.org"));
+    ck_assert(in("0.0.0.0/0", "evil.example.org"));
+    ck_assert(in("\"::/0\"", "evil.example.org"));
+    ck_assert(holds("not_from: [10.0.0.0/8]", unknown));
+    ck_assert(!holds("not_from: [0.0.0.0/0]", unknown));
+    const std::string from = "  - {name: x, match: {from: [192.0.2.0/24]}, access: ";
+    ck_assert(decided(from + "deny}\n", unknown).access == Access::deny);
+    ck_assert_str_eq(decided(from + "allow}\n", unknown).rule.c_str(), "");
+    const std::string not_from = "  - {name: x, match: {not_from: [192.0.2.0/24]}, access: ";
+    ck_assert(decided(not_from + "deny}\n", unknown).access == Access::deny);
+    ck_assert_str_eq(decided(not_from + "allow}\n", unknown).rule.c_str(), "");
+    // None of which touches a login at the machine itself.
+    ck_assert(decided(from + "deny}\n", facts_of("a")).access == Access::allow);
+}
+END_TEST
+
+START_TEST(step_up_is_decided_by_the_first_match) {
+    const Policy policy = parsed("version: 1\nstep_up:\n"
+                                 "  - {match: {users: [deploy], run_as: [app]}, require: none}\n"
+                                 "  - {match: {groups: [sudo], run_as: [root]}, require: [totp], "
+                                 "valid_for: 5m, uses: 3}\n"
+                                 "  - {match: {groups: [sudo]}, require: none}\n");
+    using enum StepUpDecision::Verdict;
+    const auto verdict = [&](const char* user, const char* group,
+                             const std::optional<std::string>& run_as) {
+        return decide_step_up(policy, facts_of(user, {group}), run_as, at(0, 12));
+    };
+    ck_assert(verdict("deploy", "x", "app").verdict == none);
+    ck_assert(verdict("deploy", "x", "root").verdict == not_applicable);
+    const StepUpDecision root = verdict("alice", "sudo", "root");
+    ck_assert(root.verdict == prove);
+    ck_assert_uint_eq(root.rule, 1);
+    ck_assert((root.require == std::vector{Factor::totp}));
+    ck_assert(root.valid_for == Seconds{300});
+    ck_assert(root.uses == 3U);
+    ck_assert(verdict("alice", "sudo", "bob").verdict == none);
+    ck_assert_uint_eq(verdict("alice", "sudo", "bob").rule, 2);
+    // Not knowing the target, what asks for a proof matches and what waives one does not.
+    ck_assert(verdict("alice", "sudo", std::nullopt).verdict == prove);
+    ck_assert(verdict("deploy", "x", std::nullopt).verdict == not_applicable);
+    ck_assert(verdict("carol", "x", "root").verdict == not_applicable);
+}
+END_TEST
+
+namespace {
+
+/// Random rules over few enough names that they meet, and the answer worked out the long way.
+class Random {
+public:
+    explicit Random(unsigned seed) : engine_{seed} {}
+
+    unsigned below(unsigned n) { return static_cast<unsigned>(engine_() % n); }
+    bool chance(unsigned percent) { return below(100) < percent; }
+    std::string name() { return {static_cast<char>('a' + below(5))}; }
+    Address address() {
+        Address address = *parse_remote_host(chance(50) ? "10.0.0.0" : "2001:db8::").address;
+        for (std::size_t i : {5U, 12U, 13U, 15U}) {
+            if (address[0] != 0 || i >= 12)
+                address[i] = static_cast<std::uint8_t>(below(3) * 64 + below(2));
+        }
+        return address;
+    }
+    Network network() {
+        if (chance(15))
+            return {.address = {}, .prefix = 128, .local = true};
+        Network network{.address = address()};
+        const bool ipv4 = network.address[0] == 0;
+        network.prefix = ipv4 ? 96 + below(33) : below(129);
+        for (unsigned bit = network.prefix; bit < 128; ++bit)
+            network.address[bit / 8] &= static_cast<std::uint8_t>(~(0x80U >> bit % 8));
+        return network;
+    }
+    SessionRule rule(unsigned number) {
+        SessionRule rule{.name = std::to_string(number)};
+        const auto some = [&](auto& list, auto make) {
+            if (chance(25)) {
+                for (unsigned i = 0; i <= below(3); ++i)
+                    list.push_back(make());
+            }
+        };
+        some(rule.match.users, [&] { return name(); });
+        some(rule.match.groups, [&] { return name(); });
+        some(rule.match.services, [&] { return name(); });
+        some(rule.match.from, [&] { return network(); });
+        some(rule.match.not_from, [&] { return network(); });
+        some(rule.match.classes, [&] { return static_cast<SessionClass>(below(3)); });
+        some(rule.match.when, [&] {
+            Window window{.days = {}, .from_minute = below(1440), .to_minute = 1 + below(1440)};
+            for (bool& day : window.days)
+                day = chance(50);
+            return window;
+        });
+        if (chance(30))
+            rule.access = chance(50) ? Access::deny : Access::allow;
+        if (chance(50))
+            rule.idle_lock = Seconds{number + 1};
+        if (chance(50))
+            rule.max_duration = Seconds{number + 1};
+        return rule;
+    }
+    Facts facts() {
+        Facts facts{.user = name(), .uid = 1, .groups = {name(), name()}, .service = name()};
+        if (chance(60))
+            facts.remote = address();
+        else
+            facts.remote_unknown = chance(50);
+        facts.session_class = static_cast<SessionClass>(below(3));
+        return facts;
+    }
+
+private:
+    std::mt19937 engine_;
+};
+
+bool bit_of(const Address& address, unsigned bit) {
+    return (address[bit / 8] >> (7 - bit % 8) & 1) != 0;
+}
+
+bool plainly_inside(const Network& network, const Facts& facts, bool in_doubt) {
+    const Address mapped = *parse_remote_host("0.0.0.0").address;
+    const auto is_v4 = [&](const Address& address) {
+        return std::equal(mapped.begin(), mapped.begin() + 12, address.begin());
+    };
+    const bool v4 = network.prefix >= 96 && is_v4(network.address);
+    if (!facts.remote && !facts.remote_unknown)
+        return network.local;
+    if (network.local)
+        return false;
+    if (facts.remote_unknown)
+        return in_doubt || network.prefix == (v4 ? 96U : 0U);
+    bool inside = v4 == is_v4(*facts.remote);
+    for (unsigned bit = 0; bit < network.prefix; ++bit)
+        inside = inside && bit_of(network.address, bit) == bit_of(*facts.remote, bit);
+    return inside;
+}
+
+bool plainly_matches(const SessionRule& rule, const Facts& facts, unsigned weekday,
+                     unsigned minute) {
+    const Match& match = rule.match;
+    const auto any = [](const auto& list, auto holds) {
+        return list.empty() || std::ranges::any_of(list, holds);
+    };
+    const bool deny = rule.access == Access::deny;
+    const bool allow = rule.access == Access::allow;
+    return any(match.users, [&](const auto& user) { return user == facts.user; }) &&
+           any(match.services, [&](const auto& service) { return service == facts.service; }) &&
+           any(match.groups,
+               [&](const auto& group) {
+                   return group == facts.groups[0] || group == facts.groups[1];
+               }) &&
+           any(match.classes, [&](auto one) { return one == facts.session_class; }) &&
+           any(match.when,
+               [&](const Window& window) {
+                   // Count forward from each day's beginning of the window.
+                   const unsigned length =
+                       (window.to_minute + 1440 - window.from_minute - 1) % 1440 + 1;
+                   for (unsigned day = 0; day < 7; ++day) {
+                       const unsigned since =
+                           (weekday * 1440 + minute + 10080 - day * 1440 - window.from_minute) %
+                           10080;
+                       if (window.days[day] && since < length)
+                           return true;
+                   }
+                   return false;
+               }) &&
+           any(match.from,
+               [&](const Network& network) { return plainly_inside(network, facts, deny); }) &&
+           std::ranges::none_of(match.not_from, [&](const Network& network) {
+               return plainly_inside(network, facts, allow);
+           });
+}
+
+} // namespace
+
+START_TEST(random_rules_are_decided_as_reading_them_one_by_one_does) {
+    std::size_t matched = 0;
+    for (unsigned seed = 0; seed < 300; ++seed) {
+        Random random{seed};
+        Policy policy;
+        for (unsigned i = 0; i < 1 + seed; ++i)
+            policy.sessions.push_back(random.rule(i));
+        if (seed % 2 == 0)
+            index_rules(policy);
+        for (unsigned round = 0; round < 20; ++round) {
+            const Facts facts = random.facts();
+            const unsigned weekday = random.below(7);
+            const unsigned minute = random.below(1440);
+            SessionDecision expected;
+            bool has_access = false;
+            for (const SessionRule& rule : policy.sessions) {
+                if (!plainly_matches(rule, facts, weekday, minute))
+                    continue;
+                if (expected.rule.empty())
+                    expected.rule = rule.name;
+                if (!has_access && rule.access)
+                    expected.access = *rule.access;
+                has_access = has_access || rule.access;
+                if (expected.idle_lock == never && rule.idle_lock)
+                    expected.idle_lock = *rule.idle_lock;
+                if (expected.max_duration == never && rule.max_duration)
+                    expected.max_duration = *rule.max_duration;
+                ++matched;
+            }
+            const auto decision = decide_session(
+                policy, facts, at(static_cast<int>(weekday), 0, static_cast<int>(minute)));
+            ck_assert_msg(decision == expected, "seed %u: rule %s, expected %s", seed,
+                          decision.rule.c_str(), expected.rule.c_str());
+        }
+    }
+    ck_assert_uint_gt(matched, 10'000);
+}
+END_TEST
+
+START_TEST(words_for_factors_go_both_ways) {
+    for (const Factor factor : {Factor::password, Factor::totp})
+        ck_assert(factor_from_text(to_text(factor)) == factor);
+    ck_assert(!factor_from_text("key"));
+    ck_assert(!factor_from_text(""));
+    ck_assert_str_eq(to_text(Mode::observe), "observe");
+}
+END_TEST
+
+int main() {
+    Suite* suite = suite_create("policy/decide");
+    TCase* tests = tcase_create("all");
+    tcase_add_test(tests, what_no_rule_sets_is_no_limit);
+    tcase_add_test(tests, the_first_value_of_each_setting_wins);
+    tcase_add_test(tests, a_message_comes_with_a_refusal_alone);
+    tcase_add_test(tests, all_conditions_must_hold_and_one_of_each_list);
+    tcase_add_test(tests, networks_hold_their_addresses_and_no_others);
+    tcase_add_test(tests, not_from_takes_out_what_it_names);
+    tcase_add_test(tests, a_window_is_local_time_and_ends_before_its_end);
+    tcase_add_test(tests, a_window_across_midnight_belongs_to_the_day_it_begins);
+    tcase_add_test(tests, a_window_and_the_rest_of_the_day_make_the_whole_clock);
+    tcase_add_test(tests, times_before_the_epoch_have_a_weekday_too);
+    tcase_add_test(tests, a_host_is_an_address_or_unknown_but_never_looked_up);
+    tcase_add_test(tests, an_unknown_host_earns_no_laxer_rule);
+    tcase_add_test(tests, step_up_is_decided_by_the_first_match);
+    tcase_add_test(tests, random_rules_are_decided_as_reading_them_one_by_one_does);
+    tcase_add_test(tests, words_for_factors_go_both_ways);
+    suite_add_tcase(suite, tests);
+    return vigil::test::run(suite);
+}
