@@ -16,6 +16,8 @@ namespace vigil::base {
 
 class Statement {
 public:
+    Statement() = default; ///< none; for a member to be filled
+
     // Places are counted from 1, as in SQL (?1).
     Result<> bind(int place, std::int64_t value);
     Result<> bind(int place, std::string_view text);
@@ -46,6 +48,18 @@ private:
     explicit Statement(sqlite3_stmt* statement) noexcept : statement_{statement} {}
 
     std::unique_ptr<sqlite3_stmt, Deleter> statement_;
+};
+
+/// Resets a statement when left, so that no early return leaves a read open.
+class Running {
+public:
+    explicit Running(Statement& statement) noexcept : statement_{statement} {}
+    Running(const Running&) = delete;
+    Running& operator=(const Running&) = delete;
+    ~Running() { statement_.reset(); }
+
+private:
+    Statement& statement_;
 };
 
 class Database {
