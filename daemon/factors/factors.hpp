@@ -53,8 +53,9 @@ public:
     /// How long the next answer of this user has to wait.
     Result<Seconds> wait_for(std::uint32_t uid, const Now& now);
 
+    struct State; ///< of the implementation
+
 private:
-    struct State;
     explicit Factors(std::unique_ptr<State> state);
     std::unique_ptr<State> state_;
 };

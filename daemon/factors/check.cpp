@@ -1,0 +1,152 @@
+// The checking of codes. Deny is where each path starts; `accepted` is set after the commit alone.
+
+#include "base/openssl.hpp"
+#include "daemon/factors/state.hpp"
+#include "daemon/factors/totp.hpp"
+
+#include <cerrno>
+
+namespace vigil::factors {
+
+namespace {
+
+/// A repeat of an accepted attempt comes within a lost connection's time, or it is no repeat.
+constexpr Seconds repeat_lifetime{60};
+
+struct Device {
+    std::string id;
+    std::string sealed;
+    WallTime last_used;
+    std::string accepted_attempt;
+};
+
+Result<std::vector<Device>> devices_of(base::Statement& statement, std::uint32_t uid) {
+    const base::Running running{statement};
+    if (const auto done = statement.bind(1, std::int64_t{uid}); !done)
+        return std::unexpected{done.error()};
+    std::vector<Device> devices;
+    for (;;) {
+        const auto row = statement.step();
+        if (!row)
+            return std::unexpected{row.error()};
+        if (!*row)
+            return devices;
+        devices.push_back({std::string{statement.text(0)}, std::string{statement.blob(1)},
+                           WallTime{Microseconds{statement.integer(2)}},
+                           std::string{statement.blob(3)}});
+    }
+}
+
+/// Names an attempt together with its answer. Keyed, because an answer may be a password typed at
+/// the wrong prompt: a plain digest of that has no place on a disk.
+Result<std::string> mark_of(std::string_view attempt_key, std::uint32_t uid, std::string_view code,
+                            const std::array<std::uint8_t, 16>& attempt) {
+    std::string text{reinterpret_cast<const char*>(attempt.data()), attempt.size()};
+    text += std::to_string(uid) + ':';
+    text += code;
+    auto mark = base::hmac(base::Hash::sha256, attempt_key, text);
+    base::wipe(text.data(), text.size());
+    return mark;
+}
+
+bool repeats_accepted(const Device& device, std::string_view mark, WallTime now) {
+    return base::equal_in_constant_time(device.accepted_attempt, mark) && device.last_used <= now &&
+           now - device.last_used <= repeat_lifetime;
+}
+
+/// True if the code moved this device's last step: the conditional write alone decides.
+Result<bool> take_code(Factors::State& s, const Device& device, std::string_view secret,
+                       std::string_view code, std::string_view mark, WallTime now) {
+    const auto step = matching_step(secret, code, totp_step(now));
+    if (!step)
+        return std::unexpected{step.error()};
+    if (!*step)
+        return false;
+    const base::Running running{s.accept};
+    if (const auto done =
+            bound({s.accept.bind(1, device.id), s.accept.bind(2, static_cast<std::int64_t>(**step)),
+                   s.accept.bind(3, stamp(now)), s.accept.bind_blob(4, mark)});
+        !done)
+        return std::unexpected{done.error()};
+    if (const auto written = s.accept.run(); !written)
+        return std::unexpected{written.error()};
+    return s.database.changes() == 1;
+}
+
+} // namespace
+
+Result<CheckOutcome> Factors::check_totp(std::uint32_t uid, std::string_view code,
+                                         const std::array<std::uint8_t, 16>& attempt,
+                                         const Now& now) {
+    using Verdict = CheckOutcome::Verdict;
+    State& s = *state_;
+    const auto mark = mark_of(s.attempt_key.view(), uid, code, attempt);
+    if (!mark)
+        return std::unexpected{mark.error()};
+    if (const auto sound = s.watch.check(); !sound)
+        return std::unexpected{sound.error()};
+    auto transaction = base::Transaction::begin(s.database);
+    if (!transaction)
+        return std::unexpected{transaction.error()};
+    const auto finish_with = [&](CheckOutcome outcome) -> Result<CheckOutcome> {
+        if (const auto committed = transaction->commit(); !committed)
+            return std::unexpected{committed.error()};
+        return outcome;
+    };
+
+    const auto devices = devices_of(s.active_of, uid);
+    if (!devices)
+        return std::unexpected{devices.error()};
+    if (devices->empty()) // nothing to guess, so nothing to count, and no row for a passer-by
+        return finish_with({Verdict::wrong});
+    for (const auto& device : *devices)
+        if (repeats_accepted(device, *mark, now.wall))
+            return finish_with({Verdict::accepted});
+    const auto standing = s.throttle.standing(uid, now.wall);
+    if (!standing)
+        return std::unexpected{standing.error()};
+    if (base::equal_in_constant_time(standing->wrong_attempt, *mark))
+        return finish_with({Verdict::wrong, standing->wait});
+    if (standing->wait > Seconds{0})
+        return finish_with({Verdict::throttled, standing->wait});
+
+    bool taken = false;
+    std::optional<Error> unreadable; // one broken row does not take the person's other devices away
+    for (const auto& device : *devices) {
+        // Every device is asked, also after one said yes: a code that two of them share counts
+        // once.
+        const auto secret =
+            base::unseal(s.key.view(), purpose_of(device.id, uid, "totp"), device.sealed);
+        if (!secret) {
+            unreadable = Error{EBADMSG, "the secret of factor " + device.id + " does not open"};
+            continue;
+        }
+        const auto one = take_code(s, device, secret->view(), code, *mark, now.wall);
+        if (!one)
+            return std::unexpected{one.error()};
+        taken = taken || *one;
+    }
+    if (taken) {
+        if (const auto done = s.throttle.succeeded(uid); !done)
+            return std::unexpected{done.error()};
+        return finish_with({Verdict::accepted});
+    }
+    const auto wait = s.throttle.failed(uid, *standing, *mark, now.wall);
+    if (!wait)
+        return std::unexpected{wait.error()};
+    const auto outcome = finish_with({Verdict::wrong, *wait});
+    if (unreadable && outcome)
+        return std::unexpected{*unreadable};
+    return outcome;
+}
+
+Result<Seconds> Factors::wait_for(std::uint32_t uid, const Now& now) {
+    if (const auto sound = state_->watch.check(); !sound)
+        return std::unexpected{sound.error()};
+    const auto standing = state_->throttle.standing(uid, now.wall);
+    if (!standing)
+        return std::unexpected{standing.error()};
+    return standing->wait;
+}
+
+} // namespace vigil::factors

@@ -1,0 +1,207 @@
+#include "daemon/store/store.hpp"
+
+#include "base/sqlite.hpp"
+#include "daemon/store/rows.hpp"
+
+#include <cerrno>
+#include <cstdio>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace vigil::store {
+
+namespace {
+
+constexpr std::int64_t schema_version = 1;
+/// Broken databases kept for a look; the last place is used again and again.
+constexpr unsigned max_set_aside = 8;
+
+// Groups are a blob of names, each ended by NUL, which no name has in it. Times are microseconds.
+// What hangs on a session goes with it by a trigger: one statement, so one write.
+constexpr const char* schema = R"(
+CREATE TABLE session (
+  id BLOB PRIMARY KEY, user TEXT NOT NULL, uid INTEGER NOT NULL, groups BLOB NOT NULL,
+  service TEXT NOT NULL, remote BLOB, class INTEGER NOT NULL, pam_terminal TEXT NOT NULL,
+  remote_host TEXT NOT NULL, leader_pid INTEGER NOT NULL, leader_start INTEGER NOT NULL,
+  logind_session TEXT NOT NULL, cgroup TEXT NOT NULL, state INTEGER NOT NULL,
+  since INTEGER NOT NULL, since_wall INTEGER NOT NULL, locked_since INTEGER NOT NULL,
+  locked_since_wall INTEGER NOT NULL, locked_by TEXT NOT NULL, unlock_failures INTEGER NOT NULL,
+  unlock_not_before INTEGER NOT NULL, ending_since INTEGER NOT NULL, end_reason TEXT NOT NULL,
+  end_warnings_given INTEGER NOT NULL, adopted INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE grant_ (
+  id BLOB PRIMARY KEY, uid INTEGER NOT NULL, session BLOB NOT NULL, terminal INTEGER NOT NULL,
+  leader_pid INTEGER NOT NULL, leader_start INTEGER NOT NULL, purpose TEXT NOT NULL,
+  expires INTEGER NOT NULL, uses_left INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX grant_session ON grant_ (session);
+CREATE TABLE terminal (
+  session BLOB NOT NULL, path TEXT NOT NULL, device INTEGER NOT NULL, settings BLOB NOT NULL,
+  uid INTEGER NOT NULL, gid INTEGER NOT NULL, mode INTEGER NOT NULL,
+  PRIMARY KEY (session, path)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER session_gone AFTER DELETE ON session BEGIN
+  DELETE FROM grant_ WHERE session = old.id;
+  DELETE FROM terminal WHERE session = old.id;
+END;
+PRAGMA user_version = 1;
+)";
+
+Result<std::int64_t> first_integer(base::Database& database, const char* sql) {
+    auto statement = database.prepare(sql);
+    if (!statement)
+        return std::unexpected{statement.error()};
+    const auto row = statement->step();
+    if (!row)
+        return std::unexpected{row.error()};
+    return *row ? statement->integer(0) : 0;
+}
+
+Result<> check_soundness(base::Database& database) {
+    auto statement = database.prepare("PRAGMA quick_check(1)");
+    if (!statement)
+        return std::unexpected{statement.error()};
+    const auto row = statement->step();
+    if (!row)
+        return std::unexpected{row.error()};
+    if (!*row || statement->text(0) != "ok")
+        return fail(EBADMSG, std::string{statement->text(0)});
+    return {};
+}
+
+Result<> prepare_schema(base::Database& database) {
+    auto transaction = base::Transaction::begin(database);
+    if (!transaction)
+        return std::unexpected{transaction.error()};
+    const auto version = first_integer(database, "PRAGMA user_version");
+    const auto tables = first_integer(database, "SELECT count(*) FROM sqlite_schema");
+    if (!version || !tables)
+        return std::unexpected{version ? tables.error() : version.error()};
+    if (*version == 0 && *tables == 0) {
+        if (const auto made = database.exec(schema); !made)
+            return made;
+        return transaction->commit();
+    }
+    if (*version != schema_version)
+        return fail(EBADMSG, "schema " + std::to_string(*version) + ", this program knows " +
+                                 std::to_string(schema_version));
+    return check_soundness(database);
+}
+
+Result<> move_aside(const std::string& from, const std::string& to) {
+    if (::rename(from.c_str(), to.c_str()) < 0 && errno != ENOENT)
+        return fail(errno, "renaming " + from);
+    return {};
+}
+
+} // namespace
+
+// Statements are kept: preparing one costs as much as running it.
+struct RuntimeStore::State {
+    base::Database database;
+    base::Statement put_session, erase_session, all_sessions;
+    base::Statement put_grant, erase_grant, all_grants;
+    base::Statement put_terminal, erase_terminals, session_terminals;
+};
+
+RuntimeStore::RuntimeStore(std::unique_ptr<State> state) : state_{std::move(state)} {}
+RuntimeStore::RuntimeStore(RuntimeStore&&) noexcept = default;
+RuntimeStore::~RuntimeStore() = default;
+
+Result<RuntimeStore> RuntimeStore::open(const std::string& path) {
+    // Nothing is synced: the file is on tmpfs and gone with the boot, and what a kill -9 leaves
+    // behind is in the kernel's hands already.
+    auto database = base::Database::open(path, true, base::Database::Synchronous::off);
+    if (!database)
+        return std::unexpected{database.error()};
+    // Locked for as long as it is open: a second vigild, left over from an upgrade, stays out (and
+    // no write pays for locks). The cache is small because the file is memory already.
+    for (const char* pragma : {"PRAGMA locking_mode = EXCLUSIVE", "PRAGMA cache_size = -512"})
+        if (const auto done = database->exec(pragma); !done)
+            return std::unexpected{done.error()};
+    if (const auto done = prepare_schema(*database); !done)
+        return fail(done.error().code, path + ": " + done.error().what);
+
+    std::optional<Error> error;
+    const auto prepare = [&](const char* sql) {
+        auto statement = database->prepare(sql);
+        if (!statement && !error)
+            error = statement.error();
+        return statement ? std::move(*statement) : base::Statement{};
+    };
+    auto put_session = prepare(rows::put_session);
+    auto erase_session = prepare("DELETE FROM session WHERE id = ?1");
+    auto all_sessions = prepare(rows::all_sessions);
+    auto put_grant = prepare(rows::put_grant);
+    auto erase_grant = prepare("DELETE FROM grant_ WHERE id = ?1");
+    auto all_grants = prepare(rows::all_grants);
+    auto put_terminal = prepare(rows::put_terminal);
+    auto erase_terminals = prepare("DELETE FROM terminal WHERE session = ?1");
+    auto session_terminals = prepare(rows::session_terminals);
+    if (error) // version 1 by its number, and yet its tables are others
+        return fail(error->code != 0 ? error->code : EBADMSG, path + ": " + error->what);
+    return RuntimeStore{std::unique_ptr<State>{
+        new State{std::move(*database), std::move(put_session), std::move(erase_session),
+                  std::move(all_sessions), std::move(put_grant), std::move(erase_grant),
+                  std::move(all_grants), std::move(put_terminal), std::move(erase_terminals),
+                  std::move(session_terminals)}}};
+}
+
+Result<std::string> RuntimeStore::set_aside(const std::string& path) {
+    unsigned n = 1;
+    std::string target = path + ".broken-1";
+    while (n < max_set_aside && ::access(target.c_str(), F_OK) == 0)
+        target = path + ".broken-" + std::to_string(++n);
+    // The log goes first: left behind alone, it would be played into the next database.
+    if (const auto done = move_aside(path + "-wal", target + "-wal"); !done)
+        return std::unexpected{done.error()};
+    if (::unlink((path + "-shm").c_str()) < 0 && errno != ENOENT)
+        return fail(errno, "removing " + path + "-shm");
+    if (const auto done = move_aside(path, target); !done)
+        return std::unexpected{done.error()};
+    return target;
+}
+
+Result<> RuntimeStore::put(const core::SessionRecord& record) {
+    const base::Running running{state_->put_session};
+    return rows::write(state_->put_session, record);
+}
+
+Result<> RuntimeStore::erase_session(const core::SessionId& id) {
+    return rows::run_with_id(state_->erase_session, id);
+}
+
+Result<std::vector<core::SessionRecord>> RuntimeStore::sessions() {
+    return rows::read_all<core::SessionRecord>(state_->all_sessions);
+}
+
+Result<> RuntimeStore::put(const core::GrantRecord& record) {
+    const base::Running running{state_->put_grant};
+    return rows::write(state_->put_grant, record);
+}
+
+Result<> RuntimeStore::erase_grant(const core::SessionId& id) {
+    return rows::run_with_id(state_->erase_grant, id);
+}
+
+Result<std::vector<core::GrantRecord>> RuntimeStore::grants() {
+    return rows::read_all<core::GrantRecord>(state_->all_grants);
+}
+
+Result<> RuntimeStore::put(const core::SavedTerminal& terminal) {
+    const base::Running running{state_->put_terminal};
+    return rows::write(state_->put_terminal, terminal);
+}
+
+Result<> RuntimeStore::erase_terminals(const core::SessionId& session) {
+    return rows::run_with_id(state_->erase_terminals, session);
+}
+
+Result<std::vector<core::SavedTerminal>> RuntimeStore::terminals(const core::SessionId& session) {
+    if (const auto bound = rows::bind_id(state_->session_terminals, 1, session); !bound)
+        return std::unexpected{bound.error()};
+    return rows::read_all<core::SavedTerminal>(state_->session_terminals);
+}
+
+} // namespace vigil::store
