@@ -15,6 +15,11 @@ import containers  # noqa: E402
 import hosts  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
+# The kinds of records in the journal that tests look for: published names, which never change.
+MESSAGE_IDS = {
+    "session-ending": "dc9bfa3bb9f54b0595b9a62556df37cc",
+    "policy-loaded": "5d1b1b04d5bd4cc5a965062b6f4f2688",
+}
 PASSWORDS = {"alice": "alice-pass-1", "bob": "bob-pass-1"}
 
 
@@ -178,6 +183,9 @@ class Host:
 
     def policy(self, text):
         """Puts a policy in force."""
-        self.write("/etc/vigil/policy.yaml", text, "0600")
+        self.write("/etc/vigil/policy.yaml", text)
+        cursor = self.journal_cursor()
         self.run("systemctl", "reload-or-restart", "vigild.service")
+        wait_until(lambda: self.journal(since=cursor, MESSAGE_ID=MESSAGE_IDS["policy-loaded"]), 10,
+                   "vigild has loaded the policy")
         wait_until(self.vigild_is_ready, 10, "vigild runs with the new policy")
