@@ -91,7 +91,7 @@ Outcome ask_for_code(Call& call, int process, const wire::StepUpRequest& request
             // Before the application prints what it makes of our refusal: sudo speaks of a locked
             // account then.
             say_error(call.pam, "vigil: this needs a code, and there is no terminal to ask at. Run "
-                                "it from a terminal, or prove a code there first.");
+                                "it from a terminal.");
             return Outcome::cannot_ask;
         }
         const Outcome outcome =

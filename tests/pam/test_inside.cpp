@@ -36,17 +36,26 @@ void whole_login(FakeVigild& vigild, const char* service) {
     host.close();
 }
 
-/// One more descriptor can be opened, and that is all. With none at all libpam itself refuses: it
-/// cannot reach the kernel's audit.
-void close_the_door() {
-    const int last = ::dup(0);
-    const int next = ::dup(0);
-    ::close(last);
-    ::close(next);
-    const rlimit limit{.rlim_cur = static_cast<rlim_t>(next),
-                       .rlim_max = static_cast<rlim_t>(next)};
-    ck_assert_int_eq(::setrlimit(RLIMIT_NOFILE, &limit), 0);
-}
+/// While it lives one more descriptor can be opened, and that is all. With none at all libpam
+/// itself refuses: it cannot reach the kernel's audit.
+class FewDescriptors {
+public:
+    FewDescriptors() {
+        const int last = ::dup(0);
+        const int next = ::dup(0);
+        ::close(last);
+        ::close(next);
+        ck_assert_int_eq(::getrlimit(RLIMIT_NOFILE, &before_), 0);
+        const rlimit limit{.rlim_cur = static_cast<rlim_t>(next), .rlim_max = before_.rlim_max};
+        ck_assert_int_eq(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+    }
+    FewDescriptors(const FewDescriptors&) = delete;
+    FewDescriptors& operator=(const FewDescriptors&) = delete;
+    ~FewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+private:
+    rlimit before_{};
+};
 
 } // namespace
 
@@ -101,7 +110,7 @@ START_TEST(short_of_descriptors_the_table_holds) {
     ck_assert_int_eq(login.account(), PAM_SUCCESS);
     ck_assert_int_eq(sudo.account(), PAM_SUCCESS);
     ck_assert_int_eq(lock.authenticate(), PAM_AUTH_ERR);
-    close_the_door();
+    const FewDescriptors few;
     ck_assert_int_eq(login.account(), ignored);
     ck_assert_int_eq(sudo.account(), PAM_AUTHINFO_UNAVAIL);
     ck_assert_int_eq(lock.authenticate(), PAM_AUTHINFO_UNAVAIL);
@@ -116,7 +125,7 @@ START_TEST(a_blocked_user_is_refused_short_of_descriptors) {
     PamHost login{vigild, "sshd"};
     ck_assert_int_eq(login.account(), PAM_SUCCESS);
     std::ofstream{vigild.directory() + "/blocked/0"};
-    close_the_door();
+    const FewDescriptors few;
     ck_assert_int_eq(login.account(), PAM_PERM_DENIED);
 }
 END_TEST
