@@ -18,16 +18,10 @@ namespace {
 /// "Done": PID 1 does not start it again (RestartPreventExitStatus=).
 constexpr int exit_done = 10;
 
-volatile std::sig_atomic_t terminal_fd = -1;
-
-/// vigild stops the unit after an unlock, maybe while a PAM module is at work. The descriptor does
-/// not block, and the kernel takes back the memory with whatever was typed in it.
+/// vigild stops the unit after an unlock, maybe while a PAM module is at work. It has put the screen
+/// back already, and the session draws on it again: not a byte more from here. The kernel takes back
+/// the memory with whatever was typed in it.
 void leave(int) noexcept {
-    const int saved = errno;
-    const auto text = vigil::terminal::leave_screen;
-    if (terminal_fd >= 0)
-        (void)!write(terminal_fd, text.data(), text.size());
-    errno = saved;
     _exit(exit_done);
 }
 
@@ -55,11 +49,9 @@ int run(const vigil::terminal::Prompt::Options& options) {
         const int code = tty.error().code;
         return code == ENOENT || code == EIO || code == ENXIO ? exit_done : EXIT_FAILURE;
     }
-    terminal_fd = tty->fd();
     terminal::Prompt prompt{options, *tty};
     mlock(prompt.keys().memory(), prompt.keys().memory_size()); // best effort
     prompt.run();
-    tty->write(terminal::leave_screen);
     return exit_done;
 }
 

@@ -28,8 +28,6 @@ struct View {
 
 /// Enters the alternate screen and clears it.
 inline constexpr std::string_view enter_screen = "\x1B[?1049h";
-/// Back to what the session had drawn, with the cursor shown.
-inline constexpr std::string_view leave_screen = "\x1B[0m\x1B[2J\x1B[H\x1B[?25h\x1B[?1049l";
 
 /// The whole screen, prompt last, so that the cursor stays behind it. In a window too small for all
 /// of it the prompt and the message are kept.

@@ -86,6 +86,17 @@ Result<> take_open(int fd, const std::string& path, const termios& settings) {
     return write_settings(fd, path, taken_settings(settings));
 }
 
+/// Programs that draw the whole screen turn off the newline's carriage return, shells do not: the
+/// screen they drew on is the alternate one, and they draw it anew at SIGWINCH. (console_codes(4),
+/// xterm's ctlseqs: 1049.)
+std::string_view screen_for(const termios& settings) noexcept {
+    const bool full_screen = (settings.c_oflag & OPOST) == 0 || (settings.c_oflag & ONLCR) == 0;
+    return full_screen ? "\x1b[0m\x1b[?1049h\x1b[2J\x1b[H\x1b[?25h" : "\x1b[0m\x1b[?1049l\x1b[?25h";
+}
+
+/// The main screen, whatever program had the other.
+constexpr std::string_view main_screen = "\x1b[0m\x1b[?1049l\x1b[?25h";
+
 bool is_gone_terminal(const Error& error) noexcept {
     return error.code == ENOENT || error.code == EIO;
 }
@@ -167,6 +178,10 @@ Result<> give_back(const core::SavedTerminal& terminal) {
     if (!settings)
         return std::unexpected{settings.error()};
     ::tcflush(fd->get(), TCIFLUSH);
+    // The prompt's screen goes before anything of the session can draw again. A terminal that takes
+    // no more output (Ctrl-S at the far end) is given back all the same.
+    const auto screen = screen_for(*settings);
+    (void)!::write(fd->get(), screen.data(), screen.size());
     if (const auto written = write_settings(fd->get(), terminal.path, *settings); !written)
         return is_gone_terminal(written.error()) ? Result<>{} : written;
     ::tcflush(fd->get(), TCIFLUSH); // what came before the settings did would be a line now
@@ -192,11 +207,12 @@ void redraw(const std::string& scope, const std::vector<Terminal>& terminals) {
     }
 }
 
-Result<> say(const Terminal& terminal, const std::string& line) {
+Result<> say(const Terminal& terminal, const std::string& line, bool last) {
     const auto fd = open_terminal(terminal.path, terminal.device);
     if (!fd)
         return std::unexpected{fd.error()};
-    const std::string text = "\r\n" + base::escape(line) + "\r\n";
+    std::string text{last ? main_screen : ""};
+    text += "\r\nvigil: " + base::escape(line) + "\r\n";
     if (::write(fd->get(), text.data(), text.size()) < 0 && errno != EAGAIN)
         return fail(errno, "writing to " + terminal.path);
     return {};

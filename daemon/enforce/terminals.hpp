@@ -45,14 +45,16 @@ Result<> take(const core::SavedTerminal& terminal);
 /// between; returns the settings to give back instead, and takes the terminal again.
 Result<std::optional<std::string>> retake(const core::SavedTerminal& terminal);
 
-/// Flushes what was typed ahead, restores settings and node. A terminal that is gone is no error.
+/// Flushes what was typed ahead, takes the prompt's screen down, restores settings and node. A
+/// terminal that is gone is no error.
 Result<> give_back(const core::SavedTerminal& terminal);
 
 /// SIGWINCH to the foreground group of each terminal, so that full-screen programs draw again.
 void redraw(const std::string& scope, const std::vector<Terminal>& terminals);
 
-/// Writes a line without ever blocking; escapes it. What does not fit is lost, not waited for.
-Result<> say(const Terminal& terminal, const std::string& line);
+/// Writes a line from vigil without ever blocking; escapes it. What does not fit is lost, not waited
+/// for. `last`: the session ends, so a full-screen program's screen is left first.
+Result<> say(const Terminal& terminal, const std::string& line, bool last = false);
 
 /// The last moment input can have been read, from atime: it moves in steps of 8 s, so the end of
 /// the step is returned, never later than `now`.
