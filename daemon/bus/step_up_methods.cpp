@@ -80,8 +80,10 @@ Result<core::StepUpAsked> Api::gather(pid_t pid, const wire::StepUpRequest& requ
         asked.subjects.push_back(shell::facts_of_user(*runner, service));
     for (auto& subject : asked.subjects) {
         subject.service = service;
-        if (view)
+        if (view) {
             subject.remote = view->record->facts.remote;
+            subject.remote_unknown = view->record->facts.remote_unknown;
+        }
     }
     const auto person = asked.subjects.front().uid;
     if (factors_) {

@@ -49,7 +49,9 @@ std::vector<std::string> groups_of(const std::string& user, gid_t primary) {
 }
 
 policy::Facts with_remote(policy::Facts facts, const std::string& remote_host) {
-    facts.remote = policy::parse_remote_host(remote_host).address;
+    const auto host = policy::parse_remote_host(remote_host);
+    facts.remote = host.address;
+    facts.remote_unknown = host.is_remote && !host.address;
     return facts;
 }
 
