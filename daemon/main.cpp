@@ -5,16 +5,16 @@
 #include "daemon/bus/server.hpp"
 #include "daemon/bus/system_bus.hpp"
 #include "daemon/factors/credential.hpp"
-#include "wire/names.hpp"
+#include "policy/load.hpp"
 
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <getopt.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
+#include <stdexcept>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -79,19 +79,18 @@ store::RuntimeStore open_store(const std::string& path) {
     auto opened = store::RuntimeStore::open(path);
     if (opened)
         return std::move(*opened);
-    base::log(base::Level::error, "the state in " + path + " cannot be used: " +
-                                      opened.error().text());
+    base::log(base::Level::error,
+              "the state in " + path + " cannot be used: " + opened.error().text());
     if (const auto aside = store::RuntimeStore::set_aside(path); aside)
         base::log(base::Level::warning, "it was moved to " + *aside + "; starting anew");
-    opened = store::RuntimeStore::open(path);
-    if (opened)
-        return std::move(*opened);
-    base::log(base::Level::error, "no state can be kept in " + path +
-                                      ": limits will not survive a restart of vigild");
-    opened = store::RuntimeStore::open(":memory:");
-    if (!opened)
-        throw std::runtime_error{opened.error().text()};
-    return std::move(*opened);
+    if (auto fresh = store::RuntimeStore::open(path))
+        return std::move(*fresh);
+    base::log(base::Level::error,
+              "no state can be kept in " + path + ": limits will not survive a restart of vigild");
+    auto in_memory = store::RuntimeStore::open(":memory:");
+    if (!in_memory)
+        throw std::runtime_error{in_memory.error().text()};
+    return std::move(*in_memory);
 }
 
 Result<factors::Factors> open_factors(const std::string& path) {

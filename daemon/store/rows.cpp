@@ -156,7 +156,8 @@ Result<> write(base::Statement& statement, const core::SessionRecord& r) {
         out.blob(view_of(*r.facts.remote));
     else
         out.null();
-    out << static_cast<std::int64_t>(r.facts.session_class) << r.pam_terminal << r.remote_host
+    out << std::int64_t{r.facts.remote_unknown}
+        << static_cast<std::int64_t>(r.facts.session_class) << r.pam_terminal << r.remote_host
         << r.leader.pid << bits(r.leader.start_time) << r.logind_session << r.cgroup
         << static_cast<std::int64_t>(r.state) << r.since << r.since_wall << r.locked_since
         << r.locked_since_wall << r.locked_by << r.unlock_failures << r.unlock_not_before
@@ -174,6 +175,7 @@ Result<> read(const base::Statement& row, core::SessionRecord& r) {
         in.skip();
     else
         in.bytes(r.facts.remote.emplace());
+    in >> r.facts.remote_unknown;
     in.choice(r.facts.session_class, policy::SessionClass::graphical) >> r.pam_terminal >>
         r.remote_host >> r.leader.pid >> r.leader.start_time >> r.logind_session >> r.cgroup;
     in.choice(r.state, core::State::ending) >> r.since >> r.since_wall >> r.locked_since >>

@@ -22,7 +22,8 @@ constexpr unsigned max_set_aside = 8;
 constexpr const char* schema = R"(
 CREATE TABLE session (
   id BLOB PRIMARY KEY, user TEXT NOT NULL, uid INTEGER NOT NULL, groups BLOB NOT NULL,
-  service TEXT NOT NULL, remote BLOB, class INTEGER NOT NULL, pam_terminal TEXT NOT NULL,
+  service TEXT NOT NULL, remote BLOB, remote_unknown INTEGER NOT NULL,
+  class INTEGER NOT NULL, pam_terminal TEXT NOT NULL,
   remote_host TEXT NOT NULL, leader_pid INTEGER NOT NULL, leader_start INTEGER NOT NULL,
   logind_session TEXT NOT NULL, cgroup TEXT NOT NULL, state INTEGER NOT NULL,
   since INTEGER NOT NULL, since_wall INTEGER NOT NULL, locked_since INTEGER NOT NULL,
