@@ -1,0 +1,182 @@
+// On a real cgroup v2 tree, mounted in a mount namespace of the test's own. Needs root.
+#include "daemon/enforce/scope.hpp"
+#include "tests/unit/test.hpp"
+
+#include <algorithm>
+#include <csignal>
+
+#include <poll.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace vigil;
+
+namespace {
+
+/// A process that writes a byte into a pipe every millisecond, for as long as the pipe has a
+/// reader.
+struct Ticker {
+    pid_t pid = -1;
+    base::UniqueFd ticks;
+
+    Ticker() {
+        int ends[2];
+        ck_assert_int_eq(::pipe(ends), 0);
+        pid = ::fork();
+        ck_assert_int_ge(pid, 0);
+        if (pid == 0) {
+            ::close(ends[0]);
+            while (::write(ends[1], "x", 1) == 1)
+                ::poll(nullptr, 0, 1);
+            ::_exit(0);
+        }
+        ::close(ends[1]);
+        ticks.reset(ends[0]);
+    }
+
+    /// A tick comes within this time, of those that are not there yet.
+    bool runs(int milliseconds) const {
+        char seen[65536];
+        pollfd one{.fd = ticks.get(), .events = POLLIN, .revents = 0};
+        while (::poll(&one, 1, 0) == 1)
+            if (::read(ticks.get(), seen, sizeof seen) <= 0)
+                return false;
+        return ::poll(&one, 1, milliseconds) == 1 && (one.revents & POLLIN) != 0;
+    }
+};
+
+const std::string& scope() {
+    static const std::string path = "/vigil-test-" + std::to_string(::getpid()) + ".scope";
+    return path;
+}
+
+std::string directory() {
+    return "/sys/fs/cgroup" + scope();
+}
+
+void set_up() {
+    ck_assert_int_eq(::unshare(CLONE_NEWNS), 0);
+    ck_assert_int_eq(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    ck_assert_int_eq(::mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, nullptr), 0);
+    ck_assert_int_eq(::mkdir(directory().c_str(), 0755), 0);
+}
+
+void tear_down() {
+    enforce::kill_scope(scope());
+    while (::waitpid(-1, nullptr, 0) > 0)
+        ;
+    ::rmdir((directory() + "/" + enforce::frozen_child).c_str());
+    ck_assert_int_eq(::rmdir(directory().c_str()), 0);
+}
+
+Ticker held_ticker() {
+    Ticker ticker;
+    CHECK_OK(enforce::make_frozen_child(scope()));
+    CHECK_OK(enforce::move_to_frozen(scope(), ticker.pid));
+    return ticker;
+}
+
+START_TEST(a_frozen_process_stands_still_and_goes_on_after_the_thaw) {
+    const Ticker ticker = held_ticker();
+    ck_assert(ticker.runs(1000));
+    const auto frozen = enforce::freeze(scope(), Seconds{2});
+    CHECK_OK(frozen);
+    ck_assert(*frozen);
+    ck_assert(enforce::is_frozen(scope()));
+    ck_assert(!ticker.runs(50));
+    CHECK_OK(enforce::thaw(scope()));
+    ck_assert(ticker.runs(1000));
+    const auto cgroup = enforce::cgroup_of(ticker.pid);
+    CHECK_OK(cgroup);
+    CHECK_TEXT(*cgroup, scope());
+    ck_assert(!enforce::is_frozen(scope()));
+    ck_assert_int_ne(::access((directory() + "/" + enforce::frozen_child).c_str(), F_OK), 0);
+}
+END_TEST
+
+START_TEST(what_moves_into_a_frozen_child_freezes) {
+    const Ticker first = held_ticker();
+    CHECK_OK(enforce::freeze(scope(), Seconds{2}));
+    const Ticker second;
+    CHECK_OK(enforce::move_to_frozen(scope(), second.pid));
+    CHECK_OK(enforce::freeze(scope(), Seconds{2})); // again, and waits for the new one
+    ck_assert(!second.runs(50));
+    const auto all = enforce::processes_in(scope());
+    CHECK_OK(all);
+    ck_assert(std::ranges::binary_search(*all, first.pid));
+    ck_assert(std::ranges::binary_search(*all, second.pid));
+}
+END_TEST
+
+START_TEST(a_frozen_process_can_be_killed) {
+    const Ticker ticker = held_ticker();
+    CHECK_OK(enforce::freeze(scope(), Seconds{2}));
+    CHECK_OK(enforce::kill_frozen(scope()));
+    int status = 0;
+    ck_assert_int_eq(::waitpid(ticker.pid, &status, 0), ticker.pid);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    ck_assert(enforce::is_gone(scope()));
+}
+END_TEST
+
+START_TEST(killing_a_scope_reaches_what_is_frozen_in_it) {
+    const Ticker ticker = held_ticker();
+    CHECK_OK(enforce::freeze(scope(), Seconds{2}));
+    ck_assert(!enforce::is_gone(scope()));
+    CHECK_OK(enforce::kill_scope(scope()));
+    int status = 0;
+    ck_assert_int_eq(::waitpid(ticker.pid, &status, 0), ticker.pid);
+    ck_assert(enforce::is_gone(scope()));
+}
+END_TEST
+
+START_TEST(a_process_that_ended_is_no_error) {
+    CHECK_OK(enforce::make_frozen_child(scope()));
+    CHECK_OK(enforce::make_frozen_child(scope()));
+    const pid_t pid = ::fork();
+    if (pid == 0)
+        ::_exit(0);
+    ck_assert_int_eq(::waitpid(pid, nullptr, 0), pid);
+    CHECK_OK(enforce::move_to_frozen(scope(), pid));
+    CHECK_ERROR(enforce::move_to_frozen(scope(), 0), EINVAL);
+}
+END_TEST
+
+START_TEST(a_scope_that_is_gone_is_thawed_and_killed_without_an_error) {
+    const std::string gone = scope() + "-gone";
+    CHECK_OK(enforce::thaw(gone));
+    CHECK_OK(enforce::kill_frozen(gone));
+    CHECK_OK(enforce::kill_scope(gone));
+    ck_assert(enforce::is_gone(gone));
+    ck_assert(!enforce::is_frozen(gone));
+    CHECK_ERROR(enforce::processes_in(gone), ENOENT);
+    CHECK_ERROR(enforce::make_frozen_child(gone), ENOENT);
+}
+END_TEST
+
+START_TEST(paths_that_leave_the_tree_are_refused) {
+    for (const char* path : {"", "/", "a", "/a/../b", "/..", "/a/"})
+        CHECK_ERROR(enforce::kill_scope(path), EINVAL);
+}
+END_TEST
+
+} // namespace
+
+int main() {
+    Suite* suite = suite_create("scope");
+    TCase* tests = tcase_create("scope");
+    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_set_timeout(tests, 20);
+    tcase_add_test(tests, a_frozen_process_stands_still_and_goes_on_after_the_thaw);
+    tcase_add_test(tests, what_moves_into_a_frozen_child_freezes);
+    tcase_add_test(tests, a_frozen_process_can_be_killed);
+    tcase_add_test(tests, killing_a_scope_reaches_what_is_frozen_in_it);
+    tcase_add_test(tests, a_process_that_ended_is_no_error);
+    tcase_add_test(tests, a_scope_that_is_gone_is_thawed_and_killed_without_an_error);
+    tcase_add_test(tests, paths_that_leave_the_tree_are_refused);
+    suite_add_tcase(suite, tests);
+    return test::run(suite);
+}
