@@ -135,8 +135,10 @@ START_TEST(a_child_of_sshds_monitor_speaks_for_the_monitor) {
     if (monitor == 0) {
         ::setsid();
         const pid_t child = ::fork();
-        if (child == 0)
-            ::_exit(PamHost(vigild, "sshd").account() == PAM_SUCCESS ? 0 : 1);
+        if (child == 0) {
+            const int code = PamHost(vigild, "sshd").account();
+            ::_exit(code == PAM_SUCCESS ? 0 : 1);
+        }
         int status = -1;
         ::waitpid(child, &status, 0);
         ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 2);
