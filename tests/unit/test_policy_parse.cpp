@@ -192,6 +192,16 @@ START_TEST(every_good_file_and_every_example_is_taken) {
 }
 END_TEST
 
+START_TEST(the_example_of_the_manual_is_taken) {
+    const std::string page = slurp(source_root() / "docs/man/vigil-policy.5");
+    const std::size_t section = page.find(".Sh EXAMPLES");
+    const std::size_t start = page.find("version: 1", section);
+    const std::size_t end = page.find(".Ed", start);
+    ck_assert(section != std::string::npos && end != std::string::npos);
+    ck_assert_uint_eq(parsed(page.substr(start, end - start)).sessions.size(), 4);
+}
+END_TEST
+
 START_TEST(every_bad_file_is_refused_as_its_first_line_expects) {
     std::size_t count = 0;
     for (const auto& path : yaml_files(source_root() / "tests/data/policy/bad")) {
@@ -222,6 +232,7 @@ int main() {
     tcase_add_test(tests, rules_beyond_the_bound_are_refused);
     tcase_add_test(tests, no_policy_at_all_is_an_error);
     tcase_add_test(tests, every_good_file_and_every_example_is_taken);
+    tcase_add_test(tests, the_example_of_the_manual_is_taken);
     tcase_add_test(tests, every_bad_file_is_refused_as_its_first_line_expects);
     suite_add_tcase(suite, tests);
     return vigil::test::run(suite);
