@@ -9,21 +9,32 @@
 
 namespace vigil::store::rows {
 
+// Places are given by order: the columns stand here as write() and read() go through them.
 // ON CONFLICT, not OR REPLACE: that one deletes the row first, and the trigger would take the
 // grants.
 inline constexpr const char* put_session =
-    "INSERT INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,"
-    " ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25) ON CONFLICT (id) DO UPDATE SET user = ?2,"
-    " uid = ?3, groups = ?4, service = ?5, remote = ?6, class = ?7, pam_terminal = ?8,"
-    " remote_host = ?9, leader_pid = ?10, leader_start = ?11, logind_session = ?12, cgroup = ?13,"
-    " state = ?14, since = ?15, since_wall = ?16, locked_since = ?17, locked_since_wall = ?18,"
-    " locked_by = ?19, unlock_failures = ?20, unlock_not_before = ?21, ending_since = ?22,"
-    " end_reason = ?23, end_warnings_given = ?24, adopted = ?25";
+    "INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+    "?, ?, ?, ?)"
+    " ON CONFLICT (id) DO UPDATE SET"
+    " user = excluded.user, uid = excluded.uid, groups = excluded.groups,"
+    " service = excluded.service, remote = excluded.remote,"
+    " remote_unknown = excluded.remote_unknown, class = excluded.class,"
+    " pam_terminal = excluded.pam_terminal, remote_host = excluded.remote_host,"
+    " leader_pid = excluded.leader_pid, leader_start = excluded.leader_start,"
+    " logind_session = excluded.logind_session, cgroup = excluded.cgroup,"
+    " state = excluded.state, since = excluded.since, since_wall = excluded.since_wall,"
+    " locked_since = excluded.locked_since, locked_since_wall = excluded.locked_since_wall,"
+    " locked_by = excluded.locked_by, unlock_failures = excluded.unlock_failures,"
+    " unlock_not_before = excluded.unlock_not_before, ending_since = excluded.ending_since,"
+    " end_reason = excluded.end_reason, end_warnings_given = excluded.end_warnings_given,"
+    " adopted = excluded.adopted";
 inline constexpr const char* all_sessions =
-    "SELECT id, user, uid, groups, service, remote, class, pam_terminal, remote_host, leader_pid,"
-    " leader_start, logind_session, cgroup, state, since, since_wall, locked_since,"
-    " locked_since_wall, locked_by, unlock_failures, unlock_not_before, ending_since, end_reason,"
-    " end_warnings_given, adopted FROM session ORDER BY since, id";
+    "SELECT"
+    " id, user, uid, groups, service, remote, remote_unknown, class, pam_terminal,"
+    " remote_host, leader_pid, leader_start, logind_session, cgroup, state, since,"
+    " since_wall, locked_since, locked_since_wall, locked_by, unlock_failures,"
+    " unlock_not_before, ending_since, end_reason, end_warnings_given, adopted"
+    " FROM session ORDER BY since, id";
 inline constexpr const char* put_grant =
     "INSERT OR REPLACE INTO grant_ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 inline constexpr const char* all_grants =

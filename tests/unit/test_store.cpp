@@ -48,6 +48,7 @@ core::SessionRecord full_session(std::uint8_t number) {
     r.facts.groups = {"sudo", "", "domain users", "ünïx,|\n"};
     r.facts.service = "sshd";
     r.facts.remote = policy::Address{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 192, 0, 2, 7};
+    r.facts.remote_unknown = true;
     r.facts.session_class = policy::SessionClass::graphical;
     r.pam_terminal = "ssh";
     r.remote_host = "192.0.2.7";
@@ -241,9 +242,10 @@ START_TEST(a_row_out_of_range_is_an_error_and_no_session) {
     for (const char* const damage :
          {"UPDATE session SET state = 5", "UPDATE session SET state = -1",
           "UPDATE session SET class = 3", "UPDATE session SET adopted = 2",
-          "UPDATE session SET uid = 4294967296", "UPDATE session SET id = x'00'",
-          "UPDATE session SET groups = x'41'", "UPDATE session SET remote = x'0102'",
-          "UPDATE session SET leader_pid = 1 << 40", "UPDATE session SET unlock_failures = -1"}) {
+          "UPDATE session SET remote_unknown = 2", "UPDATE session SET uid = 4294967296",
+          "UPDATE session SET id = x'00'", "UPDATE session SET groups = x'41'",
+          "UPDATE session SET remote = x'0102'", "UPDATE session SET leader_pid = 1 << 40",
+          "UPDATE session SET unlock_failures = -1"}) {
         {
             auto store = open_store();
             ck_assert(store.put(full_session(1)).has_value());
