@@ -143,7 +143,8 @@ std::string_view Statement::blob(int column) const noexcept {
 }
 
 Result<Database> Database::open(const std::string& path, bool create, Synchronous synchronous) {
-    if (create) {
+    // ":memory:" is no file's name (sqlite3_open_v2).
+    if (create && path != ":memory:") {
         if (const auto made = make_private_file(path); !made)
             return std::unexpected{made.error()};
     }

@@ -302,6 +302,15 @@ START_TEST(a_folder_that_is_not_there_is_an_error) {
 }
 END_TEST
 
+START_TEST(without_any_folder_it_lives_in_memory) {
+    path = ":memory:";
+    auto store = open_store();
+    ck_assert(store.put(full_session(1)).has_value());
+    ck_assert_uint_eq(store.sessions()->size(), 1);
+    ck_assert(!fs::exists(path));
+}
+END_TEST
+
 START_TEST(the_file_is_its_owners_alone) {
     auto store = open_store();
     ck_assert(store.put(full_session(1)).has_value());
@@ -323,7 +332,8 @@ int main() {
           a_row_out_of_range_is_an_error_and_no_session,
           a_broken_database_is_set_aside_with_its_log, broken_databases_do_not_pile_up,
           a_full_disk_is_an_error_and_loses_nothing_written_before,
-          a_folder_that_is_not_there_is_an_error, the_file_is_its_owners_alone})
+          a_folder_that_is_not_there_is_an_error, without_any_folder_it_lives_in_memory,
+          the_file_is_its_owners_alone})
         tcase_add_test(group, test);
     suite_add_tcase(suite, group);
     return vigil::test::run(suite);
