@@ -49,9 +49,11 @@ struct Lock {
 struct Unlock {
     SessionId session;
 };
-/// SIGKILL for what is frozen; the rest of the session lives.
+/// SIGKILL for what is frozen; the rest of the session lives. The machine may have forgotten the
+/// session by the time this is done, so it says itself where to look.
 struct KillFrozen {
     SessionId session;
+    std::string cgroup; ///< of the scope; "" if it never had one
 };
 /// logind's TerminateSession.
 struct Terminate {
@@ -128,10 +130,10 @@ struct ReplyDone {
     std::string text;
 };
 
-using Effect = std::variant<StoreSession, EraseSession, StoreGrant, EraseGrant, Watch, Forget,
-                            ReadActivity, Say, Lock, Unlock, KillFrozen, Terminate, KillScope,
-                            CheckGone, Audit, ReplyReserve, ReplyLimit, ReplyAsk, ReplyProve,
-                            ReplyWait, ReplyId, ReplyDone>;
+using Effect =
+    std::variant<StoreSession, EraseSession, StoreGrant, EraseGrant, Watch, Forget, ReadActivity,
+                 Say, Lock, Unlock, KillFrozen, Terminate, KillScope, CheckGone, Audit,
+                 ReplyReserve, ReplyLimit, ReplyAsk, ReplyProve, ReplyWait, ReplyId, ReplyDone>;
 using Effects = std::vector<Effect>;
 
 } // namespace vigil::core

@@ -9,14 +9,14 @@ Effects Machine::Data::on(const TerminateAsked& asked, const Now& now) {
                           .error = wire::error_not_found,
                           .text = "There is no such session."}};
     if (!enforcing())
-        return {ReplyDone{.token = asked.token,
-                          .error = wire::error_denied,
-                          .text = "vigil only observes on this host (mode: observe): nothing is ended."}};
+        return {ReplyDone{
+            .token = asked.token,
+            .error = wire::error_denied,
+            .text = "vigil only observes on this host (mode: observe): nothing is ended."}};
     Effects effects;
     if (session->record.state != State::ending)
-        end(*session,
-            asked.by + " ended it" + (asked.reason.empty() ? "" : ": " + asked.reason), now,
-            effects);
+        end(*session, asked.by + " ended it" + (asked.reason.empty() ? "" : ": " + asked.reason),
+            now, effects);
     effects.push_back(ReplyDone{.token = asked.token, .error = nullptr, .text = {}});
     return effects;
 }
@@ -25,35 +25,35 @@ void Machine::Data::end(Tracked& session, const std::string& reason, const Now& 
                         Effects& effects) {
     auto& record = session.record;
     if (!enforcing()) {
-        session.end_observed = session.observed_for != session.last_input;
-        effects.push_back(audit(AuditKind::session_ending, session,
-                                "only observed: would be ended, " + reason));
+        effects.push_back(
+            audit(AuditKind::session_ending, session, "only observed: would be ended, " + reason));
         return;
     }
-    // From here on it does not count against max_sessions any more.
-    const auto user = per_user.find(record.facts.uid);
-    if (user != per_user.end() && --user->second == 0)
-        per_user.erase(user);
+    leave_count(record);
     record.state = State::ending;
     record.ending_since = now.boot;
     record.end_reason = reason;
     session.end_stage = EndStage::announced;
+    session.retry_at = now.boot + reason_is_read;
     effects.push_back(StoreSession{record});
     effects.push_back(audit(AuditKind::session_ending, session, "ended: " + reason));
     revoke(record.id, "the session ends", effects);
     effects.push_back(Say{record.id, "This session ends now: " + reason + ".", true});
+    answer_waiting(session, effects);
     schedule(session);
 }
 
 /// TerminateSession lets programs save; what ignores it is killed; then somebody looks.
 void Machine::Data::end_further(Tracked& session, const Now& now, Effects& effects) {
     const auto& id = session.record.id;
+    session.retry_at = now.boot + kill_retry;
     switch (session.end_stage) {
     case EndStage::announced:
         // systemd waits 90 s for what is frozen (lock.md, 7): that part goes first. Harmless if
         // nothing is.
         session.end_stage = EndStage::terminated;
-        effects.push_back(KillFrozen{id});
+        session.retry_at = now.boot + programs_save;
+        effects.push_back(KillFrozen{id, session.record.cgroup});
         effects.push_back(Terminate{id});
         break;
     case EndStage::terminated:
@@ -62,7 +62,6 @@ void Machine::Data::end_further(Tracked& session, const Now& now, Effects& effec
         effects.push_back(KillScope{id});
         break;
     case EndStage::killed:
-        session.retry_at = now.boot + kill_retry;
         effects.push_back(CheckGone{id});
         break;
     }

@@ -67,7 +67,7 @@ struct LeaderGone {
 struct ActivitySeen {
     SessionId session;
     std::vector<std::string> terminals; ///< "/dev/pts/3"; empty: the session has none
-    BootTime last_input{};  ///< never before the true last input
+    BootTime last_input{};              ///< never before the true last input
     BootTime last_output{};
 };
 
@@ -84,7 +84,7 @@ struct LockAsked {
 /// What came of a Lock effect.
 struct LockDone {
     SessionId session;
-    bool held = false; ///< something is frozen and every terminal taken
+    bool held = false;  ///< something is frozen and every terminal taken
     std::string detail; ///< why not, or what is not covered
 };
 
@@ -133,7 +133,7 @@ struct StepUpAsked {
     std::optional<SessionId> session; ///< nullopt: outside every session, so no grant either
     std::uint64_t terminal = 0;       ///< device number, 0 none
     bool person_has_factor = false;
-    Seconds wait{0};                  ///< throttled until then
+    Seconds wait{0}; ///< throttled until then
 };
 
 /// The shell has checked a proof with daemon/factors.

@@ -21,7 +21,8 @@ std::string duration_text(Microseconds duration) {
 
 Effects Machine::Data::on(const TimePassed&, const Now& now) {
     Effects effects;
-    // Each session is handled once a tick: what it schedules for this very moment waits for the next.
+    // Each session is handled once a tick: what it schedules for this very moment waits for the
+    // next.
     std::vector<SessionId> ripe;
     for (const auto& [at, id] : deadlines) {
         if (at > now.boot)
@@ -37,6 +38,16 @@ Effects Machine::Data::on(const TimePassed&, const Now& now) {
     return effects;
 }
 
+void Machine::Data::warn(Tracked& session, std::string line, const std::string& text,
+                         const Now& now, Effects& effects) {
+    if (enforcing()) {
+        session.said_at = now.boot;
+        effects.push_back(Say{session.record.id, std::move(line)});
+    }
+    effects.push_back(audit(AuditKind::session_warned, session,
+                            (enforcing() ? "" : "only observed: would be warned, ") + text));
+}
+
 void Machine::Data::due(Tracked& session, const Now& now, Effects& effects) {
     auto& record = session.record;
     if (record.state == State::ending) {
@@ -45,19 +56,20 @@ void Machine::Data::due(Tracked& session, const Now& now, Effects& effects) {
     }
     const auto at = moments(session);
     if (at.end && *at.end <= now.boot) {
+        session.end_observed = at.end;
         end(session, "it reached its limit of " + duration_text(session.decision.max_duration), now,
             effects);
         return;
     }
     if (at.end_warning && *at.end_warning <= now.boot) {
-        ++record.end_warnings_given;
+        // After a lock or an absence of ours several may be due: one line says it.
+        skip_past_warnings(session, now);
         const auto left = duration_text(*at.end - now.boot);
-        session.said_at = now.boot;
         effects.push_back(StoreSession{record});
-        effects.push_back(Say{record.id, "This session ends in " + left + ", at its limit of " +
-                                             duration_text(session.decision.max_duration) +
-                                             ". Save your work."});
-        effects.push_back(audit(AuditKind::session_warned, session, "ends in " + left));
+        warn(session,
+             "This session ends in " + left + ", at its limit of " +
+                 duration_text(session.decision.max_duration) + ". Save your work.",
+             "ends in " + left, now, effects);
     }
     if (session.retry_at && *session.retry_at <= now.boot) {
         session.retry_at.reset();
@@ -90,17 +102,20 @@ Effects Machine::Data::on(const ActivitySeen& seen, const Now& now) {
     }
     session->terminals = seen.terminals;
     if (record.state == State::active) {
-        if (!seen.terminals.empty() && record.facts.session_class == policy::SessionClass::command) {
+        if (!seen.terminals.empty() &&
+            record.facts.session_class == policy::SessionClass::command) {
             record.facts.session_class = policy::SessionClass::interactive;
             session->decision = policy::decide_session(policy, record.facts, now);
+            skip_past_warnings(*session, now);
             effects.push_back(StoreSession{record});
         }
-        session->last_input = std::max(session->last_input, seen.last_input);
+        session->last_input = std::max(session->last_input, std::min(seen.last_input, now.boot));
         const bool our_own = session->said_at != BootTime{} &&
                              seen.last_output >= session->said_at &&
                              seen.last_output <= session->said_at + own_output_lasts;
         if (!our_own)
-            session->last_output = std::max(session->last_output, seen.last_output);
+            session->last_output =
+                std::max(session->last_output, std::min(seen.last_output, now.boot));
     }
     // Without a terminal there is nobody whose keys could tell: such a session is never idle.
     if (seen.terminals.empty())
@@ -115,24 +130,20 @@ void Machine::Data::judge_idle(Tracked& session, const Now& now, Effects& effect
     const auto at = moments(session);
     const auto idle = now.boot - session.last_input;
     if (at.idle_end && *at.idle_end <= now.boot) {
-        if (!enforcing())
-            session.observed_for = session.last_input;
+        session.idle_end_observed = at.idle_end;
         end(session, "it was idle for " + duration_text(session.decision.idle_terminate), now,
             effects);
     } else if (at.lock && *at.lock <= now.boot) {
-        lock(session, "idle for " + duration_text(session.decision.idle_lock), now, effects);
+        session.lock_observed = at.lock;
+        lock(session, idle_reason(session.decision), now, effects);
     } else if (at.idle_warning && *at.idle_warning <= now.boot) {
-        session.warned_for = session.last_input;
-        session.said_at = now.boot;
         const bool locks = at.lock && (!at.idle_end || *at.lock <= *at.idle_end);
-        const auto left = duration_text((locks ? *at.lock : *at.idle_end) - now.boot);
-        effects.push_back(Say{session.record.id,
-                              std::string{locks ? "This session is locked in "
-                                                : "This session ends in "} +
-                                  left + " unless you press a key."});
-        effects.push_back(audit(AuditKind::session_warned, session,
-                                "idle for " + duration_text(idle) + ", " +
-                                    (locks ? "locked in " : "ends in ") + left));
+        session.warned_for = locks ? at.lock : at.idle_end;
+        const std::string coming =
+            (locks ? "locked in " : "ends in ") + duration_text(*session.warned_for - now.boot);
+        warn(session,
+             (locks ? "This session is " : "This session ") + coming + " unless you press a key.",
+             "idle for " + duration_text(idle) + ", " + coming, now, effects);
     }
 }
 

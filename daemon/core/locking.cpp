@@ -1,6 +1,7 @@
 #include "daemon/core/state.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace vigil::core {
 
@@ -16,17 +17,33 @@ Effect refused(Token token, const char* error, std::string why) {
 
 } // namespace
 
+void answer_waiting(Tracked& session, Effects& effects) {
+    for (auto* token : {&session.lock_token, &session.unlock_token})
+        if (const auto waiting = std::exchange(*token, 0); waiting != 0)
+            effects.push_back(refused(waiting, wire::error_denied,
+                                      "Something else was done to the session first."));
+}
+
 Effects Machine::Data::on(const LockAsked& asked, const Now& now) {
     auto* session = find(asked.session);
     if (!session || session->record.state == State::reserved)
         return {refused(asked.token, wire::error_not_found, "There is no such session.")};
     switch (session->record.state) {
-    case State::locked:
-        return {done(asked.token)};
+    case State::locked: {
+        if (!session->retry_at)
+            return {done(asked.token)};
+        // It is written down, but not held yet: the answer waits for the next attempt's outcome.
+        Effects effects;
+        answer_waiting(*session, effects);
+        session->lock_token = asked.token;
+        effects.push_back(Lock{asked.session});
+        return effects;
+    }
     case State::unlocking:
     case State::ending:
     case State::reserved:
-        return {refused(asked.token, wire::error_denied, "The session is just being unlocked or ended.")};
+        return {refused(asked.token, wire::error_denied,
+                        "The session is just being unlocked or ended.")};
     case State::active:
         break;
     }
@@ -35,6 +52,9 @@ Effects Machine::Data::on(const LockAsked& asked, const Now& now) {
                         "vigil only observes on this host (mode: observe): nothing is locked.")};
     Effects effects;
     session->lock_token = asked.token;
+    // Whether there is a terminal decides below what a lock that does not hold means.
+    if (session->terminals.empty())
+        effects.push_back(ReadActivity{asked.session});
     lock(*session, asked.by, now, effects);
     schedule(*session);
     return effects;
@@ -44,7 +64,6 @@ void Machine::Data::lock(Tracked& session, const std::string& by, const Now& now
                          Effects& effects) {
     auto& record = session.record;
     if (!enforcing()) {
-        session.observed_for = session.last_input;
         effects.push_back(
             audit(AuditKind::session_locked, session, "only observed: would be locked, " + by));
         return;
@@ -55,6 +74,8 @@ void Machine::Data::lock(Tracked& session, const std::string& by, const Now& now
     record.locked_by = by;
     record.unlock_failures = 0;
     record.unlock_not_before = BootTime{};
+    session.lock_told = false;
+    session.failure.clear();
     effects.push_back(StoreSession{record});
     revoke(record.id, "the session was locked", effects);
     effects.push_back(Lock{record.id});
@@ -69,23 +90,29 @@ Effects Machine::Data::on(const LockDone& outcome, const Now& now) {
     const auto token = std::exchange(session->lock_token, 0);
     if (outcome.held) {
         session->retry_at.reset();
-        const bool news = session->uncovered != outcome.detail;
-        session->uncovered = outcome.detail;
-        if (record.locked_since == now.boot || token != 0 || news)
+        const bool told = std::exchange(session->lock_told, true);
+        if (!told || session->uncovered != outcome.detail)
             effects.push_back(audit(AuditKind::session_locked, *session,
                                     "locked: " + record.locked_by +
                                         (outcome.detail.empty() ? "" : "; " + outcome.detail)));
+        session->uncovered = outcome.detail;
+        session->failure.clear();
         if (token != 0)
             effects.push_back(done(token));
-    } else if (session->terminals.empty() && token != 0) {
-        record.state = State::active;
+    } else if (session->terminals.empty() && token != 0 && !session->retry_at) {
+        // Part of it may be held: it is given back as after a proof.
+        session->unlock_by = "vigil";
+        session->unlock_reason = "nothing to lock";
+        record.state = State::unlocking;
         effects.push_back(StoreSession{record});
+        effects.push_back(Unlock{record.id});
         effects.push_back(refused(token, wire::error_denied,
                                   "The session has no terminal: there is nothing to lock."));
     } else {
         // Locked stays locked, and what could not be done is tried until it can.
         session->retry_at = now.boot + lock_retry;
-        effects.push_back(audit(AuditKind::lock_failed, *session, outcome.detail));
+        if (std::exchange(session->failure, outcome.detail) != outcome.detail)
+            effects.push_back(audit(AuditKind::lock_failed, *session, outcome.detail));
         if (token != 0)
             effects.push_back(refused(token, wire::error_broken, outcome.detail));
     }
@@ -103,12 +130,16 @@ Effects Machine::Data::on(const UnlockAsked& asked, const Now&) {
     if (record.state == State::ending)
         return {refused(asked.token, wire::error_denied, "The session is being ended.")};
     Effects effects;
+    answer_waiting(*session, effects);
     session->unlock_token = asked.token;
     if (record.state == State::locked) {
         session->unlock_by = asked.by;
         session->unlock_reason = asked.reason;
+        session->failure.clear();
+        session->retry_at.reset();
         record.state = State::unlocking;
         effects.push_back(StoreSession{record});
+        schedule(*session);
     }
     effects.push_back(Unlock{record.id});
     return effects;
@@ -122,8 +153,11 @@ Effects Machine::Data::on(const UnlockDone& outcome, const Now& now) {
     auto& record = session->record;
     if (!outcome.thawed) {
         session->retry_at = now.boot + unlock_retry;
-        effects.push_back(audit(AuditKind::unlock_failed, *session,
-                                "unlocking does not work yet: " + outcome.detail));
+        const auto why = "unlocking does not work yet: " + outcome.detail;
+        if (std::exchange(session->failure, why) != why)
+            effects.push_back(audit(AuditKind::unlock_failed, *session, why));
+        if (const auto token = std::exchange(session->unlock_token, 0); token != 0)
+            effects.push_back(refused(token, wire::error_broken, why + "; it is tried again."));
         schedule(*session);
         return effects;
     }
@@ -131,6 +165,7 @@ Effects Machine::Data::on(const UnlockDone& outcome, const Now& now) {
     record.unlock_failures = 0;
     record.unlock_not_before = BootTime{};
     session->retry_at.reset();
+    session->failure.clear();
     session->uncovered.clear();
     session->last_input = now.boot;
     session->last_output = now.boot;

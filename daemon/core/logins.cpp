@@ -1,5 +1,7 @@
 #include "daemon/core/state.hpp"
 
+#include <algorithm>
+
 namespace vigil::core {
 
 namespace {
@@ -42,9 +44,8 @@ std::string in_rule(const std::string& rule) {
 /// Why the policy refuses this login; nullopt: it does not.
 std::optional<std::string> refusal(const policy::SessionDecision& decision, std::uint32_t open) {
     if (decision.access == policy::Access::deny)
-        return decision.message.empty()
-                   ? "This login is not allowed" + in_rule(decision.rule) + "."
-                   : decision.message;
+        return decision.message.empty() ? "This login is not allowed" + in_rule(decision.rule) + "."
+                                        : decision.message;
     const auto limit = decision.max_sessions.per_user;
     if (limit && open >= *limit)
         return "You have " + std::to_string(open) + (open == 1 ? " session" : " sessions") +
@@ -75,22 +76,35 @@ Effects Machine::Data::on(const ReserveAsked& asked, const Now& now) {
     };
     // A repeated question (a lost connection) is about the same login.
     if (auto* known = find_leader(asked.leader); known && known->record.state == State::reserved) {
-        effects.push_back(EraseSession{known->record.id});
-        effects.push_back(Forget{known->record.id});
-        erase(known->record.id);
+        const auto id = known->record.id;
+        effects.push_back(EraseSession{id});
+        effects.push_back(Forget{id});
+        erase(id);
+    } else if (known) {
+        // A process leads one session: it is in its own already, and gets no second one.
+        effects.push_back(
+            ReplyReserve{asked.token, {.verdict = wire::ReserveReply::Verdict::not_a_login}});
+        return effects;
     }
     const auto decision = policy::decide_session(policy, asked.facts, now);
     const auto user = per_user.find(asked.facts.uid);
     const auto why = refusal(decision, user == per_user.end() ? 0 : user->second);
+    const bool full = sessions.size() >= max_sessions_total;
+    if (full && !enforcing()) {
+        effects.push_back(audit_refusal(asked, {}, "not watched: there are too many sessions"));
+        effects.push_back(
+            ReplyReserve{asked.token, {.verdict = wire::ReserveReply::Verdict::not_a_login}});
+        return effects;
+    }
     if (why && is_break_glass(asked)) {
-        effects.push_back(audit_refusal(asked, decision.rule,
-                                        "root at the console is let in although: " + *why));
+        effects.push_back(
+            audit_refusal(asked, decision.rule, "root at the console is let in although: " + *why));
     } else if (why && !enforcing()) {
         effects.push_back(audit_refusal(asked, decision.rule, "only observed: " + *why));
     } else if (why) {
         refuse(decision.rule, *why);
         return effects;
-    } else if (sessions.size() >= max_sessions_total) {
+    } else if (full && !is_break_glass(asked)) {
         refuse({}, "This host has reached the number of sessions it can watch.");
         return effects;
     }
@@ -98,12 +112,12 @@ Effects Machine::Data::on(const ReserveAsked& asked, const Now& now) {
     effects.push_back(StoreSession{session.record});
     effects.push_back(Watch{session.record.id});
     effects.push_back(audit(AuditKind::login_reserved, session, "login allowed"));
-    effects.push_back(ReplyReserve{
-        asked.token,
-        {.verdict = wire::ReserveReply::Verdict::reserved,
-         .reason = {},
-         .max_seconds = enforcing() ? seconds_or_unlimited(decision.max_duration)
-                                    : wire::unlimited}});
+    effects.push_back(
+        ReplyReserve{asked.token,
+                     {.verdict = wire::ReserveReply::Verdict::reserved,
+                      .reason = {},
+                      .max_seconds = enforcing() ? seconds_or_unlimited(decision.max_duration)
+                                                 : wire::unlimited}});
     return effects;
 }
 
@@ -142,6 +156,8 @@ Effects Machine::Data::on(const ConfirmAsked& asked, const Now& now) {
     record.cgroup = asked.cgroup;
     bind_logind(*session, asked.logind_session);
     session->decision = policy::decide_session(policy, record.facts, now);
+    if (fresh)
+        skip_past_warnings(*session, now);
     schedule(*session);
     effects.push_back(StoreSession{record});
     effects.push_back(Watch{record.id});
@@ -164,11 +180,20 @@ Effects Machine::Data::on(const SessionFound& found, const Now& now) {
         record.adopted = true;
         session = &insert(std::move(record), now);
     } else if (session->record.state != State::reserved) {
+        // Confirmed while logind was away: from here on it can be locked and ended.
+        if (session->record.logind_session.empty()) {
+            session->record.cgroup = found.cgroup;
+            bind_logind(*session, found.logind_session);
+            effects.push_back(StoreSession{session->record});
+        }
         return effects;
     }
     auto& record = session->record;
     record.state = State::active;
-    record.since = found.since;
+    record.since = std::min(found.since, now.boot);
+    // Its true last input is asked for before anything is done to it.
+    session->last_input = record.since;
+    session->last_output = record.since;
     record.since_wall = found.since_wall;
     record.facts.session_class = found.facts.session_class;
     record.pam_terminal = found.pam_terminal;
@@ -176,6 +201,7 @@ Effects Machine::Data::on(const SessionFound& found, const Now& now) {
     record.cgroup = found.cgroup;
     bind_logind(*session, found.logind_session);
     session->decision = policy::decide_session(policy, record.facts, now);
+    skip_past_warnings(*session, now);
     session->asked_activity = now.boot;
     schedule(*session);
     effects.push_back(StoreSession{record});
@@ -209,12 +235,13 @@ void Machine::Data::over(Tracked& session, const char* how, Effects& effects) {
     const auto id = record.id;
     // Nothing may stay frozen for ever: a hang-up does nothing to it before a thaw.
     if (record.state == State::locked || record.state == State::unlocking)
-        effects.push_back(KillFrozen{id});
+        effects.push_back(KillFrozen{id, record.cgroup});
     const bool lapsed = record.state == State::reserved;
     effects.push_back(audit(AuditKind::session_closed, session,
                             lapsed ? "the login did not come to a session"
                                    : std::string{"session over: "} + how));
     revoke(id, "logout", effects);
+    answer_waiting(session, effects);
     effects.push_back(Forget{id});
     effects.push_back(EraseSession{id});
     erase(id);
@@ -225,17 +252,13 @@ Effects Machine::Data::on(const PolicyChanged& change, const Now& now) {
     policy = change.policy;
     for (auto& [id, session] : sessions) {
         session.decision = policy::decide_session(policy, session.record.facts, now);
-        // Warnings that lie behind by the new limits are not given late.
-        auto& given = session.record.end_warnings_given;
-        given = 0;
-        if (session.decision.max_duration != never) {
-            const auto left = session.record.since + session.decision.max_duration - now.boot;
-            const auto& warnings = session.decision.warn_before_end;
-            while (given < warnings.size() && warnings[given] >= left)
-                ++given;
-        }
-        session.end_observed = false;
-        session.observed_for.reset();
+        const auto given = session.record.end_warnings_given;
+        skip_past_warnings(session, now);
+        if (session.record.end_warnings_given != given)
+            effects.push_back(StoreSession{session.record});
+        session.lock_observed.reset();
+        session.idle_end_observed.reset();
+        session.end_observed.reset();
         schedule(session);
         revoke(id, "the policy changed", effects);
     }

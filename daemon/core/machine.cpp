@@ -4,30 +4,36 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 namespace vigil::core {
 
 Machine::Machine(policy::Policy policy, std::vector<SessionRecord> sessions,
-                 std::vector<GrantRecord> grants, const Now& now) :
-    data_{std::make_unique<Data>()} {
+                 std::vector<GrantRecord> grants, const Now& now)
+    : data_{std::make_unique<Data>()} {
     data_->policy = std::move(policy);
     for (auto& record : sessions)
         data_->insert(std::move(record), now);
     for (auto& grant : grants)
-        if (data_->find(grant.session))
-            data_->grants.emplace(grant.session, std::move(grant));
+        data_->restore_grant(std::move(grant), now);
 }
 
 Machine::~Machine() = default;
 Machine::Machine(Machine&&) noexcept = default;
+Machine& Machine::operator=(Machine&&) noexcept = default;
 
 Effects Machine::start(const Now& now) {
     Effects effects;
+    for (const auto& id : std::exchange(data_->stale_grants, {}))
+        effects.push_back(EraseGrant{id});
     for (auto& [id, session] : data_->sessions) {
         effects.push_back(Watch{id});
         switch (session.record.state) {
         case State::reserved:
+            break;
         case State::ending:
+            // How far it was is not known: the stages come again, each with its time.
+            session.retry_at = now.boot;
             break;
         case State::active:
             session.asked_activity = now.boot;
@@ -73,12 +79,13 @@ SessionView view_of(const Tracked& session) {
         }
     };
     consider(at.end, "terminate");
-    consider(at.idle_end, "terminate");
-    if (!session.terminals.empty())
-        consider(at.lock, "lock");
     consider(at.end_warning, "warn");
-    if (!session.terminals.empty())
+    // Without a terminal a session is never idle.
+    if (!session.terminals.empty()) {
+        consider(at.idle_end, "terminate");
+        consider(at.lock, "lock");
         consider(at.idle_warning, "warn");
+    }
     return view;
 }
 

@@ -9,7 +9,8 @@
 
 namespace vigil::core {
 
-/// More logins than this at one time are refused: the memory a user can make vigild take is bounded.
+/// More logins than this at one time are refused: the memory a user can make vigild take is
+/// bounded.
 inline constexpr std::size_t max_sessions_total = 20'000;
 /// Grants a session can hold; the oldest goes.
 inline constexpr std::size_t max_grants_per_session = 64;
@@ -32,6 +33,7 @@ public:
             std::vector<GrantRecord> grants, const Now& now);
     ~Machine();
     Machine(Machine&&) noexcept;
+    Machine& operator=(Machine&&) noexcept;
 
     /// Watches for every restored session, locks and thaws what a crash left half done.
     Effects start(const Now& now);

@@ -13,10 +13,11 @@
 namespace vigil::core {
 
 enum class State : std::uint8_t {
-    reserved,  ///< the account phase said yes; counts against max_sessions; lapses with its process
+    reserved, ///< the account phase said yes; counts against max_sessions; lapses with its process
     active,
     locked,    ///< written down before the freeze: a crash in between locks again, never forgets
-    unlocking, ///< written down before the thaw: a crash in between finishes it, nobody proves twice
+    unlocking, ///< written down before the thaw: a crash in between finishes it, nobody proves
+               ///< twice
     ending,
 };
 
@@ -33,13 +34,13 @@ struct SessionRecord {
     WallTime since_wall{};
     BootTime locked_since{};
     WallTime locked_since_wall{};
-    std::string locked_by;          ///< "idle for 15 min", "alice", "root"
+    std::string locked_by; ///< "idle for 15 min", "alice", "root"
     std::uint32_t unlock_failures = 0;
     BootTime unlock_not_before{};
     BootTime ending_since{};
     std::string end_reason;
     std::uint32_t end_warnings_given = 0; ///< how many of warn_before_end
-    bool adopted = false; ///< found in logind, not registered by the module
+    bool adopted = false;                 ///< found in logind, not registered by the module
 
     bool operator==(const SessionRecord&) const = default;
 };

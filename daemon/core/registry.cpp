@@ -1,36 +1,56 @@
 #include "daemon/core/state.hpp"
 
+#include <algorithm>
+
 namespace vigil::core {
 
 namespace {
-
-std::optional<BootTime> after(BootTime from, Seconds limit) {
-    return limit == never ? std::nullopt : std::optional{from + limit};
-}
 
 void earlier(std::optional<BootTime>& best, const std::optional<BootTime>& candidate) {
     if (candidate && (!best || *candidate < *best))
         best = candidate;
 }
 
-std::optional<BootTime> ending_deadline(const Tracked& session) {
-    const auto& since = session.record.ending_since;
-    switch (session.end_stage) {
-    case EndStage::announced:
-        return since + reason_is_read;
-    case EndStage::terminated:
-        return since + reason_is_read + programs_save;
-    case EndStage::killed:
-        return session.retry_at;
-    }
-    return std::nullopt;
-}
-
 bool counts(State state) {
     return state != State::ending;
 }
 
+/// What was observed already does not come again.
+void unless_observed(std::optional<BootTime>& moment, const std::optional<BootTime>& observed) {
+    if (moment == observed)
+        moment.reset();
+}
+
+/// Where the idle clock of a restored session starts. An active one's true last input is asked for
+/// before anything is done to it; under a lock nobody can ask any more.
+BootTime restored_input(const SessionRecord& record, const policy::SessionDecision& decision) {
+    if (record.state == State::active)
+        return record.since;
+    const auto& locked = record.locked_since;
+    const bool was_idle =
+        record.locked_by == idle_reason(decision) && after(locked, decision.idle_lock);
+    return std::max(record.since, was_idle ? locked - decision.idle_lock : locked);
+}
+
 } // namespace
+
+std::optional<BootTime> after(BootTime from, Seconds limit) {
+    constexpr Seconds lifetime = std::chrono::years{100};
+    return limit > lifetime ? std::nullopt : std::optional{from + limit};
+}
+
+std::string idle_reason(const policy::SessionDecision& decision) {
+    return after({}, decision.idle_lock) ? "idle for " + duration_text(decision.idle_lock) : "idle";
+}
+
+void skip_past_warnings(Tracked& session, const Now& now) {
+    const auto end = after(session.record.since, session.decision.max_duration);
+    const auto& warnings = session.decision.warn_before_end;
+    auto& given = session.record.end_warnings_given;
+    given = 0;
+    while (end && given < warnings.size() && warnings[given] >= *end - now.boot)
+        ++given;
+}
 
 Moments moments(const Tracked& session) {
     Moments result;
@@ -38,21 +58,28 @@ Moments moments(const Tracked& session) {
     const auto& decision = session.decision;
     if (record.state == State::reserved || record.state == State::ending)
         return result;
-    if (!session.end_observed)
-        result.end = after(record.since, decision.max_duration);
-    if (result.end && record.end_warnings_given < decision.warn_before_end.size())
-        result.end_warning = *result.end - decision.warn_before_end[record.end_warnings_given];
-    if (session.observed_for == session.last_input)
+    result.end = after(record.since, decision.max_duration);
+    unless_observed(result.end, session.end_observed);
+    if (record.state == State::unlocking)
         return result;
     // idle_terminate waits for the work too; a lock looks at input alone.
-    result.idle_end = after(std::max(session.last_input, session.last_output),
-                            decision.idle_terminate);
+    const auto work = std::max(session.last_input, session.last_output);
+    result.idle_end = after(work, decision.idle_terminate);
+    unless_observed(result.idle_end, session.idle_end_observed);
+    // A locked screen shows no warnings; after the unlock they are made up for.
     if (record.state != State::active)
         return result;
+    if (result.end && record.end_warnings_given < decision.warn_before_end.size())
+        result.end_warning = *result.end - decision.warn_before_end[record.end_warnings_given];
     result.lock = after(session.last_input, decision.idle_lock);
+    unless_observed(result.lock, session.lock_observed);
     auto first = result.lock;
     earlier(first, result.idle_end);
-    if (first && decision.idle_warn > Seconds{0} && session.warned_for != session.last_input)
+    const auto limit = first == result.lock ? decision.idle_lock : decision.idle_terminate;
+    // The two may come from different rules: a warning as long as the limit would come with each
+    // key.
+    if (first && decision.idle_warn > Seconds{0} && decision.idle_warn < limit &&
+        session.warned_for != first)
         result.idle_warning = *first - decision.idle_warn;
     return result;
 }
@@ -75,8 +102,9 @@ Tracked& Machine::Data::insert(SessionRecord record, const Now& now) {
     auto& session = sessions[id];
     session.decision = policy::decide_session(policy, record.facts, now);
     session.record = std::move(record);
-    session.last_input = now.boot;
-    session.last_output = now.boot;
+    // A new one has no past yet, and these two are the same.
+    session.last_input = std::min(now.boot, restored_input(session.record, session.decision));
+    session.last_output = session.last_input;
     by_leader[session.record.leader.pid] = id;
     if (!session.record.logind_session.empty())
         by_logind[session.record.logind_session] = id;
@@ -84,6 +112,23 @@ Tracked& Machine::Data::insert(SessionRecord record, const Now& now) {
         ++per_user[session.record.facts.uid];
     schedule(session);
     return session;
+}
+
+/// A crash can come between a lock, an end or a logout and the erasure of what they revoke.
+void Machine::Data::restore_grant(GrantRecord grant, const Now& now) {
+    const auto* session = find(grant.session);
+    if (session && session->record.state == State::active &&
+        session->record.leader == grant.leader && grant.expires > now.boot && grant.uses_left > 0)
+        grants.emplace(grant.session, std::move(grant));
+    else
+        stale_grants.push_back(grant.id);
+}
+
+/// From its end on a session does not count against max_sessions any more.
+void Machine::Data::leave_count(const SessionRecord& record) {
+    const auto user = per_user.find(record.facts.uid);
+    if (counts(record.state) && user != per_user.end() && --user->second == 0)
+        per_user.erase(user);
 }
 
 void Machine::Data::bind_logind(Tracked& session, const std::string& logind_session) {
@@ -105,11 +150,7 @@ void Machine::Data::erase(const SessionId& id) {
         by_logind.erase(logind);
     if (session.deadline)
         deadlines.erase({*session.deadline, id});
-    if (counts(session.record.state)) {
-        const auto user = per_user.find(session.record.facts.uid);
-        if (user != per_user.end() && --user->second == 0)
-            per_user.erase(user);
-    }
+    leave_count(session.record);
     sessions.erase(found);
 }
 
@@ -119,7 +160,7 @@ void Machine::Data::schedule(Tracked& session) {
     case State::reserved:
         break;
     case State::ending:
-        next = ending_deadline(session);
+        next = session.retry_at;
         break;
     case State::active:
     case State::locked:

@@ -35,11 +35,15 @@ struct Tracked {
     BootTime last_input{};
     BootTime last_output{};
     std::optional<BootTime> asked_activity; ///< a ReadActivity is under way since
-    std::optional<BootTime> warned_for;     ///< the last_input that the idle warning was about
-    std::optional<BootTime> observed_for;   ///< the same, of a lock or end that was only observed
-    bool end_observed = false;
+    std::optional<BootTime> warned_for;     ///< the lock or end that the idle warning was about
+    /// The lock, idle end and limit that were only observed: each is told once.
+    std::optional<BootTime> lock_observed;
+    std::optional<BootTime> idle_end_observed;
+    std::optional<BootTime> end_observed;
     BootTime said_at{};
-    std::optional<BootTime> retry_at; ///< a Lock or Unlock that has to be tried again
+    std::optional<BootTime> retry_at; ///< a Lock, Unlock or stage of the end that is due then
+    bool lock_told = false;           ///< the audit has the lock in force
+    std::string failure;              ///< of a Lock or Unlock, told once as long as it is the same
     EndStage end_stage = EndStage::announced;
     unsigned kills = 0;
     Token lock_token = 0;
@@ -58,6 +62,7 @@ struct Machine::Data {
     std::unordered_map<std::uint32_t, std::uint32_t> per_user; ///< that count against max_sessions
     std::set<std::pair<BootTime, SessionId>> deadlines;
     std::multimap<SessionId, GrantRecord> grants; ///< by session
+    std::vector<SessionId> stale_grants; ///< that a crash left in the store; start() erases them
 
     bool enforcing() const noexcept { return policy.mode == policy::Mode::enforce; }
 
@@ -67,6 +72,8 @@ struct Machine::Data {
     Tracked& insert(SessionRecord record, const Now& now);
     void erase(const SessionId& id);
     void schedule(Tracked& session);
+    void restore_grant(GrantRecord grant, const Now& now);
+    void leave_count(const SessionRecord& record);
     void bind_logind(Tracked& session, const std::string& logind_session);
 
     // logins.cpp
@@ -83,6 +90,8 @@ struct Machine::Data {
     Effects on(const TimePassed&, const Now&);
     Effects on(const ActivitySeen&, const Now&);
     void due(Tracked& session, const Now& now, Effects& effects);
+    void warn(Tracked& session, std::string line, const std::string& text, const Now& now,
+              Effects& effects);
     void judge_idle(Tracked& session, const Now& now, Effects& effects);
 
     // locking.cpp
@@ -105,6 +114,18 @@ struct Machine::Data {
     Effects on(const FactorsChanged&, const Now&);
     void revoke(const SessionId& session, const char* why, Effects& effects);
 };
+
+/// Whoever still waits for a lock or unlock of a session that is over learns it.
+void answer_waiting(Tracked& session, Effects& effects);
+
+/// End warnings that lie behind are not given late, and none is given at once at login.
+void skip_past_warnings(Tracked& session, const Now& now);
+
+/// What locked_by says of a session that was locked for idleness.
+std::string idle_reason(const policy::SessionDecision& decision);
+
+/// Saturating: a limit beyond a lifetime is none, and its microseconds would not fit.
+std::optional<BootTime> after(BootTime from, Seconds limit);
 
 /// An audit line about a session.
 Audit audit(AuditKind kind, const Tracked& session, std::string text);

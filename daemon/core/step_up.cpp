@@ -86,8 +86,12 @@ Effects Machine::Data::on(const StepUpAsked& asked, const Now& now) {
                 !same_binding(record, asked, decision, *session))
                 continue;
             if (record.uses_left != UINT32_MAX) {
-                --record.uses_left;
-                effects.push_back(StoreGrant{record});
+                if (--record.uses_left > 0) {
+                    effects.push_back(StoreGrant{record});
+                } else {
+                    effects.push_back(EraseGrant{record.id});
+                    grants.erase(grant);
+                }
             }
             return answer(allowed("proved before"));
         }
@@ -110,11 +114,11 @@ Effects Machine::Data::on(const ProofChecked& checked, const Now& now) {
     Effects effects;
     const auto& asked = checked.request;
     const auto answer = [&](wire::ProveReply::Verdict verdict, std::string text) {
-        effects.push_back(ReplyProve{
-            checked.token,
-            {.verdict = verdict,
-             .text = std::move(text),
-             .wait_seconds = static_cast<std::uint64_t>(checked.wait.count())}});
+        effects.push_back(
+            ReplyProve{checked.token,
+                       {.verdict = verdict,
+                        .text = std::move(text),
+                        .wait_seconds = static_cast<std::uint64_t>(checked.wait.count())}});
         return effects;
     };
     if (asked.subjects.empty())
@@ -127,7 +131,8 @@ Effects Machine::Data::on(const ProofChecked& checked, const Now& now) {
         return answer(wire::ProveReply::Verdict::denied,
                       "Too many wrong codes: wait " + duration_text(checked.wait) + ".");
     case ProofChecked::Outcome::wrong:
-        effects.push_back(about(AuditKind::step_up_refused, asked, "wrong or used " + checked.factor));
+        effects.push_back(
+            about(AuditKind::step_up_refused, asked, "wrong or used " + checked.factor));
         return answer(wire::ProveReply::Verdict::wrong, "That code is wrong or was used before.");
     case ProofChecked::Outcome::accepted:
         break;
@@ -136,53 +141,62 @@ Effects Machine::Data::on(const ProofChecked& checked, const Now& now) {
     const auto factor = policy::factor_from_text(checked.factor);
     if (decision.verdict == StepUpDecision::Verdict::prove &&
         (!factor || !std::ranges::count(decision.require, *factor)))
-        return answer(wire::ProveReply::Verdict::denied, "The policy does not take this factor here.");
+        return answer(wire::ProveReply::Verdict::denied,
+                      "The policy does not take this factor here.");
     const auto* session = asked.session ? find(*asked.session) : nullptr;
     if (session && session->record.state != State::active)
         return answer(wire::ProveReply::Verdict::denied, "This session was locked meanwhile.");
     const bool lasts = decision.verdict == StepUpDecision::Verdict::prove &&
-                       decision.valid_for > Seconds{0} && decision.uses.value_or(2) > 1;
+                       decision.valid_for > Seconds{0} && decision.uses.value_or(2) > 1 &&
+                       // Without a terminal there is nothing that would tell one from another.
+                       (decision.scope == policy::GrantScope::session || asked.terminal != 0);
     if (session && lasts) {
-        GrantRecord grant{
-            .id = checked.fresh_id,
-            .uid = asked.subjects.front().uid,
-            .session = *asked.session,
-            .terminal = decision.scope == policy::GrantScope::terminal ? asked.terminal : 0,
-            .leader = session->record.leader,
-            .purpose = purpose_of(asked, decision),
-            .expires = now.boot + decision.valid_for,
-            .uses_left = decision.uses ? *decision.uses - 1 : UINT32_MAX};
+        GrantRecord grant{.id = checked.fresh_id,
+                          .uid = asked.subjects.front().uid,
+                          .session = *asked.session,
+                          .terminal =
+                              decision.scope == policy::GrantScope::terminal ? asked.terminal : 0,
+                          .leader = session->record.leader,
+                          .purpose = purpose_of(asked, decision),
+                          .expires = after(now.boot, decision.valid_for).value_or(BootTime::max()),
+                          .uses_left = decision.uses ? *decision.uses - 1 : UINT32_MAX};
         // A new proof replaces older ones of its kind, and what has expired makes room.
         std::erase_if(grants, [&](const auto& entry) {
             const auto& old = entry.second;
-            const bool gone = entry.first == grant.session &&
-                              (old.expires <= now.boot || old.uses_left == 0 ||
-                               same_binding(old, asked, decision, *session));
+            const bool gone =
+                entry.first == grant.session && (old.expires <= now.boot || old.uses_left == 0 ||
+                                                 same_binding(old, asked, decision, *session));
             if (gone)
                 effects.push_back(EraseGrant{old.id});
             return gone;
         });
         if (grants.count(grant.session) >= max_grants_per_session) {
-            const auto oldest = grants.find(grant.session);
+            const auto oldest = grants.lower_bound(grant.session);
             effects.push_back(EraseGrant{oldest->second.id});
             grants.erase(oldest);
         }
         effects.push_back(StoreGrant{grant});
         grants.emplace(grant.session, std::move(grant));
     }
-    effects.push_back(about(AuditKind::step_up_granted, asked,
-                            "proved by " + checked.factor +
-                                (session && lasts
-                                     ? ", valid for " + duration_text(decision.valid_for)
-                                     : "")));
+    effects.push_back(about(
+        AuditKind::step_up_granted, asked,
+        "proved by " + checked.factor +
+            (session && lasts ? ", valid for " + duration_text(std::min<Seconds>(
+                                                     decision.valid_for, std::chrono::days{3650}))
+                              : "")));
     return answer(wire::ProveReply::Verdict::accepted, {});
 }
 
 Effects Machine::Data::on(const FactorsChanged& change, const Now&) {
     Effects effects;
-    for (const auto& [id, session] : sessions)
-        if (session.record.facts.uid == change.uid)
-            revoke(id, "the factors changed", effects);
+    // By whose proof it was, which need not be the session's own user.
+    std::vector<SessionId> concerned;
+    for (const auto& [id, grant] : grants)
+        if ((grant.uid == change.uid || find(id)->record.facts.uid == change.uid) &&
+            (concerned.empty() || concerned.back() != id))
+            concerned.push_back(id);
+    for (const auto& id : concerned)
+        revoke(id, "the factors changed", effects);
     return effects;
 }
 

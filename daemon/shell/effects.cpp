@@ -8,6 +8,7 @@
 #include "daemon/shell/shell.hpp"
 
 #include <algorithm>
+
 #include <sys/epoll.h>
 
 namespace vigil::shell {
@@ -76,7 +77,8 @@ void Shell::perform(const core::Watch& effect) {
         return;
     }
     watched.leader = std::move(*leader);
-    if (sd_event_add_io(loop_, &source, watched.leader.get(), EPOLLIN, on_leader_gone, &watched) < 0)
+    if (sd_event_add_io(loop_, &source, watched.leader.get(), EPOLLIN, on_leader_gone, &watched) <
+        0)
         log_failure("a session's process cannot be watched: its end is seen late");
     watched.leader_source.reset(source);
 }
@@ -136,9 +138,10 @@ void Shell::perform(const core::ReadActivity& effect) {
         seen.terminals.push_back(terminal.path);
         if (!activity_->get(terminal)) {
             const auto input = enforce::latest_input(terminal, now);
-            log_failure("watching " , activity_->add(terminal, {.input = input, .output = input}));
+            log_failure("watching ", activity_->add(terminal, {.input = input, .output = input}));
         }
-        const auto activity = activity_->get(terminal).value_or(enforce::Activity{now.boot, now.boot});
+        const auto activity =
+            activity_->get(terminal).value_or(enforce::Activity{now.boot, now.boot});
         seen.last_input = std::max(seen.last_input, activity.input);
         seen.last_output = std::max(seen.last_output, activity.output);
     }
@@ -167,8 +170,7 @@ void Shell::perform(const core::Lock& effect) {
         return;
     unwatch_terminals(found->second);
     const auto saved = store_.terminals(effect.session);
-    auto report = enforce::hold(target(*known),
-                                saved.value_or(std::vector<core::SavedTerminal>{}),
+    auto report = enforce::hold(target(*known), saved.value_or(std::vector<core::SavedTerminal>{}),
                                 [this](const core::SavedTerminal& terminal) {
                                     auto result = store_.put(terminal);
                                     stored(result);
@@ -210,9 +212,8 @@ void Shell::perform(const core::Unlock& effect) {
 }
 
 void Shell::perform(const core::KillFrozen& effect) {
-    const auto* known = record(effect.session);
-    if (known && !known->cgroup.empty())
-        log_failure("killing what is frozen", enforce::kill_frozen(known->cgroup));
+    if (!effect.cgroup.empty())
+        log_failure("killing what is frozen", enforce::kill_frozen(effect.cgroup));
 }
 
 void Shell::perform(const core::Terminate& effect) {
@@ -233,8 +234,10 @@ void Shell::perform(const core::KillScope& effect) {
 void Shell::perform(const core::CheckGone& effect) {
     const auto* known = record(effect.session);
     const auto found = watched_.find(effect.session);
-    const bool leader_gone = found == watched_.end() || !base::process_of_pidfd(found->second.leader.get());
-    const bool gone = known && !known->cgroup.empty() ? enforce::is_gone(known->cgroup) : leader_gone;
+    const bool leader_gone =
+        found == watched_.end() || !base::process_of_pidfd(found->second.leader.get());
+    const bool gone =
+        known && !known->cgroup.empty() ? enforce::is_gone(known->cgroup) : leader_gone;
     events_.push_back(core::ScopeSeen{effect.session, gone});
 }
 
