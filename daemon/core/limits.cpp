@@ -54,12 +54,14 @@ void Machine::Data::due(Tracked& session, const Now& now, Effects& effects) {
         end_further(session, now, effects);
         return;
     }
-    const auto at = moments(session);
+    auto at = moments(session);
     if (at.end && *at.end <= now.boot) {
         session.end_observed = at.end;
         end(session, "it reached its limit of " + duration_text(session.decision.max_duration), now,
             effects);
-        return;
+        if (enforcing())
+            return;
+        at = moments(session);
     }
     if (at.end_warning && *at.end_warning <= now.boot) {
         // After a lock or an absence of ours several may be due: one line says it.
@@ -131,11 +133,18 @@ void Machine::Data::judge_idle(Tracked& session, const Now& now, Effects& effect
     const auto idle = now.boot - session.last_input;
     if (at.idle_end && *at.idle_end <= now.boot) {
         session.idle_end_observed = at.idle_end;
+        // Time may have jumped over both; what would have ended needs no lock.
+        if (at.lock && *at.lock <= now.boot)
+            session.lock_observed = at.lock;
         end(session, "it was idle for " + duration_text(session.decision.idle_terminate), now,
             effects);
+        if (!enforcing())
+            judge_idle(session, now, effects);
     } else if (at.lock && *at.lock <= now.boot) {
         session.lock_observed = at.lock;
         lock(session, idle_reason(session.decision), now, effects);
+        if (!enforcing())
+            judge_idle(session, now, effects);
     } else if (at.idle_warning && *at.idle_warning <= now.boot) {
         const bool locks = at.lock && (!at.idle_end || *at.lock <= *at.idle_end);
         session.warned_for = locks ? at.lock : at.idle_end;
