@@ -1,0 +1,239 @@
+// Warnings, idleness, the absolute limit, and observe mode, by the clock.
+
+#include "tests/unit/core_support.hpp"
+
+using namespace vigil;
+using namespace vigil::test;
+
+namespace {
+
+using Warnings = std::vector<Seconds>;
+
+START_TEST(end_warnings_come_at_their_times_and_are_stored) {
+    Host host{policy_of({.max_duration = 1h, .warn_before_end = Warnings{15min, 5min}})};
+    host.login(1, 0s);
+    ck_assert(host.deadline() == 45min);
+    const auto effects = host.tick(45min);
+    CHECK_TEXT(kinds(effects), "StoreSession Say Audit");
+    CHECK_TEXT(told(effects), "<This session ends in 15 min, at its limit of 1 h. Save your "
+                              "work.>[ends in 15 min]");
+    ck_assert(!find<Say>(effects)->last);
+    ck_assert(host.deadline() == 55min);
+    ck_assert(host.tick(50min).empty());
+    CHECK_TEXT(kinds(host.tick(55min)), "StoreSession Say Audit");
+    ck_assert(host.deadline() == 1h);
+}
+END_TEST
+
+START_TEST(a_warning_longer_than_the_session_is_not_given_at_login) {
+    Host host{policy_of({.max_duration = 10min, .warn_before_end = Warnings{15min, 10min, 5min}})};
+    host.login(1, 0s);
+    ck_assert(host.tick(1s).empty());
+    ck_assert(host.deadline() == 5min);
+    const auto effects = host.tick(5min);
+    ck_assert_uint_eq(count<Say>(effects), 1);
+    ck_assert(host.deadline() == 10min);
+}
+END_TEST
+
+START_TEST(warnings_missed_while_vigild_was_away_are_one_line) {
+    Host host{policy_of({.max_duration = 1h, .warn_before_end = Warnings{15min, 5min, 1min}})};
+    host.login(1, 0s);
+    host.restart(57min);
+    host.step(activity(1, 0s, 0s), 57min);
+    const auto effects = host.tick(57min);
+    ck_assert_uint_eq(count<Say>(effects), 1);
+    ck_assert(find<Say>(effects)->line.starts_with("This session ends in 3 min,"));
+    ck_assert(host.deadline() == 59min);
+}
+END_TEST
+
+START_TEST(warnings_wait_while_the_screen_is_locked) {
+    Host host{policy_of({.max_duration = 1h, .warn_before_end = Warnings{15min, 5min}})};
+    host.login(1, 0s);
+    host.step(LockAsked{1, id_of(1), "root"}, 40min);
+    host.step(LockDone{id_of(1), true, {}}, 40min);
+    ck_assert(host.tick(45min).empty());
+    ck_assert(host.deadline() == 1h);
+    host.step(UnlockAsked{1, id_of(1), "totp", {}}, 50min);
+    host.step(UnlockDone{id_of(1), true, {}}, 50min);
+    ck_assert(find<Say>(host.tick(50min))->line.starts_with("This session ends in 10 min,"));
+    ck_assert(host.deadline() == 55min);
+    host.step(LockAsked{1, id_of(1), "root"}, 51min);
+    ck_assert(find<Say>(host.tick(1h))->last); // the reason for the end reaches it
+}
+END_TEST
+
+START_TEST(a_new_policy_moves_the_end_and_survives_a_crash) {
+    const policy::SessionRule rule{.max_duration = 1h, .warn_before_end = Warnings{15min, 5min}};
+    Host host{policy_of(rule)};
+    host.login(1, 0s);
+    host.tick(45min);
+    auto longer = rule;
+    longer.max_duration = 2h;
+    const auto effects = host.step(PolicyChanged{policy_of(longer)}, 50min);
+    CHECK_TEXT(kinds(effects), "StoreSession Audit");
+    ck_assert_uint_eq(host.written.sessions.at(id_of(1)).end_warnings_given, 0);
+    host.restart(51min);
+    host.step(activity(1, 0s, 0s), 51min);
+    ck_assert(host.deadline() == 105min);
+}
+END_TEST
+
+START_TEST(an_idle_session_is_warned_then_locked) {
+    Host host{policy_of({.idle_warn = 1min, .idle_lock = 15min})};
+    host.login(1, 0s);
+    ck_assert(host.deadline() == 14min);
+    CHECK_TEXT(kinds(host.tick(14min)), "ReadActivity");
+    ck_assert(host.deadline() == 14min + 5s); // the answer is waited for, no longer than this
+    const auto warned = host.step(activity(1, 0s, 0s), 14min);
+    CHECK_TEXT(told(warned), "<This session is locked in 1 min unless you press a key.>"
+                             "[idle for 14 min, locked in 1 min]");
+    ck_assert(host.deadline() == 15min);
+    CHECK_TEXT(kinds(host.tick(15min)), "ReadActivity");
+    const auto locked = host.step(activity(1, 0s, 14min + 1s), 15min); // our own words
+    CHECK_TEXT(kinds(locked), "StoreSession Lock");
+    CHECK_TEXT(find<StoreSession>(locked)->record.locked_by, "idle for 15 min");
+}
+END_TEST
+
+START_TEST(a_key_moves_the_lock_and_arms_the_warning_anew) {
+    Host host{policy_of({.idle_warn = 1min, .idle_lock = 15min})};
+    host.login(1, 0s);
+    host.tick(14min);
+    ck_assert(host.step(activity(1, 10min, 10min), 14min).empty());
+    ck_assert(host.deadline() == 24min);
+    host.tick(24min);
+    ck_assert_ptr_nonnull(find<Say>(host.step(activity(1, 10min, 10min), 24min)));
+    ck_assert(find<Say>(host.step(activity(1, 10min, 10min), 24min + 1s)) == nullptr);
+    host.tick(25min);
+    ck_assert(host.step(activity(1, 24min + 30s, 0s), 25min).empty());
+    host.tick(38min + 30s);
+    ck_assert_ptr_nonnull(find<Say>(host.step(activity(1, 24min + 30s, 0s), 38min + 30s)));
+}
+END_TEST
+
+START_TEST(output_puts_off_the_end_but_not_the_lock) {
+    Host host{policy_of({.idle_warn = 1min, .idle_lock = 15min, .idle_terminate = 1h})};
+    host.login(1, 0s);
+    ck_assert_ptr_nonnull(find<Lock>(host.step(activity(1, 0s, 14min), 15min)));
+    ck_assert(host.deadline() == 74min);
+    host.tick(74min); // it runs under the lock too
+    const auto effects = host.step(activity(1, 0s, 0s), 74min);
+    CHECK_TEXT(find<StoreSession>(effects)->record.end_reason, "it was idle for 1 h");
+}
+END_TEST
+
+START_TEST(an_end_put_off_by_output_is_warned_of_again) {
+    Host host{policy_of({.idle_warn = 1min, .idle_terminate = 1h})};
+    host.login(1, 0s);
+    ck_assert_ptr_nonnull(find<Say>(host.step(activity(1, 0s, 0s), 59min)));
+    host.step(activity(1, 0s, 59min + 30s), 60min);
+    ck_assert(host.deadline() == 118min + 30s);
+    const auto again = host.step(activity(1, 0s, 59min + 30s), 118min + 30s);
+    ck_assert(find<Say>(again)->line.starts_with("This session ends in 1 min"));
+}
+END_TEST
+
+START_TEST(without_a_terminal_nobody_is_idle) {
+    Host host{policy_of({.idle_lock = 15min, .idle_terminate = 1h})};
+    auto robot = facts_of();
+    robot.session_class = policy::SessionClass::command;
+    host.step(reserve(1, robot), 0s);
+    host.step(confirm(1, robot), 0s);
+    for (auto now = 15min; now < 600min; now += 15min) {
+        host.tick(now);
+        ck_assert(host.step(no_terminal(1), now).empty());
+        ck_assert(host.deadline() > now);
+        CHECK_TEXT(host.machine.view(id_of(1))->next_action, "");
+    }
+}
+END_TEST
+
+START_TEST(a_warning_as_long_as_the_limit_is_none) {
+    Host host{policy_of({.idle_warn = 15min, .idle_lock = 15min})};
+    host.login(1, 0s);
+    ck_assert(host.deadline() == 15min);
+}
+END_TEST
+
+START_TEST(limits_beyond_a_lifetime_are_none) {
+    for (const auto limit : {never, never - 1s, Seconds{1LL << 45}}) {
+        Host host{policy_of({.idle_warn = 1min,
+                             .idle_lock = limit,
+                             .idle_terminate = limit,
+                             .max_duration = limit,
+                             .warn_before_end = Warnings{15min}})};
+        host.login(1, 0s);
+        host.step(PolicyChanged{host.policy}, 1s);
+        ck_assert(host.deadline() == Microseconds::max());
+        host.restart(2s);
+        ck_assert(host.step(activity(1, 0s, 0s), 2s).empty());
+    }
+}
+END_TEST
+
+START_TEST(observe_tells_each_thing_once_and_touches_nothing) {
+    Host host{policy_of({.idle_warn = 1min,
+                         .idle_lock = 15min,
+                         .idle_terminate = 1h,
+                         .max_duration = 2h,
+                         .warn_before_end = Warnings{5min}},
+                        policy::Mode::observe)};
+    host.login(1, 0s);
+    std::string all;
+    for (int wakeups = 0; host.deadline() != Microseconds::max(); ++wakeups) {
+        ck_assert_int_lt(wakeups, 10);
+        const auto now = host.deadline();
+        auto effects = host.tick(now);
+        if (find<ReadActivity>(effects))
+            std::ranges::copy(host.step(activity(1, 0s, 0s), now), std::back_inserter(effects));
+        ck_assert(std::ranges::none_of(effects, touches));
+        ck_assert(host.deadline() > now);
+        all += told(effects);
+    }
+    CHECK_TEXT(all, "[only observed: would be warned, idle for 14 min, locked in 1 min]"
+                    "[only observed: would be locked, idle for 15 min]"
+                    "[only observed: would be warned, idle for 59 min, ends in 1 min]"
+                    "[only observed: would be ended, it was idle for 1 h]"
+                    "[only observed: would be warned, ends in 5 min]"
+                    "[only observed: would be ended, it reached its limit of 2 h]");
+    ck_assert(host.state(1) == State::active);
+}
+END_TEST
+
+START_TEST(what_was_observed_is_done_once_enforced) {
+    auto policy = policy_of({.max_duration = 2h}, policy::Mode::observe);
+    Host host{policy};
+    host.login(1, 0s);
+    ck_assert_uint_eq(count<Audit>(host.tick(2h)), 1);
+    policy.mode = policy::Mode::enforce;
+    host.step(PolicyChanged{policy}, 3h);
+    host.tick(3h);
+    ck_assert(host.state(1) == State::ending);
+}
+END_TEST
+
+Suite* suite() {
+    auto* const all = suite_create("core: limits");
+    auto* const tests = tcase_create("limits");
+    for (const auto* test :
+         {end_warnings_come_at_their_times_and_are_stored,
+          a_warning_longer_than_the_session_is_not_given_at_login,
+          warnings_missed_while_vigild_was_away_are_one_line,
+          warnings_wait_while_the_screen_is_locked, a_new_policy_moves_the_end_and_survives_a_crash,
+          an_idle_session_is_warned_then_locked, a_key_moves_the_lock_and_arms_the_warning_anew,
+          output_puts_off_the_end_but_not_the_lock, an_end_put_off_by_output_is_warned_of_again,
+          without_a_terminal_nobody_is_idle, a_warning_as_long_as_the_limit_is_none,
+          limits_beyond_a_lifetime_are_none, observe_tells_each_thing_once_and_touches_nothing,
+          what_was_observed_is_done_once_enforced})
+        tcase_add_test(tests, test);
+    suite_add_tcase(all, tests);
+    return all;
+}
+
+} // namespace
+
+int main() {
+    return vigil::test::run(suite());
+}

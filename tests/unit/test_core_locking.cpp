@@ -1,0 +1,241 @@
+// The lock: every event of it in every state, and what a crash leaves.
+
+#include "tests/unit/core_support.hpp"
+
+using namespace vigil;
+using namespace vigil::test;
+
+namespace {
+
+policy::Policy some_policy(policy::Mode mode = policy::Mode::enforce) {
+    auto policy = policy_of({.idle_lock = 15min, .idle_terminate = 1h}, mode);
+    policy.step_up.push_back({.require = {policy::Factor::totp}, .valid_for = 1h});
+    return policy;
+}
+
+/// A session in each state, as its number.
+constexpr std::uint32_t reserved = 1, active = 2, locked = 3, unlocking = 4, ending = 5,
+                        unknown = 6;
+
+Host everyone(policy::Mode mode = policy::Mode::enforce) {
+    Host host{some_policy()};
+    host.step(reserve(reserved), 0s);
+    for (const auto number : {active, locked, unlocking, ending})
+        host.login(number, 0s);
+    for (const auto number : {locked, unlocking}) {
+        host.step(LockAsked{1, id_of(number), "root"}, 1s);
+        host.step(LockDone{id_of(number), true, {}}, 1s);
+    }
+    host.step(UnlockAsked{1, id_of(unlocking), "totp", {}}, 2s);
+    host.step(TerminateAsked{1, id_of(ending), "root", {}}, 2s);
+    if (mode == policy::Mode::observe)
+        host.step(PolicyChanged{some_policy(mode)}, 2s);
+    return host;
+}
+
+/// What the asker hears: "" is yes.
+std::string answer(const Effects& effects) {
+    const auto* reply = find<ReplyDone>(effects);
+    ck_assert_ptr_nonnull(reply);
+    return reply->error ? reply->error : "";
+}
+
+START_TEST(a_lock_is_stored_then_held_then_told) {
+    Host host{some_policy()};
+    host.login(1, 0s);
+    CHECK_TEXT(kinds(host.step(LockAsked{7, id_of(1), "root"}, 1s)), "StoreSession Lock");
+    const auto effects = host.step(LockDone{id_of(1), true, "pts/9 is not covered"}, 1s + 3ms);
+    CHECK_TEXT(kinds(effects), "Audit ReplyDone");
+    CHECK_TEXT(told(effects), "[locked: root; pts/9 is not covered]");
+    ck_assert(find<Audit>(effects)->kind == AuditKind::session_locked);
+    CHECK_TEXT(host.machine.view(id_of(1))->uncovered, "pts/9 is not covered");
+    // Held once more, for a new terminal: told only if it is news.
+    ck_assert(host.step(LockDone{id_of(1), true, "pts/9 is not covered"}, 2s).empty());
+    CHECK_TEXT(told(host.step(LockDone{id_of(1), true, {}}, 3s)), "[locked: root]");
+}
+END_TEST
+
+START_TEST(a_lock_for_idleness_is_told) {
+    Host host{some_policy()};
+    host.login(1, 0s);
+    host.step(activity(1, 0s, 0s), 15min);
+    CHECK_TEXT(told(host.step(LockDone{id_of(1), true, {}}, 15min + 3ms)),
+               "[locked: idle for 15 min]");
+}
+END_TEST
+
+START_TEST(lock_is_answered_in_every_state) {
+    auto host = everyone();
+    CHECK_TEXT(answer(host.step(LockAsked{1, id_of(reserved), "root"}, 3s)), wire::error_not_found);
+    CHECK_TEXT(answer(host.step(LockAsked{1, id_of(unknown), "root"}, 3s)), wire::error_not_found);
+    CHECK_TEXT(answer(host.step(LockAsked{1, id_of(locked), "root"}, 3s)), "");
+    CHECK_TEXT(answer(host.step(LockAsked{1, id_of(unlocking), "root"}, 3s)), wire::error_denied);
+    CHECK_TEXT(answer(host.step(LockAsked{1, id_of(ending), "root"}, 3s)), wire::error_denied);
+    auto observed = everyone(policy::Mode::observe);
+    CHECK_TEXT(kinds(observed.step(LockAsked{1, id_of(active), "root"}, 3s)), "ReplyDone");
+    ck_assert(observed.state(active) == State::active);
+}
+END_TEST
+
+START_TEST(unlock_is_answered_in_every_state) {
+    auto host = everyone();
+    CHECK_TEXT(answer(host.step(UnlockAsked{1, id_of(reserved), "root", {}}, 3s)),
+               wire::error_not_found);
+    CHECK_TEXT(answer(host.step(UnlockAsked{1, id_of(unknown), "root", {}}, 3s)),
+               wire::error_not_found);
+    CHECK_TEXT(answer(host.step(UnlockAsked{1, id_of(active), "root", {}}, 3s)), "");
+    CHECK_TEXT(answer(host.step(UnlockAsked{1, id_of(ending), "root", {}}, 3s)),
+               wire::error_denied);
+    CHECK_TEXT(kinds(host.step(UnlockAsked{1, id_of(locked), "root", {}}, 3s)),
+               "StoreSession Unlock");
+}
+END_TEST
+
+START_TEST(outcomes_mean_nothing_in_other_states) {
+    auto host = everyone();
+    for (const auto number : {reserved, active, unlocking, ending, unknown})
+        ck_assert(host.step(LockDone{id_of(number), false, "late"}, 3s).empty());
+    for (const auto number : {reserved, active, locked, ending, unknown})
+        ck_assert(host.step(UnlockDone{id_of(number), true, {}}, 3s).empty());
+    for (const auto number : {reserved, active, unlocking, ending, unknown})
+        ck_assert_uint_eq(find<ReplyWait>(host.step(UnlockRefused{1, id_of(number)}, 3s))->seconds,
+                          0);
+    ck_assert(host.state(locked) == State::locked);
+}
+END_TEST
+
+START_TEST(an_unlock_is_stored_before_and_after_the_thaw) {
+    auto host = everyone();
+    host.step(UnlockAsked{8, id_of(locked), "root", "she called"}, 3s);
+    ck_assert(host.written.sessions.at(id_of(locked)).state == State::unlocking);
+    const auto effects = host.step(UnlockDone{id_of(locked), true, {}}, 4s);
+    CHECK_TEXT(kinds(effects), "StoreSession Audit ReadActivity ReplyDone");
+    CHECK_TEXT(told(effects), "[unlocked by root: she called]");
+    ck_assert(host.written.sessions.at(id_of(locked)).state == State::active);
+    ck_assert(host.machine.view(id_of(locked))->last_input == at(4s).boot);
+}
+END_TEST
+
+START_TEST(locked_stays_locked_until_it_holds) {
+    Host host{some_policy()};
+    host.login(1, 0s);
+    host.step(LockAsked{7, id_of(1), "root"}, 1s);
+    const auto failed = host.step(LockDone{id_of(1), false, "no freezer"}, 1s);
+    CHECK_TEXT(kinds(failed), "Audit ReplyDone");
+    CHECK_TEXT(answer(failed), wire::error_broken);
+    ck_assert(host.state(1) == State::locked);
+    ck_assert(host.deadline() == 6s);
+    CHECK_TEXT(kinds(host.tick(6s)), "Lock");
+    ck_assert(host.step(LockDone{id_of(1), false, "no freezer"}, 6s).empty()); // told before
+    // Who asks now hears how the next attempt goes, not that it is locked.
+    CHECK_TEXT(kinds(host.step(LockAsked{8, id_of(1), "root"}, 7s)), "Lock");
+    ck_assert_uint_eq(find<ReplyDone>(host.step(LockDone{id_of(1), true, {}}, 7s))->token, 8);
+    ck_assert(host.deadline() == 1h);
+}
+END_TEST
+
+START_TEST(what_has_no_terminal_is_given_back_whole) {
+    Host host{some_policy()};
+    host.step(reserve(1), 0s);
+    host.step(confirm(1), 0s);
+    CHECK_TEXT(kinds(host.step(LockAsked{7, id_of(1), "root"}, 1s)),
+               "ReadActivity StoreSession Lock");
+    host.step(no_terminal(1), 1s);
+    const auto effects = host.step(LockDone{id_of(1), false, "no terminal"}, 1s);
+    CHECK_TEXT(kinds(effects), "StoreSession Unlock ReplyDone");
+    CHECK_TEXT(answer(effects), wire::error_denied);
+    host.step(UnlockDone{id_of(1), true, {}}, 1s);
+    ck_assert(host.state(1) == State::active);
+}
+END_TEST
+
+START_TEST(a_fresh_login_at_a_terminal_is_not_taken_for_one_without) {
+    Host host{some_policy()};
+    host.step(reserve(1), 0s);
+    host.step(confirm(1), 0s);
+    host.step(LockAsked{7, id_of(1), "root"}, 1s);
+    host.step(activity(1, 0s, 0s), 1s);
+    CHECK_TEXT(answer(host.step(LockDone{id_of(1), false, "no freezer"}, 1s)), wire::error_broken);
+    ck_assert(host.state(1) == State::locked);
+}
+END_TEST
+
+START_TEST(a_thaw_that_fails_is_tried_again_and_told_once) {
+    auto host = everyone();
+    const auto failed = host.step(UnlockDone{id_of(unlocking), false, "busy"}, 3s);
+    CHECK_TEXT(kinds(failed), "Audit ReplyDone");
+    CHECK_TEXT(answer(failed), wire::error_broken);
+    ck_assert(host.deadline() <= 4s);
+    const auto again = host.tick(4s);
+    ck_assert_ptr_nonnull(find<Unlock>(again));
+    ck_assert(host.step(UnlockDone{id_of(unlocking), false, "busy"}, 4s).empty());
+    ck_assert(host.state(unlocking) == State::unlocking);
+    // idle_terminate does not spin on a session that is being given back.
+    host.tick(2h);
+    ck_assert(host.deadline() > 2h);
+}
+END_TEST
+
+START_TEST(wrong_answers_cost_more_and_more_time) {
+    auto host = everyone();
+    for (const std::uint64_t wait : {1, 2, 4, 8, 16, 30, 30}) {
+        const auto effects = host.step(UnlockRefused{9, id_of(locked)}, 3s);
+        CHECK_TEXT(kinds(effects), "StoreSession Audit ReplyWait");
+        ck_assert_uint_eq(find<ReplyWait>(effects)->seconds, wait);
+    }
+    host.restart(4s);
+    ck_assert_uint_eq(host.machine.view(id_of(locked))->record->unlock_failures, 7);
+    host.step(UnlockAsked{1, id_of(locked), "totp", {}}, 40s);
+    host.step(UnlockDone{id_of(locked), true, {}}, 40s);
+    ck_assert_uint_eq(host.written.sessions.at(id_of(locked)).unlock_failures, 0);
+}
+END_TEST
+
+START_TEST(a_crash_changes_no_state_and_finishes_what_was_begun) {
+    auto host = everyone();
+    const auto effects = host.restart(3s);
+    ck_assert_uint_eq(count<Watch>(effects), 5);
+    ck_assert(find<Lock>(effects)->session == id_of(locked));
+    ck_assert(find<Unlock>(effects)->session == id_of(unlocking));
+    ck_assert(find<ReadActivity>(effects)->session == id_of(active));
+    for (const auto number : {reserved, active, locked, unlocking, ending})
+        ck_assert_int_eq(static_cast<int>(host.state(number)), static_cast<int>(number) - 1);
+    CHECK_TEXT(told(host.step(UnlockDone{id_of(unlocking), true, {}}, 3s)),
+               "[unlocked by an earlier proof]");
+}
+END_TEST
+
+START_TEST(the_end_of_an_idle_lock_is_the_same_after_a_crash) {
+    Host host{some_policy()};
+    host.login(1, 0s);
+    host.step(activity(1, 10min, 10min), 10min);
+    host.step(activity(1, 10min, 10min), 25min);
+    host.step(LockDone{id_of(1), true, {}}, 25min);
+    ck_assert(host.deadline() == 70min);
+    host.restart(30min);
+    ck_assert(host.deadline() == 70min);
+}
+END_TEST
+
+Suite* suite() {
+    auto* const all = suite_create("core: locking");
+    auto* const tests = tcase_create("locking");
+    for (const auto* test :
+         {a_lock_is_stored_then_held_then_told, a_lock_for_idleness_is_told,
+          lock_is_answered_in_every_state, unlock_is_answered_in_every_state,
+          outcomes_mean_nothing_in_other_states, an_unlock_is_stored_before_and_after_the_thaw,
+          locked_stays_locked_until_it_holds, what_has_no_terminal_is_given_back_whole,
+          a_fresh_login_at_a_terminal_is_not_taken_for_one_without,
+          a_thaw_that_fails_is_tried_again_and_told_once, wrong_answers_cost_more_and_more_time,
+          a_crash_changes_no_state_and_finishes_what_was_begun,
+          the_end_of_an_idle_lock_is_the_same_after_a_crash})
+        tcase_add_test(tests, test);
+    suite_add_tcase(all, tests);
+    return all;
+}
+
+} // namespace
+
+int main() {
+    return vigil::test::run(suite());
+}
