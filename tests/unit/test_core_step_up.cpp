@@ -1,0 +1,253 @@
+// Step-up: who is asked, what a proof is good for, and what ends it.
+
+#include "tests/unit/core_support.hpp"
+
+using namespace vigil;
+using namespace vigil::test;
+using Verdict = wire::AskReply::Verdict;
+
+namespace {
+
+policy::Policy some_policy(policy::StepUpRule rule = {.require = {policy::Factor::totp},
+                                                      .valid_for = 5min}) {
+    auto policy = policy_of({.idle_lock = 15min});
+    policy.step_up.push_back(std::move(rule));
+    return policy;
+}
+
+StepUpAsked command(std::uint32_t number = 1, std::uint64_t terminal = 3) {
+    return {.token = 5,
+            .subjects = {facts_of()},
+            .run_as = "root",
+            .session = id_of(number),
+            .terminal = terminal,
+            .person_has_factor = true};
+}
+
+ProofChecked proof(StepUpAsked request,
+                   ProofChecked::Outcome outcome = ProofChecked::Outcome::accepted) {
+    static std::uint32_t drawn = 1000;
+    return {.token = 6,
+            .request = std::move(request),
+            .fresh_id = id_of(++drawn),
+            .outcome = outcome,
+            .factor = "totp"};
+}
+
+Verdict ask(Host& host, const StepUpAsked& asked, Microseconds now) {
+    return find<ReplyAsk>(host.step(asked, now))->reply.verdict;
+}
+
+/// Logged in and proved at once.
+Host proved(policy::Policy policy = some_policy()) {
+    Host host{std::move(policy)};
+    host.login(1, 0s);
+    host.step(proof(command()), 0s);
+    return host;
+}
+
+START_TEST(a_proof_is_stored_and_audited_before_the_answer) {
+    Host host{some_policy()};
+    host.login(1, 0s);
+    ck_assert(ask(host, command(), 0s) == Verdict::prove);
+    const auto effects = host.step(proof(command()), 0s);
+    CHECK_TEXT(kinds(effects), "StoreGrant Audit ReplyProve");
+    CHECK_TEXT(told(effects), "[proved by totp, valid for 5 min]");
+    ck_assert(ask(host, command(), 1s) == Verdict::allowed);
+}
+END_TEST
+
+START_TEST(a_grant_is_good_for_nothing_else) {
+    auto host = proved();
+    host.login(2, 0s);
+    auto other_user = command();
+    other_user.subjects = {facts_of("bob", 1001)};
+    auto other_target = command();
+    other_target.run_as = "bob";
+    auto outside = command();
+    outside.session.reset();
+    for (const auto& asked : {other_user, other_target, outside, command(2), command(1, 4)})
+        ck_assert(ask(host, asked, 1s) == Verdict::prove);
+    ck_assert(ask(host, command(), 1s) == Verdict::allowed);
+}
+END_TEST
+
+START_TEST(a_grant_ends_at_its_time) {
+    auto host = proved();
+    ck_assert(ask(host, command(), 5min - 1us) == Verdict::allowed);
+    ck_assert(ask(host, command(), 5min) == Verdict::prove);
+}
+END_TEST
+
+START_TEST(a_grant_dies_with_a_lock_a_logout_an_end_the_factors_and_the_policy) {
+    const std::pair<Event, const char*> ends[] = {
+        {LockAsked{1, id_of(1), "root"}, "StoreSession EraseGrant Audit Lock"},
+        {LeaderGone{id_of(1)}, "Audit EraseGrant Audit Forget EraseSession"},
+        {TerminateAsked{1, id_of(1), "root", {}},
+         "StoreSession Audit EraseGrant Audit Say ReplyDone"},
+        {FactorsChanged{1000}, "EraseGrant Audit"},
+        {PolicyChanged{some_policy()}, "EraseGrant Audit Audit"}};
+    for (const auto& [event, expected] : ends) {
+        auto host = proved();
+        CHECK_TEXT(kinds(host.step(event, 1s)), expected);
+        ck_assert_uint_eq(host.machine.grant_count(), 0);
+        ck_assert(host.written.grants.empty());
+    }
+    auto host = proved();
+    ck_assert(host.step(FactorsChanged{1001}, 1s).empty());
+}
+END_TEST
+
+START_TEST(a_crash_in_the_middle_of_a_lock_keeps_no_grant) {
+    auto host = proved();
+    const auto effects = host.machine.step(LockAsked{1, id_of(1), "root"}, at(1s));
+    host.written.take(effects.front()); // the session is stored, and then the kill comes
+    const auto started = host.restart(2s);
+    ck_assert_ptr_nonnull(find<EraseGrant>(started));
+    ck_assert_uint_eq(host.machine.grant_count(), 0);
+}
+END_TEST
+
+START_TEST(a_grant_survives_a_restart_with_its_binding) {
+    auto host = proved();
+    ck_assert_ptr_null(find<EraseGrant>(host.restart(1s)));
+    ck_assert(ask(host, command(1, 4), 2s) == Verdict::prove);
+    ck_assert(ask(host, command(), 2s) == Verdict::allowed);
+    ck_assert_ptr_nonnull(find<EraseGrant>(host.restart(5min)));
+}
+END_TEST
+
+START_TEST(uses_are_counted_on_disk) {
+    auto host =
+        proved(some_policy({.require = {policy::Factor::totp}, .valid_for = 5min, .uses = 3}));
+    CHECK_TEXT(kinds(host.step(command(), 1s)), "StoreGrant ReplyAsk");
+    host.restart(2s);
+    CHECK_TEXT(kinds(host.step(command(), 3s)), "EraseGrant ReplyAsk");
+    ck_assert(ask(host, command(), 4s) == Verdict::prove);
+}
+END_TEST
+
+START_TEST(a_scope_of_the_session_spans_its_terminals) {
+    auto host = proved(some_policy({.require = {policy::Factor::totp},
+                                    .valid_for = 5min,
+                                    .scope = policy::GrantScope::session}));
+    ck_assert(ask(host, command(1, 4), 1s) == Verdict::allowed);
+}
+END_TEST
+
+START_TEST(what_binds_to_nothing_is_no_grant) {
+    const policy::StepUpRule every_time{.require = {policy::Factor::totp}};
+    for (auto [policy, asked] :
+         {std::pair{some_policy(every_time), command()}, std::pair{some_policy(), command(1, 0)},
+          std::pair{some_policy(), command(77)}}) {
+        Host host{policy};
+        host.login(1, 0s);
+        CHECK_TEXT(kinds(host.step(proof(asked), 0s)), "Audit ReplyProve");
+        ck_assert(ask(host, asked, 0s) == Verdict::prove);
+    }
+}
+END_TEST
+
+START_TEST(only_an_accepted_proof_of_a_named_factor_counts) {
+    Host host{some_policy()};
+    host.login(1, 0s);
+    using Outcome = ProofChecked::Outcome;
+    for (const auto outcome : {Outcome::wrong, Outcome::throttled, Outcome::unavailable})
+        ck_assert(find<ReplyProve>(host.step(proof(command(), outcome), 0s))->reply.verdict !=
+                  wire::ProveReply::Verdict::accepted);
+    auto other = proof(command());
+    other.factor = "password";
+    ck_assert(find<ReplyProve>(host.step(other, 0s))->reply.verdict ==
+              wire::ProveReply::Verdict::denied);
+    ck_assert_uint_eq(host.machine.grant_count(), 0);
+}
+END_TEST
+
+START_TEST(a_locked_session_gets_neither_yes_nor_grant) {
+    auto host = proved();
+    host.step(LockAsked{1, id_of(1), "root"}, 1s);
+    ck_assert(ask(host, command(), 2s) == Verdict::denied);
+    const auto effects = host.step(proof(command()), 2s);
+    CHECK_TEXT(kinds(effects), "ReplyProve");
+    ck_assert(find<ReplyProve>(effects)->reply.verdict == wire::ProveReply::Verdict::denied);
+    host.step(UnlockAsked{1, id_of(1), "totp", {}}, 3s);
+    host.step(UnlockDone{id_of(1), true, {}}, 3s);
+    ck_assert(ask(host, command(), 4s) == Verdict::prove);
+}
+END_TEST
+
+START_TEST(the_strictest_of_all_subjects_decides) {
+    auto policy = some_policy({.match = {.users = {"bob"}}, .require = {policy::Factor::totp}});
+    policy.step_up.push_back({.match = {.users = {"alice"}}});
+    Host host{policy};
+    host.login(1, 0s);
+    ck_assert(ask(host, command(), 0s) == Verdict::allowed);
+    auto as_bob = command();
+    as_bob.subjects.push_back(facts_of("bob", 1001));
+    ck_assert(ask(host, as_bob, 0s) == Verdict::prove);
+    as_bob.subjects.clear();
+    ck_assert(ask(host, as_bob, 0s) == Verdict::denied);
+    auto nobody = command();
+    nobody.subjects = {facts_of("carol", 1002)};
+    ck_assert(ask(host, nobody, 0s) == Verdict::not_applicable);
+}
+END_TEST
+
+START_TEST(without_a_factor_the_refusal_says_what_to_do) {
+    Host host{some_policy()};
+    host.login(1, 0s);
+    auto asked = command();
+    asked.person_has_factor = false;
+    const auto effects = host.step(asked, 0s);
+    CHECK_TEXT(kinds(effects), "Audit ReplyAsk");
+    ck_assert(find<ReplyAsk>(effects)->reply.verdict == Verdict::denied);
+    CHECK_TEXT(find<ReplyAsk>(effects)->reply.text, find<Audit>(effects)->text);
+}
+END_TEST
+
+START_TEST(observe_asks_nobody) {
+    auto policy = some_policy();
+    policy.mode = policy::Mode::observe;
+    Host host{policy};
+    host.login(1, 0s);
+    CHECK_TEXT(kinds(host.step(command(), 0s)), "Audit ReplyAsk");
+    ck_assert(ask(host, command(), 0s) == Verdict::allowed);
+}
+END_TEST
+
+START_TEST(grants_of_a_session_are_bounded_and_the_oldest_goes) {
+    Host host{some_policy()};
+    host.login(1, 0s);
+    for (std::uint64_t terminal = 1; terminal <= max_grants_per_session + 1; ++terminal)
+        host.step(proof(command(1, terminal)), 0s);
+    ck_assert_uint_eq(host.machine.grant_count(), max_grants_per_session);
+    ck_assert_uint_eq(host.written.grants.size(), max_grants_per_session);
+    ck_assert(ask(host, command(1, 1), 1s) == Verdict::prove);
+    ck_assert(ask(host, command(1, 2), 1s) == Verdict::allowed);
+}
+END_TEST
+
+Suite* suite() {
+    auto* const all = suite_create("core: step-up");
+    auto* const tests = tcase_create("step-up");
+    for (const auto* test :
+         {a_proof_is_stored_and_audited_before_the_answer, a_grant_is_good_for_nothing_else,
+          a_grant_ends_at_its_time,
+          a_grant_dies_with_a_lock_a_logout_an_end_the_factors_and_the_policy,
+          a_crash_in_the_middle_of_a_lock_keeps_no_grant,
+          a_grant_survives_a_restart_with_its_binding, uses_are_counted_on_disk,
+          a_scope_of_the_session_spans_its_terminals, what_binds_to_nothing_is_no_grant,
+          only_an_accepted_proof_of_a_named_factor_counts,
+          a_locked_session_gets_neither_yes_nor_grant, the_strictest_of_all_subjects_decides,
+          without_a_factor_the_refusal_says_what_to_do, observe_asks_nobody,
+          grants_of_a_session_are_bounded_and_the_oldest_goes})
+        tcase_add_test(tests, test);
+    suite_add_tcase(all, tests);
+    return all;
+}
+
+} // namespace
+
+int main() {
+    return vigil::test::run(suite());
+}
