@@ -3,6 +3,7 @@
 #include "base/log.hpp"
 
 #include <cerrno>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -50,6 +51,10 @@ Result<base::UniqueFd> DirectServer::listen_at(const std::string& path) {
 Result<std::unique_ptr<DirectServer>> DirectServer::create(sd_event* loop, Api& api,
                                                            base::UniqueFd listener) {
     std::unique_ptr<DirectServer> server{new DirectServer{loop, api, std::move(listener)}};
+    // systemd hands sockets over blocking unless told otherwise, and accept_all() takes until EAGAIN.
+    const int flags = fcntl(server->listener_.get(), F_GETFL);
+    if (flags < 0 || fcntl(server->listener_.get(), F_SETFL, flags | O_NONBLOCK) < 0)
+        return fail(errno, "setting up the direct socket");
     sd_event_source* source = nullptr;
     if (const int r = sd_event_add_io(loop, &source, server->listener_.get(), EPOLLIN, on_connect,
                                       server.get());
