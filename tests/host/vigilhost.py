@@ -90,7 +90,7 @@ class Host:
         bind = ["-b", source] if source else []
         return self.inner.outside_command([
             "ssh", "-F", "none", "-o", "IdentitiesOnly=yes", "-o", f"UserKnownHostsFile={self.directory}/known_hosts",
-            "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR", *ways[by], *bind, *options,
+            "-o", "StrictHostKeyChecking=no", *ways[by], *bind, *options,
             *self.inner.ssh_options(), f"{user}@127.0.0.1", *command])
 
     def ssh(self, user, *options, command=(), by="key", source=None, rows=24, columns=80):

@@ -157,6 +157,8 @@ class Story:
         self.used_code = self.codes.fresh()
         self.session.send(self.used_code + "\r")
         self.session.wait_to_hear(r"^root\r?$", 10, since)
+        # sudo throws away what is typed before it has given the terminal back.
+        self.session.wait_for(rf"{SHELL_PROMPT.rstrip()}$", 10)
         return "sudo asked for a code and ran the command with the right one"
 
     def sudo_asks_once(self):
@@ -164,8 +166,19 @@ class Story:
         began = time.monotonic()
         self.session.send("sudo id -un\r")
         self.session.wait_to_hear(r"^root\r?$", 5, since)
+        self.session.wait_for(rf"{SHELL_PROMPT.rstrip()}$", 10)
         assert not re.search(CODE_PROMPT, self.session.said()[since:]), "sudo asked again"
         return f"sudo asked nothing the second time ({(time.monotonic() - began) * 1000:.0f} ms)"
+
+    def _give_up(self, terminal):
+        # sudo loses a Ctrl-C that comes between its prompt and its read: press it as a person would, again.
+        def is_back():
+            terminal.key("ctrl-c")
+            try:
+                return terminal.wait_for(rf"{SHELL_PROMPT.rstrip()}$", 1)
+            except AssertionError:
+                return None
+        wait_until(is_back, 10, "the shell is back after Ctrl-C")
 
     def _refused(self, terminal, code):
         since = self._sudo(terminal)
@@ -173,7 +186,7 @@ class Story:
         refusal = terminal.wait_to_hear(CODE_REFUSED, 10, since)
         # It may ask for another try, or have given up.
         if "Code" in terminal.wait_to_hear(rf"{CODE_PROMPT}|{SHELL_PROMPT}", 10, since + refusal.end())[0]:
-            terminal.key("ctrl-c")
+            self._give_up(terminal)
         terminal.wait_for(rf"{SHELL_PROMPT.rstrip()}$", 10)
         heard = terminal.said()[since:]
         assert not re.search(r"^root\r?$", heard, re.MULTILINE), f"sudo ran the command:\n{heard}"

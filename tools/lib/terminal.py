@@ -76,7 +76,9 @@ class Terminal:
         """Everything that ever arrived, without escape sequences: also what is gone from the screen."""
         with self.changed:
             raw = self.output.decode("utf-8", "replace")
-        return re.sub(r"\x1b(\[[0-9;?>]*[A-Za-z]|\][^\x07\x1b]*(\x07|\x1b\\)|[()][0AB]|[=>78cM])", "", raw)
+        plain = re.sub(r"\x1b(\[[0-9;?>]*[A-Za-z]|\][^\x07\x1b]*(\x07|\x1b\\)|[()][0AB]|[=>78cM])", "", raw)
+        # A carriage return begins a line as a newline does: readline sends one behind each command.
+        return re.sub(r"\r+\n?", "\n", plain)
 
     def mark(self):
         """For wait_to_hear(): only what arrives from now on."""
