@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include <fcntl.h>
 #include <sys/random.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -83,6 +84,11 @@ Outcome judge(Call& call, int process, const wire::StepUpRequest& request,
     return Outcome::unavailable;
 }
 
+/// Whether somebody could have answered: Ctrl-C and a missing terminal fail in the same way.
+bool has_terminal() noexcept {
+    return static_cast<bool>(base::UniqueFd{open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC)});
+}
+
 Outcome ask_for_code(Call& call, int process, const wire::StepUpRequest& request,
                      const std::string& person) {
     for (int i = 0; i < most_answers; ++i) {
@@ -90,8 +96,10 @@ Outcome ask_for_code(Call& call, int process, const wire::StepUpRequest& request
         if (!answer && answer.error() == NoAnswer::nobody) {
             // Before the application prints what it makes of our refusal: sudo speaks of a locked
             // account then.
-            say_error(call.pam, "vigil: this needs a code, and there is no terminal to ask at. Run "
-                                "it from a terminal.");
+            say_error(call.pam, has_terminal()
+                                    ? "vigil: this needs a code, and none was given."
+                                    : "vigil: this needs a code, and there is no terminal to ask at. "
+                                      "Run it from a terminal.");
             return Outcome::cannot_ask;
         }
         const Outcome outcome =

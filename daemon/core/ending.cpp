@@ -81,6 +81,8 @@ Effects Machine::Data::on(const ScopeSeen& seen, const Now&) {
         erase(id);
         return effects;
     }
+    if (session->end_stage != EndStage::killed)
+        return effects; // its programs still have time to save
     if (++session->kills == kills_before_alarm)
         effects.push_back(audit(AuditKind::end_failed, *session,
                                 "its processes do not go away; they are killed again every 5 s"));

@@ -230,8 +230,11 @@ Effects Machine::Data::on(const LeaderGone& gone, const Now&) {
 /// The login is over. One that is being ended stays until its scope is seen to be gone.
 void Machine::Data::over(Tracked& session, const char* how, Effects& effects) {
     const auto& record = session.record;
-    if (record.state == State::ending)
+    if (record.state == State::ending) {
+        // Mostly nothing of it is left by now, and then there is nobody to wait for.
+        effects.push_back(CheckGone{record.id});
         return;
+    }
     const auto id = record.id;
     // Nothing may stay frozen for ever: a hang-up does nothing to it before a thaw.
     if (record.state == State::locked || record.state == State::unlocking)

@@ -2,6 +2,8 @@
 
 #include "tests/pam/pam_host.hpp"
 
+#include <fcntl.h>
+#include <sys/ioctl.h>
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -175,6 +177,9 @@ START_TEST(a_factor_unknown_here_is_refused_with_a_line) {
 END_TEST
 
 START_TEST(nobody_to_ask_is_refused_with_a_line) {
+    // Whoever runs the tests may have a terminal.
+    if (const base::UniqueFd terminal{open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC)})
+        ck_assert_int_eq(ioctl(terminal.get(), TIOCNOTTY), 0);
     FakeVigild vigild;
     ask_for_proof(vigild);
     PamHost host{vigild, "sudo"};

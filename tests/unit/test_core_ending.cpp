@@ -93,9 +93,13 @@ START_TEST(an_ending_session_does_not_count_and_waits_for_its_scope) {
     host.step(terminate(1), 1s);
     host.step(reserve(2), 1s);
     ck_assert(host.knows(2));
-    ck_assert(host.step(LeaderGone{id_of(1)}, 2s).empty());
+    const auto left = host.step(LeaderGone{id_of(1)}, 2s);
+    ck_assert_uint_eq(left.size(), 1);
+    ck_assert(find<CheckGone>(left));
+    ck_assert(host.step(ScopeSeen{id_of(1), false}, 2s).empty()); // programs still save
     ck_assert(host.state(1) == State::ending);
     host.step(ScopeSeen{id_of(1), true}, 3s);
+    ck_assert(!host.knows(1));
     const auto third = host.step(reserve(3), 4s); // the end is subtracted once
     ck_assert(find<ReplyReserve>(third)->reply.verdict == wire::ReserveReply::Verdict::refused);
 }
