@@ -1,5 +1,6 @@
 // Asking for a code, and what hostile and broken conversations make of it.
 
+#include "base/unique_fd.hpp"
 #include "tests/pam/pam_host.hpp"
 
 #include <fcntl.h>
@@ -178,7 +179,7 @@ END_TEST
 
 START_TEST(nobody_to_ask_is_refused_with_a_line) {
     // Whoever runs the tests may have a terminal.
-    if (const base::UniqueFd terminal{open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC)})
+    if (const vigil::base::UniqueFd terminal{open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC)})
         ck_assert_int_eq(ioctl(terminal.get(), TIOCNOTTY), 0);
     FakeVigild vigild;
     ask_for_proof(vigild);
