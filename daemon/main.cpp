@@ -1,5 +1,6 @@
 // vigild: arguments, the parts, the loop. See vigild(8).
 
+#include "base/c_string.hpp"
 #include "base/clock.hpp"
 #include "base/log.hpp"
 #include "daemon/bus/server.hpp"
@@ -10,12 +11,13 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <stdexcept>
+
 #include <getopt.h>
 #include <sys/prctl.h>
-#include <systemd/sd-daemon.h>
-#include <stdexcept>
 #include <sys/stat.h>
 #include <sysexits.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 namespace {
@@ -102,10 +104,35 @@ Result<factors::Factors> open_factors(const std::string& path) {
     return factors::Factors::open(path, std::move(*key), host);
 }
 
-Result<base::UniqueFd> listener(const std::string& path) {
-    if (sd_listen_fds(1) >= 1)
-        return base::UniqueFd{SD_LISTEN_FDS_START};
-    return bus::DirectServer::listen_at(path);
+/// What PID 1 handed over: the listening socket, and what the last vigild left with it.
+struct Inherited {
+    base::UniqueFd listener;
+    enforce::ActivityQueues queues;
+};
+
+Inherited take_inherited() {
+    Inherited inherited;
+    char** raw = nullptr;
+    const int count = sd_listen_fds_with_names(1, &raw);
+    const base::CStringList names{raw};
+    for (int i = 0; i < count; ++i) {
+        base::UniqueFd fd{SD_LISTEN_FDS_START + i};
+        const base::CString owned{names.get()[i]};
+        const std::string_view name = owned.get();
+        if (name == shell::input_queue_name)
+            inherited.queues.inputs = std::move(fd);
+        else if (name == shell::output_queue_name)
+            inherited.queues.outputs = std::move(fd);
+        else
+            inherited.listener = std::move(fd);
+    }
+    return inherited;
+}
+
+/// They outlive a kill -9 there; PID 1 knows a descriptor that it has already.
+void leave_with_pid1(const shell::Shell& shell) {
+    for (const auto& [name, fd] : shell.kept_descriptors())
+        sd_pid_notify_with_fds(0, 0, ("FDSTORE=1\nFDNAME=" + std::string{name}).c_str(), &fd, 1);
 }
 
 struct Reloader {
@@ -145,7 +172,10 @@ int run(const Arguments& arguments) {
 
     shell::PolicyKeeper keeper{arguments.policy, arguments.state + "/policy.last-good"};
     auto policy = keeper.start(base::read_clocks().wall);
-    shell::Shell shell{raw, open_store(arguments.runtime + "/state.db"), std::move(policy)};
+    auto inherited = take_inherited();
+    shell::Shell shell{raw, open_store(arguments.runtime + "/state.db"), std::move(policy),
+                       std::move(inherited.queues)};
+    leave_with_pid1(shell);
 
     auto opened = open_factors(arguments.state + "/factors.db");
     if (!opened)
@@ -154,7 +184,8 @@ int run(const Arguments& arguments) {
     bus::Api api{shell, keeper, opened ? &*opened : nullptr,
                  opened ? std::string{} : opened.error().text()};
 
-    auto listening = listener(arguments.runtime + "/bus");
+    auto listening = inherited.listener ? Result<base::UniqueFd>{std::move(inherited.listener)}
+                                        : bus::DirectServer::listen_at(arguments.runtime + "/bus");
     if (!listening)
         throw std::runtime_error{listening.error().text()};
     const auto server = bus::DirectServer::create(raw, api, std::move(*listening));

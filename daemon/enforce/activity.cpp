@@ -1,7 +1,6 @@
 #include "daemon/enforce/activity.hpp"
 
 #include "base/clock.hpp"
-#include "base/unique_fd.hpp"
 
 #include <algorithm>
 #include <array>
@@ -33,7 +32,10 @@ constexpr std::int64_t time_step = 8;
 /// An inotify descriptor, and how its events are taken from it.
 class Inotify {
 public:
-    Result<> open() {
+    Result<> open(base::UniqueFd kept) {
+        fd_ = std::move(kept);
+        if (fd_)
+            return {};
         fd_.reset(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
         if (!fd_)
             return fail(errno, "opening inotify");
@@ -75,6 +77,7 @@ private:
 struct Direction {
     int watch = -1;
     BootTime last{};
+    BootTime told{};        ///< of which the listener knows
     std::int64_t stamp = 0; ///< atime or mtime when last looked at
 };
 
@@ -99,7 +102,7 @@ BootTime boot_time_of(std::int64_t wall_seconds, const Now& now) {
 // Input and output have a descriptor each: the kernel merges an event only with the one before it,
 // so that echo after each key would fill one queue, and cannot fill two.
 struct ActivityWatch::Implementation {
-    std::function<void(const std::string&, uid_t)> on_new_terminal;
+    ActivityListener listener;
     Inotify inputs;
     Inotify outputs;
     Inotify nodes;
@@ -112,23 +115,33 @@ struct ActivityWatch::Implementation {
     std::map<std::string, BootTime> without_owner; ///< new ptys, and until when to wait
     int current_terminal_watch = -1;
     BootTime current_terminal_read{}; ///< somebody, somewhere, read /dev/tty
+    /// Events of watches that an earlier vigild made, until add() claims them or the loop runs.
+    std::map<int, BootTime> unclaimed_inputs;
+    std::map<int, BootTime> unclaimed_outputs;
+    bool inherited = false;
+    bool starting = true;
 
-    Result<> open(sd_event* loop);
+    Result<> open(sd_event* loop, ActivityQueues queues);
     bool look(BootTime now);
+    void tell();
+    void unknown(const inotify_event& event, Inotify& inotify, std::map<int, BootTime>& unclaimed,
+                 BootTime now);
     void overflowed(BootTime now);
     void after(bool seen);
     void nodes_changed();
     void settle_owners(BootTime now);
-    Result<> watch(Direction& direction, Inotify& inotify, const std::string& path,
-                   std::uint32_t mask);
+    Result<> watch(Direction& direction, Inotify& inotify, std::map<int, BootTime>& unclaimed,
+                   const std::string& path, std::uint32_t mask);
     Activity read(Watched& watched, const Now& now) const;
 };
 
-Result<> ActivityWatch::Implementation::open(sd_event* loop) {
+Result<> ActivityWatch::Implementation::open(sd_event* loop, ActivityQueues queues) {
     const auto on_activity = [](sd_event_source*, int, std::uint32_t, void* data) noexcept {
         try {
             auto& self = *static_cast<Implementation*>(data);
+            self.starting = false;
             self.after(self.look(base::read_boot_time()));
+            self.tell();
         } catch (...) {
             // Without memory: what was not read is there at the next look.
         }
@@ -137,7 +150,9 @@ Result<> ActivityWatch::Implementation::open(sd_event* loop) {
     const auto on_look = [](sd_event_source*, std::uint64_t, void* data) noexcept {
         try {
             auto& self = *static_cast<Implementation*>(data);
+            self.starting = false;
             self.after(self.look(base::read_boot_time()));
+            self.tell();
         } catch (...) {
         }
         return 0;
@@ -157,9 +172,14 @@ Result<> ActivityWatch::Implementation::open(sd_event* loop) {
         return 0;
     };
 
-    for (Inotify* inotify : {&inputs, &outputs, &nodes})
-        if (auto opened = inotify->open(); !opened)
-            return opened;
+    inherited = static_cast<bool>(queues.inputs);
+    auto opened = inputs.open(std::move(queues.inputs));
+    if (opened)
+        opened = outputs.open(std::move(queues.outputs));
+    if (opened)
+        opened = nodes.open({});
+    if (!opened)
+        return opened;
     if (const auto made = nodes.watch(pty_directory, IN_CREATE | IN_ONLYDIR); !made)
         return std::unexpected{made.error()};
     if (const auto made = inputs.watch(current_terminal, IN_ACCESS))
@@ -200,7 +220,8 @@ Result<> ActivityWatch::Implementation::open(sd_event* loop) {
 bool ActivityWatch::Implementation::look(BootTime now) {
     bool seen = false;
     bool lost = false;
-    const auto take = [&](Inotify& inotify, Direction Watched::* direction) {
+    const auto take = [&](Inotify& inotify, Direction Watched::* direction,
+                          std::map<int, BootTime>& unclaimed) {
         inotify.read([&](const inotify_event& event, const std::string&) {
             if ((event.mask & IN_Q_OVERFLOW) != 0)
                 lost = true;
@@ -213,7 +234,7 @@ bool ActivityWatch::Implementation::look(BootTime now) {
                 return (one.second.*direction).watch == event.wd;
             });
             if (found == terminals.end())
-                return;
+                return unknown(event, inotify, unclaimed, now);
             if ((event.mask & IN_IGNORED) != 0) {
                 (found->second.*direction).watch = -1;
                 return;
@@ -222,11 +243,32 @@ bool ActivityWatch::Implementation::look(BootTime now) {
             seen = true;
         });
     };
-    take(inputs, &Watched::input);
-    take(outputs, &Watched::output);
+    take(inputs, &Watched::input, unclaimed_inputs);
+    take(outputs, &Watched::output, unclaimed_outputs);
     if (lost)
         overflowed(now);
     return seen || lost;
+}
+
+/// A watch that an earlier vigild made. Nobody may claim it: then it would only wake us.
+void ActivityWatch::Implementation::unknown(const inotify_event& event, Inotify& inotify,
+                                            std::map<int, BootTime>& unclaimed, BootTime now) {
+    if ((event.mask & (IN_IGNORED | IN_Q_OVERFLOW)) != 0)
+        return;
+    if (starting)
+        unclaimed[event.wd] = now;
+    else
+        inotify.forget(event.wd);
+}
+
+void ActivityWatch::Implementation::tell() {
+    for (auto& [device, watched] : terminals) {
+        if (watched.input.told == watched.input.last && watched.output.told == watched.output.last)
+            continue;
+        watched.input.told = watched.input.last;
+        watched.output.told = watched.output.last;
+        listener.used(watched.terminal, {watched.input.last, watched.output.last});
+    }
 }
 
 /// Whose events were dropped is not known: everything that could be is taken for used.
@@ -288,10 +330,11 @@ void ActivityWatch::Implementation::settle_owners(BootTime now) {
         enable(owner_timer, SD_EVENT_ONESHOT);
     }
     for (const auto& [path, uid] : settled)
-        on_new_terminal(path, uid);
+        listener.new_terminal(path, uid);
 }
 
 Result<> ActivityWatch::Implementation::watch(Direction& direction, Inotify& inotify,
+                                              std::map<int, BootTime>& unclaimed,
                                               const std::string& path, std::uint32_t mask) {
     if (direction.watch >= 0)
         return {};
@@ -299,6 +342,10 @@ Result<> ActivityWatch::Implementation::watch(Direction& direction, Inotify& ino
     if (!made)
         return std::unexpected{made.error()};
     direction.watch = *made;
+    if (const auto waiting = unclaimed.find(*made); waiting != unclaimed.end()) {
+        direction.last = std::max(direction.last, waiting->second);
+        unclaimed.erase(waiting);
+    }
     return {};
 }
 
@@ -327,13 +374,30 @@ Activity ActivityWatch::Implementation::read(Watched& watched, const Now& now) c
 }
 
 Result<std::unique_ptr<ActivityWatch>>
-ActivityWatch::create(sd_event* loop,
-                      std::function<void(const std::string&, uid_t)> on_new_terminal) {
+ActivityWatch::create(sd_event* loop, ActivityListener listener, ActivityQueues queues) {
     std::unique_ptr<ActivityWatch> watch{new ActivityWatch};
-    watch->implementation_->on_new_terminal = std::move(on_new_terminal);
-    if (const auto opened = watch->implementation_->open(loop); !opened)
+    watch->implementation_->listener = std::move(listener);
+    if (const auto opened = watch->implementation_->open(loop, std::move(queues)); !opened)
         return std::unexpected{opened.error()};
     return watch;
+}
+
+int ActivityWatch::input_queue() const noexcept {
+    return implementation_->inputs.fd();
+}
+
+int ActivityWatch::output_queue() const noexcept {
+    return implementation_->outputs.fd();
+}
+
+bool ActivityWatch::inherited() const noexcept {
+    return implementation_->inherited;
+}
+
+void ActivityWatch::refresh() {
+    auto& self = *implementation_;
+    if (self.look(base::read_boot_time()))
+        self.after(true);
 }
 
 ActivityWatch::ActivityWatch() : implementation_{std::make_unique<Implementation>()} {}
@@ -353,9 +417,11 @@ Result<> ActivityWatch::add(const Terminal& terminal, Activity known) {
             watched.output.stamp = node.st_mtim.tv_sec;
         }
     }
-    auto made = self.watch(watched.input, self.inputs, terminal.path, IN_ACCESS);
+    auto made =
+        self.watch(watched.input, self.inputs, self.unclaimed_inputs, terminal.path, IN_ACCESS);
     if (made)
-        made = self.watch(watched.output, self.outputs, terminal.path, IN_MODIFY);
+        made = self.watch(watched.output, self.outputs, self.unclaimed_outputs, terminal.path,
+                          IN_MODIFY);
     return made;
 }
 

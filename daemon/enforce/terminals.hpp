@@ -56,6 +56,9 @@ void redraw(const std::string& scope, const std::vector<Terminal>& terminals);
 /// for. `last`: the session ends, so a full-screen program's screen is left first.
 Result<> say(const Terminal& terminal, const std::string& line, bool last = false);
 
+/// How coarse a terminal's atime is: the kernel blurs it, so that it tells nothing of passwords.
+inline constexpr Seconds input_step{8};
+
 /// The last moment input can have been read, from atime: it moves in steps of 8 s, so the end of
 /// the step is returned, never later than `now`.
 BootTime latest_input(const Terminal& terminal, const Now& now);

@@ -70,6 +70,7 @@ void Shell::perform(const core::Watch& effect) {
     watched.id = effect.session;
     watched.uid = known->facts.uid;
     by_user_.emplace(watched.uid, watched.id);
+    watched.before = store_.activity(effect.session).value_or(std::nullopt);
     auto leader = base::open_pidfd(known->leader);
     sd_event_source* source = nullptr;
     if (!leader) {
@@ -84,8 +85,10 @@ void Shell::perform(const core::Watch& effect) {
 }
 
 void Shell::unwatch_terminals(Watched& watched) noexcept {
-    for (const auto& terminal : watched.terminals)
+    for (const auto& terminal : watched.terminals) {
         activity_->remove(terminal);
+        by_terminal_.erase(terminal.device);
+    }
 }
 
 void Shell::stop_prompts(const core::SessionId& id) {
@@ -122,30 +125,50 @@ std::vector<enforce::Terminal> Shell::look_for_terminals(const core::SessionReco
     return terminals.value_or(std::vector<enforce::Terminal>{});
 }
 
+/// Never before the true last input, and as near to it as is known.
+enforce::Activity Shell::known_activity(const Watched& watched, const enforce::Terminal& terminal,
+                                        const Now& now) const {
+    const auto input = enforce::latest_input(terminal, now);
+    const auto& before = watched.before;
+    // atime is the first read of its step: later than what was written down, there was one more.
+    const auto step_began = input - enforce::input_step;
+    if (before && activity_->inherited() && before->input >= step_began)
+        return {.input = before->input, .output = before->output};
+    return {.input = input, .output = before ? std::max(before->output, input) : input};
+}
+
 void Shell::perform(const core::ReadActivity& effect) {
-    const auto* known = record(effect.session);
+    const auto view = machine_.view(effect.session);
     const auto found = watched_.find(effect.session);
-    if (!known || found == watched_.end())
+    if (!view || found == watched_.end())
         return;
     auto& watched = found->second;
     const auto now = base::read_clocks();
-    auto terminals = look_for_terminals(*known);
-    core::ActivitySeen seen{.session = effect.session, .terminals = {}};
+    auto terminals = look_for_terminals(*view->record);
     for (const auto& terminal : watched.terminals)
-        if (!std::ranges::count(terminals, terminal))
+        if (!std::ranges::count(terminals, terminal)) {
             activity_->remove(terminal);
+            by_terminal_.erase(terminal.device);
+        }
+    for (const auto& terminal : terminals)
+        if (by_terminal_.try_emplace(terminal.device, effect.session).second)
+            log_failure("watching a terminal",
+                        activity_->add(terminal, known_activity(watched, terminal, now)));
+    activity_->refresh();
+    core::ActivitySeen seen{.session = effect.session, .terminals = {}};
     for (const auto& terminal : terminals) {
         seen.terminals.push_back(terminal.path);
-        if (!activity_->get(terminal)) {
-            const auto input = enforce::latest_input(terminal, now);
-            log_failure("watching ", activity_->add(terminal, {.input = input, .output = input}));
-        }
+        // What cannot be watched counts as used now: a lock is never early.
         const auto activity =
             activity_->get(terminal).value_or(enforce::Activity{now.boot, now.boot});
         seen.last_input = std::max(seen.last_input, activity.input);
         seen.last_output = std::max(seen.last_output, activity.output);
     }
     watched.terminals = std::move(terminals);
+    if (!watched.terminals.empty()) {
+        watched.before.reset();
+        write_activity(watched, std::max(view->last_input, seen.last_input), seen.last_output);
+    }
     events_.push_back(std::move(seen));
 }
 

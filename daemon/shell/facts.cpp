@@ -1,6 +1,7 @@
 #include "daemon/shell/facts.hpp"
 
 #include <algorithm>
+
 #include <grp.h>
 #include <pwd.h>
 #include <unistd.h>
@@ -13,7 +14,7 @@ namespace {
 constexpr std::size_t largest_entry = 1024 * 1024;
 
 template <typename Entry, typename Lookup>
-std::optional<std::string> name_from(Lookup lookup, char* Entry::*name) {
+std::optional<std::string> name_from(Lookup lookup, char* Entry::* name) {
     std::string buffer(4096, '\0');
     for (;;) {
         Entry entry{};

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <charconv>
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -47,8 +48,8 @@ Result<std::vector<policy::Source>> unpack(std::string_view packed) {
 /// Whole or not at all: a crash leaves the old copy.
 Result<> write_whole(const std::string& path, std::string_view text) {
     const auto temporary = path + ".new";
-    base::UniqueFd file{open(temporary.c_str(),
-                             O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600)};
+    base::UniqueFd file{
+        open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600)};
     if (!file)
         return fail(errno, "writing " + temporary);
     while (!text.empty()) {
@@ -72,8 +73,8 @@ policy::Policy PolicyKeeper::start(WallTime now) {
         return std::move(*fresh);
     base::log(base::Level::error, "the policy is broken: " + error_);
     const auto kept = base::read_small_file(last_good_, largest_kept);
-    const auto sources = kept ? unpack(*kept) : Result<std::vector<policy::Source>>{
-                                                    std::unexpected{kept.error()}};
+    const auto sources =
+        kept ? unpack(*kept) : Result<std::vector<policy::Source>>{std::unexpected{kept.error()}};
     auto old = sources ? policy::parse(*sources)
                        : Result<policy::Policy>{std::unexpected{sources.error()}};
     if (!old || sources->empty()) {

@@ -13,8 +13,8 @@ namespace vigil::shell {
 class PolicyKeeper {
 public:
     /// `path`: policy.yaml. `last_good`: where its text is kept, root's alone.
-    PolicyKeeper(std::string path, std::string last_good) :
-        path_{std::move(path)}, last_good_{std::move(last_good)} {}
+    PolicyKeeper(std::string path, std::string last_good)
+        : path_{std::move(path)}, last_good_{std::move(last_good)} {}
 
     /// Reads the file; if it is broken, the last good one (at start). Returns the policy to use.
     /// `usable()` is false if there is none at all: step-up is then refused, limits go unwatched.

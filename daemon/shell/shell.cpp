@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+
 #include <sys/epoll.h>
 #include <sys/random.h>
 
@@ -18,12 +19,18 @@ constexpr std::uint64_t timer_accuracy_us = 1000;
 
 } // namespace
 
-Shell::Shell(sd_event* loop, store::RuntimeStore store, policy::Policy policy) :
-    loop_{loop}, store_{std::move(store)},
-    machine_{std::move(policy), store_.sessions().value_or(std::vector<core::SessionRecord>{}),
-             store_.grants().value_or(std::vector<core::GrantRecord>{}), base::read_clocks()} {
+Shell::Shell(sd_event* loop, store::RuntimeStore store, policy::Policy policy,
+             enforce::ActivityQueues queues)
+    : loop_{loop}, store_{std::move(store)},
+      machine_{std::move(policy), store_.sessions().value_or(std::vector<core::SessionRecord>{}),
+               store_.grants().value_or(std::vector<core::GrantRecord>{}), base::read_clocks()} {
     auto activity = enforce::ActivityWatch::create(
-        loop_, [this](const std::string& path, uid_t owner) { new_terminal(path, owner); });
+        loop_,
+        {.new_terminal = [this](const std::string& path,
+                                uid_t owner) { new_terminal(path, owner); },
+         .used = [this](const enforce::Terminal& terminal,
+                        const enforce::Activity& seen) { terminal_used(terminal, seen); }},
+        std::move(queues));
     if (!activity)
         throw std::runtime_error{activity.error().text()};
     activity_ = std::move(*activity);
@@ -44,8 +51,8 @@ void Shell::start() {
     draining_ = false;
     const auto sessions = enforce::logind_sessions();
     if (!sessions)
-        base::log(base::Level::warning, "logind's sessions cannot be read, none is adopted: " +
-                                            sessions.error().text());
+        base::log(base::Level::warning,
+                  "logind's sessions cannot be read, none is adopted: " + sessions.error().text());
     else
         for (const auto& session : *sessions)
             adopt(session);
@@ -175,6 +182,26 @@ void Shell::new_terminal(const std::string& path, uid_t owner) {
     drain();
 }
 
+/// Written down, because atime would tell the next vigild no better than to 8 s.
+void Shell::terminal_used(const enforce::Terminal& terminal, const enforce::Activity& activity) {
+    const auto session = by_terminal_.find(terminal.device);
+    if (session == by_terminal_.end())
+        return;
+    if (const auto found = watched_.find(session->second); found != watched_.end())
+        write_activity(found->second, activity.input, activity.output);
+}
+
+void Shell::write_activity(Watched& watched, BootTime input, BootTime output) {
+    watched.last.input = std::max(watched.last.input, input);
+    watched.last.output = std::max(watched.last.output, output);
+    stored(store_.put_activity(watched.id, watched.last));
+}
+
+std::vector<std::pair<const char*, int>> Shell::kept_descriptors() const {
+    return {{input_queue_name, activity_->input_queue()},
+            {output_queue_name, activity_->output_queue()}};
+}
+
 BootTime Shell::last_input(const core::SessionView& view) const {
     auto last = view.last_input;
     const auto found = watched_.find(view.record->id);
@@ -192,8 +219,7 @@ std::vector<std::string> Shell::terminals_of(const core::SessionView& view) cons
     return names;
 }
 
-const std::vector<enforce::ForeignHolder>&
-Shell::foreign_holders(const core::SessionId& id) const {
+const std::vector<enforce::ForeignHolder>& Shell::foreign_holders(const core::SessionId& id) const {
     static const std::vector<enforce::ForeignHolder> none;
     const auto found = watched_.find(id);
     return found == watched_.end() ? none : found->second.foreign;

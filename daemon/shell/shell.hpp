@@ -1,6 +1,6 @@
 #pragma once
-// The imperative shell around the core: reads the clocks once a dispatch, steps the machine, and does
-// its effects in order. It decides nothing; what an effect found out goes back as an event.
+// The imperative shell around the core: reads the clocks once a dispatch, steps the machine, and
+// does its effects in order. It decides nothing; what an effect found out goes back as an event.
 
 #include "base/systemd.hpp"
 #include "daemon/core/machine.hpp"
@@ -16,6 +16,10 @@
 
 namespace vigil::shell {
 
+// Names of descriptors in PID 1's store.
+inline constexpr const char* input_queue_name = "vigil-input";
+inline constexpr const char* output_queue_name = "vigil-output";
+
 /// What a waiting caller can be told.
 using Reply = std::variant<core::ReplyReserve, core::ReplyLimit, core::ReplyAsk, core::ReplyProve,
                            core::ReplyWait, core::ReplyId, core::ReplyDone>;
@@ -27,13 +31,17 @@ inline constexpr std::size_t max_waiting = 4096;
 class Shell {
 public:
     /// `loop` outlives this. Throws std::runtime_error if the loop takes no sources.
-    Shell(sd_event* loop, store::RuntimeStore store, policy::Policy policy);
+    Shell(sd_event* loop, store::RuntimeStore store, policy::Policy policy,
+          enforce::ActivityQueues queues);
     ~Shell();
     Shell(const Shell&) = delete;
     Shell& operator=(const Shell&) = delete;
 
     /// Puts right what a crash left, adopts what logind has and vigil does not.
     void start();
+
+    /// Descriptors that PID 1 is to keep for the next vigild, with their names.
+    std::vector<std::pair<const char*, int>> kept_descriptors() const;
 
     /// The broker's connection, for logind and PID 1; null while it is away.
     void set_system_bus(sd_bus* bus) noexcept { system_bus_ = bus; }
@@ -69,6 +77,9 @@ private:
         base::UniqueFd leader;
         base::EventSource leader_source;
         std::vector<enforce::Terminal> terminals;
+        /// What an earlier vigild had seen; good for the first look of this one.
+        std::optional<store::RuntimeStore::Activity> before;
+        store::RuntimeStore::Activity last; ///< of all its terminals, as written down
         std::vector<enforce::ForeignHolder> foreign;
     };
 
@@ -76,6 +87,10 @@ private:
     void arm_timer();
     void adopt(const enforce::LogindSession& session);
     void new_terminal(const std::string& path, uid_t owner);
+    void write_activity(Watched& watched, BootTime input, BootTime output);
+    void terminal_used(const enforce::Terminal& terminal, const enforce::Activity& activity);
+    enforce::Activity known_activity(const Watched& watched, const enforce::Terminal& terminal,
+                                     const Now& now) const;
     void unwatch_terminals(Watched& watched) noexcept;
     void stop_prompts(const core::SessionId& id);
     std::vector<enforce::Terminal> look_for_terminals(const core::SessionRecord& record);
@@ -119,6 +134,7 @@ private:
     std::unordered_map<core::SessionId, Watched> watched_;
     std::unordered_map<core::Token, Responder> waiting_;
     std::unordered_multimap<uid_t, core::SessionId> by_user_;
+    std::unordered_map<std::uint64_t, core::SessionId> by_terminal_; ///< those that are watched
     core::Token next_token_ = 1;
     std::deque<core::Event> events_;
     bool draining_ = false;

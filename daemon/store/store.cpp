@@ -42,9 +42,13 @@ CREATE TABLE terminal (
   uid INTEGER NOT NULL, gid INTEGER NOT NULL, mode INTEGER NOT NULL,
   PRIMARY KEY (session, path)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE activity (
+  session BLOB PRIMARY KEY, input INTEGER NOT NULL, output INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TRIGGER session_gone AFTER DELETE ON session BEGIN
   DELETE FROM grant_ WHERE session = old.id;
   DELETE FROM terminal WHERE session = old.id;
+  DELETE FROM activity WHERE session = old.id;
 END;
 PRAGMA user_version = 1;
 )";
@@ -104,6 +108,7 @@ struct RuntimeStore::State {
     base::Statement put_session, erase_session, all_sessions;
     base::Statement put_grant, erase_grant, all_grants;
     base::Statement put_terminal, erase_terminals, session_terminals;
+    base::Statement put_activity, session_activity;
 };
 
 RuntimeStore::RuntimeStore(std::unique_ptr<State> state) : state_{std::move(state)} {}
@@ -140,13 +145,15 @@ Result<RuntimeStore> RuntimeStore::open(const std::string& path) {
     auto put_terminal = prepare(rows::put_terminal);
     auto erase_terminals = prepare("DELETE FROM terminal WHERE session = ?1");
     auto session_terminals = prepare(rows::session_terminals);
+    auto put_activity = prepare("INSERT OR REPLACE INTO activity VALUES (?1, ?2, ?3)");
+    auto session_activity = prepare("SELECT input, output FROM activity WHERE session = ?1");
     if (error) // version 1 by its number, and yet its tables are others
         return fail(error->code != 0 ? error->code : EBADMSG, path + ": " + error->what);
-    return RuntimeStore{std::unique_ptr<State>{
-        new State{std::move(*database), std::move(put_session), std::move(erase_session),
-                  std::move(all_sessions), std::move(put_grant), std::move(erase_grant),
-                  std::move(all_grants), std::move(put_terminal), std::move(erase_terminals),
-                  std::move(session_terminals)}}};
+    return RuntimeStore{std::unique_ptr<State>{new State{
+        std::move(*database), std::move(put_session), std::move(erase_session),
+        std::move(all_sessions), std::move(put_grant), std::move(erase_grant),
+        std::move(all_grants), std::move(put_terminal), std::move(erase_terminals),
+        std::move(session_terminals), std::move(put_activity), std::move(session_activity)}}};
 }
 
 Result<std::string> RuntimeStore::set_aside(const std::string& path) {
@@ -203,6 +210,32 @@ Result<std::vector<core::SavedTerminal>> RuntimeStore::terminals(const core::Ses
     if (const auto bound = rows::bind_id(state_->session_terminals, 1, session); !bound)
         return std::unexpected{bound.error()};
     return rows::read_all<core::SavedTerminal>(state_->session_terminals);
+}
+
+Result<> RuntimeStore::put_activity(const core::SessionId& session, const Activity& activity) {
+    auto& statement = state_->put_activity;
+    const base::Running running{statement};
+    auto bound = rows::bind_id(statement, 1, session);
+    if (bound)
+        bound = statement.bind(2, std::int64_t{activity.input.time_since_epoch().count()});
+    if (bound)
+        bound = statement.bind(3, std::int64_t{activity.output.time_since_epoch().count()});
+    return bound ? statement.run() : bound;
+}
+
+Result<std::optional<RuntimeStore::Activity>>
+RuntimeStore::activity(const core::SessionId& session) {
+    auto& statement = state_->session_activity;
+    const base::Running running{statement};
+    if (const auto bound = rows::bind_id(statement, 1, session); !bound)
+        return std::unexpected{bound.error()};
+    const auto row = statement.step();
+    if (!row)
+        return std::unexpected{row.error()};
+    if (!*row)
+        return std::nullopt;
+    return Activity{BootTime{Microseconds{statement.integer(0)}},
+                    BootTime{Microseconds{statement.integer(1)}}};
 }
 
 } // namespace vigil::store

@@ -6,6 +6,7 @@
 #include "daemon/core/records.hpp"
 
 #include <memory>
+#include <optional>
 
 namespace vigil::store {
 
@@ -33,6 +34,14 @@ public:
     Result<> put(const core::SavedTerminal& terminal);
     Result<> erase_terminals(const core::SessionId& session);
     Result<std::vector<core::SavedTerminal>> terminals(const core::SessionId& session);
+
+    /// The last input and output that were seen, exactly: atime tells them in steps of 8 s only.
+    struct Activity {
+        BootTime input{};
+        BootTime output{};
+    };
+    Result<> put_activity(const core::SessionId& session, const Activity& activity);
+    Result<std::optional<Activity>> activity(const core::SessionId& session);
 
 private:
     struct State;

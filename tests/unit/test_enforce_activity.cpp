@@ -21,13 +21,19 @@ struct Loop {
     base::EventLoop loop;
     std::unique_ptr<ActivityWatch> watch;
     std::vector<std::pair<std::string, uid_t>> created;
+    std::vector<enforce::Activity> used;
 
-    Loop() {
+    explicit Loop(enforce::ActivityQueues queues = {}) {
         sd_event* raw = nullptr;
         ck_assert_int_ge(sd_event_new(&raw), 0);
         loop.reset(raw);
         auto made = ActivityWatch::create(
-            raw, [this](const std::string& path, uid_t uid) { created.emplace_back(path, uid); });
+            raw,
+            {.new_terminal = [this](const std::string& path,
+                                    uid_t uid) { created.emplace_back(path, uid); },
+             .used = [this](const enforce::Terminal&,
+                            const enforce::Activity& seen) { used.push_back(seen); }},
+            std::move(queues));
         CHECK_OK(made);
         watch = std::move(*made);
     }
@@ -48,6 +54,66 @@ void type_and_read(const Pty& pty) {
     char line[16];
     ck_assert_int_gt(::read(pty.slave.get(), line, sizeof line), 0);
 }
+
+/// As PID 1 keeps them while no vigild runs.
+enforce::ActivityQueues kept(const ActivityWatch& watch) {
+    return {.inputs = base::UniqueFd{fcntl(watch.input_queue(), F_DUPFD_CLOEXEC, 0)},
+            .outputs = base::UniqueFd{fcntl(watch.output_queue(), F_DUPFD_CLOEXEC, 0)}};
+}
+
+START_TEST(what_is_typed_while_nobody_watches_is_seen_by_the_next) {
+    const Pty pty;
+    const Pty untouched;
+    const BootTime before = base::read_boot_time() - Seconds{30};
+    enforce::ActivityQueues queues;
+    {
+        const Loop loop;
+        CHECK_OK(loop.watch->add(pty.terminal, {}));
+        CHECK_OK(loop.watch->add(untouched.terminal, {}));
+        queues = kept(*loop.watch);
+    }
+    type_and_read(pty);
+    const BootTime typed = base::read_boot_time();
+    const Loop next{std::move(queues)};
+    ck_assert(next.watch->inherited());
+    next.watch->refresh(); // the look of another session, which starts first
+    CHECK_OK(next.watch->add(pty.terminal, {before, before}));
+    CHECK_OK(next.watch->add(untouched.terminal, {before, before}));
+    next.watch->refresh();
+    ck_assert(next.watch->get(pty.terminal)->input >= typed - Seconds{1});
+    ck_assert(next.watch->get(untouched.terminal)->input == before);
+}
+END_TEST
+
+START_TEST(a_watch_that_nobody_claims_wakes_once_and_is_gone) {
+    const Pty pty;
+    enforce::ActivityQueues queues;
+    {
+        const Loop loop;
+        CHECK_OK(loop.watch->add(pty.terminal, {}));
+        queues = kept(*loop.watch);
+    }
+    const Loop next{std::move(queues)};
+    type_and_read(pty);
+    next.run_for(milliseconds{50});
+    type_and_read(pty);
+    ck_assert_int_eq(next.run_for(milliseconds{50}), 0);
+}
+END_TEST
+
+START_TEST(refresh_takes_what_the_loop_has_not) {
+    const Pty pty;
+    const Loop loop;
+    CHECK_OK(loop.watch->add(pty.terminal, {}));
+    type_and_read(pty);
+    const BootTime typed = base::read_boot_time();
+    loop.watch->refresh();
+    ck_assert(loop.watch->get(pty.terminal)->input >= typed - Seconds{1});
+    ck_assert(loop.used.empty());
+    loop.run_for(Seconds{1} + milliseconds{100});
+    ck_assert(!loop.used.empty()); // to be written down
+}
+END_TEST
 
 START_TEST(typing_for_three_seconds_wakes_once_a_second_and_is_seen_within_one) {
     const Pty pty;
@@ -172,6 +238,9 @@ int main() {
     Suite* suite = suite_create("activity");
     TCase* activity = tcase_create("activity");
     tcase_set_timeout(activity, 20);
+    tcase_add_test(activity, what_is_typed_while_nobody_watches_is_seen_by_the_next);
+    tcase_add_test(activity, a_watch_that_nobody_claims_wakes_once_and_is_gone);
+    tcase_add_test(activity, refresh_takes_what_the_loop_has_not);
     tcase_add_test(activity, typing_for_three_seconds_wakes_once_a_second_and_is_seen_within_one);
     tcase_add_test(activity, a_terminal_at_rest_wakes_nobody_and_one_key_is_seen_at_once);
     tcase_add_test(activity, output_is_not_input);

@@ -161,6 +161,22 @@ START_TEST(what_hangs_on_a_session_goes_with_it_and_nothing_else) {
 }
 END_TEST
 
+START_TEST(activity_is_kept_by_session_and_goes_with_it) {
+    auto store = open_store();
+    ck_assert(store.put(full_session(1)).has_value());
+    const auto id = full_session(1).id;
+    ck_assert(!store.activity(id)->has_value());
+    const BootTime input{Seconds{7}};
+    const BootTime output{Seconds{9}};
+    ck_assert(store.put_activity(id, {BootTime{}, BootTime{}}).has_value());
+    ck_assert(store.put_activity(id, {input, output}).has_value());
+    ck_assert((*store.activity(id))->input == input);
+    ck_assert((*store.activity(id))->output == output);
+    ck_assert(store.erase_session(id).has_value());
+    ck_assert(!store.activity(id)->has_value());
+}
+END_TEST
+
 START_TEST(grants_and_terminals_are_erased_alone) {
     auto store = open_store();
     ck_assert(store.put(full_session(1)).has_value());
@@ -326,10 +342,10 @@ int main() {
     for (const TTest* test :
          {every_field_comes_back, a_session_put_again_is_changed_and_keeps_what_hangs_on_it,
           what_hangs_on_a_session_goes_with_it_and_nothing_else,
-          grants_and_terminals_are_erased_alone, what_was_put_before_a_kill_is_there,
-          a_second_daemon_stays_out, a_newer_or_foreign_schema_is_refused,
-          what_is_no_database_is_refused, a_cut_or_scribbled_database_is_refused,
-          a_row_out_of_range_is_an_error_and_no_session,
+          activity_is_kept_by_session_and_goes_with_it, grants_and_terminals_are_erased_alone,
+          what_was_put_before_a_kill_is_there, a_second_daemon_stays_out,
+          a_newer_or_foreign_schema_is_refused, what_is_no_database_is_refused,
+          a_cut_or_scribbled_database_is_refused, a_row_out_of_range_is_an_error_and_no_session,
           a_broken_database_is_set_aside_with_its_log, broken_databases_do_not_pile_up,
           a_full_disk_is_an_error_and_loses_nothing_written_before,
           a_folder_that_is_not_there_is_an_error, without_any_folder_it_lives_in_memory,

@@ -100,10 +100,12 @@ int watch_new(std::uint64_t seconds) {
     if (const int r = sd_event_new(&raw); r < 0)
         return failed({-r, "making a loop"});
     const base::EventLoop loop{raw};
-    const auto watch =
-        enforce::ActivityWatch::create(loop.get(), [](const std::string& path, uid_t uid) {
-            std::cout << path << ' ' << uid << std::endl;
-        });
+    const auto watch = enforce::ActivityWatch::create(
+        loop.get(),
+        {.new_terminal = [](const std::string& path,
+                            uid_t uid) { std::cout << path << ' ' << uid << std::endl; },
+         .used = [](const enforce::Terminal&, const enforce::Activity&) {}},
+        {});
     if (!watch)
         return failed(watch.error());
     sd_event_add_time_relative(loop.get(), nullptr, CLOCK_BOOTTIME, seconds * 1'000'000, 0, nullptr,
