@@ -50,7 +50,9 @@ std::string joined(const std::vector<std::string>& texts) {
 std::string next_text(const wire::Session& session, const Now& now) {
     if (session.next_action.empty())
         return "";
-    return session.next_action + " " + clock_text(session.next_at, now);
+    // The contract's word is long for a column.
+    const auto& action = session.next_action;
+    return (action == "terminate" ? "end" : action) + " " + clock_text(session.next_at, now);
 }
 
 /// "name   value" lines.
@@ -160,19 +162,26 @@ std::string clock_text(std::uint64_t microseconds, const Now& now) {
            text;
 }
 
+/// As the policy writes it, in its two largest units: "45s", "1m30s", "12h".
 std::string duration_text(std::uint64_t seconds) {
     using Number = unsigned long long;
     if (seconds == wire::unlimited)
         return "none";
-    if (seconds < 60)
-        return print("%llus", static_cast<Number>(seconds));
-    if (seconds < 3600)
-        return print("%llum", static_cast<Number>(seconds / 60));
-    if (seconds < 86'400)
-        return print("%lluh%02llum", static_cast<Number>(seconds / 3600),
-                     static_cast<Number>(seconds / 60 % 60));
-    return print("%llud%02lluh", static_cast<Number>(seconds / 86'400),
-                 static_cast<Number>(seconds / 3600 % 24));
+    struct Unit {
+        std::uint64_t size;
+        std::uint64_t next;
+        const char* name;
+        const char* next_name;
+    };
+    for (const auto& unit :
+         {Unit{86'400, 3600, "d", "h"}, Unit{3600, 60, "h", "m"}, Unit{60, 1, "m", "s"}}) {
+        if (seconds < unit.size)
+            continue;
+        const auto rest = seconds % unit.size / unit.next;
+        return print("%llu%s", static_cast<Number>(seconds / unit.size), unit.name) +
+               (rest == 0 ? "" : print("%02llu%s", static_cast<Number>(rest), unit.next_name));
+    }
+    return print("%llus", static_cast<Number>(seconds));
 }
 
 std::size_t short_id_length(const std::vector<wire::Session>& sessions) {

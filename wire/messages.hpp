@@ -101,7 +101,7 @@ struct LockInfo {
     bool locked = false; ///< false: nothing to ask, the prompt leaves
     std::string user;
     std::string host;
-    std::string locked_by; ///< "idle for 15 min", "alice", "root"
+    std::string locked_by; ///< "idle for 15 min", "by alice"
     std::uint64_t locked_since = 0;
     std::uint64_t ends_at = unlimited; ///< wall time of the session's next end
     std::vector<std::string> factors;  ///< "password", "totp": what is taken at THIS terminal

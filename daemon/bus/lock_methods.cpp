@@ -7,6 +7,7 @@
 #include "wire/names.hpp"
 
 #include <algorithm>
+
 #include <unistd.h>
 
 namespace vigil::bus {
@@ -39,8 +40,7 @@ std::string holder_warning(const enforce::ForeignHolder& holder) {
 std::vector<policy::Factor> Api::unlock_factors(const core::SessionView& view) {
     std::vector<policy::Factor> taken;
     for (const auto factor : view.decision->unlock) {
-        if (factor == policy::Factor::password &&
-            !shell_.foreign_holders(view.record->id).empty())
+        if (factor == policy::Factor::password && !shell_.foreign_holders(view.record->id).empty())
             continue;
         if (factor == policy::Factor::totp &&
             !(factors_ && factors_->has_active(view.record->facts.uid).value_or(false)))
@@ -152,8 +152,8 @@ Result<> Api::lock(const Call& call) {
     const auto token = wait_for(call);
     if (!token)
         return std::unexpected{token.error()};
-    shell_.dispatch(core::LockAsked{*token, *id,
-                                    caller_name(call) + (reason->empty() ? "" : ": " + *reason)});
+    shell_.dispatch(core::LockAsked{
+        *token, *id, "by " + caller_name(call) + (reason->empty() ? "" : ": " + *reason)});
     return {};
 }
 

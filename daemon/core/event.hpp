@@ -78,7 +78,7 @@ struct TimePassed {};
 struct LockAsked {
     Token token = 0;
     SessionId session;
-    std::string by; ///< "alice", "root"
+    std::string by; ///< "by alice", "by root: end of shift"
 };
 
 /// What came of a Lock effect.

@@ -34,7 +34,7 @@ struct SessionRecord {
     WallTime since_wall{};
     BootTime locked_since{};
     WallTime locked_since_wall{};
-    std::string locked_by; ///< "idle for 15 min", "alice", "root"
+    std::string locked_by; ///< "idle for 15 min", "by alice"
     std::uint32_t unlock_failures = 0;
     BootTime unlock_not_before{};
     BootTime ending_since{};

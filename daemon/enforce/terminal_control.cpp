@@ -91,7 +91,10 @@ Result<> take_open(int fd, const std::string& path, const termios& settings) {
 /// xterm's ctlseqs: 1049.)
 std::string_view screen_for(const termios& settings) noexcept {
     const bool full_screen = (settings.c_oflag & OPOST) == 0 || (settings.c_oflag & ONLCR) == 0;
-    return full_screen ? "\x1b[0m\x1b[?1049h\x1b[2J\x1b[H\x1b[?25h" : "\x1b[0m\x1b[?1049l\x1b[?25h";
+    // Cleared before it is left: a terminal without a second screen (the Linux console) would keep
+    // the prompt.
+    return full_screen ? "\x1b[0m\x1b[?1049h\x1b[2J\x1b[H\x1b[?25h"
+                       : "\x1b[0m\x1b[2J\x1b[H\x1b[?1049l\x1b[?25h";
 }
 
 /// The main screen, whatever program had the other.

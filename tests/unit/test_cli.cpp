@@ -97,7 +97,10 @@ START_TEST(times_and_durations_read_as_people_write_them) {
     ck_assert(cli::duration_text(59) == "59s");
     ck_assert(cli::duration_text(60) == "1m");
     ck_assert(cli::duration_text(3 * 3600 + 5 * 60) == "3h05m");
-    ck_assert(cli::duration_text(86'400) == "1d00h");
+    ck_assert(cli::duration_text(86'400) == "1d");
+    ck_assert(cli::duration_text(90) == "1m30s");
+    ck_assert(cli::duration_text(12 * 3600 + 59) == "12h");
+    ck_assert(cli::duration_text(86'400 + 7200) == "1d02h");
     ck_assert(cli::duration_text(wire::unlimited) == "none");
 }
 END_TEST
