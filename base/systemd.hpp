@@ -15,7 +15,6 @@ struct SystemdDeleter {
     void operator()(sd_bus* bus) const noexcept { sd_bus_close_unref(bus); }
     void operator()(sd_bus_message* message) const noexcept { sd_bus_message_unref(message); }
     void operator()(sd_bus_slot* slot) const noexcept { sd_bus_slot_unref(slot); }
-    void operator()(sd_bus_creds* creds) const noexcept { sd_bus_creds_unref(creds); }
     void operator()(sd_event* event) const noexcept { sd_event_unref(event); }
     void operator()(sd_event_source* source) const noexcept {
         sd_event_source_disable_unref(source);
@@ -25,7 +24,6 @@ struct SystemdDeleter {
 using Bus = std::unique_ptr<sd_bus, SystemdDeleter>;
 using BusMessage = std::unique_ptr<sd_bus_message, SystemdDeleter>;
 using BusSlot = std::unique_ptr<sd_bus_slot, SystemdDeleter>;
-using BusCreds = std::unique_ptr<sd_bus_creds, SystemdDeleter>;
 using EventLoop = std::unique_ptr<sd_event, SystemdDeleter>;
 using EventSource = std::unique_ptr<sd_event_source, SystemdDeleter>;
 

@@ -12,8 +12,12 @@ namespace vigil::bus {
 /// Where a connection comes from.
 struct Endpoint {
     class Api* api = nullptr;
-    bool direct = false; ///< /run/vigil/bus: the socket's mode and SO_PEERCRED let only root in
+    bool direct = false;    ///< /run/vigil/bus: the socket's mode and SO_PEERCRED let only root in
+    std::size_t asking = 0; ///< calls whose caller the broker is being asked for
 };
+
+/// Calls of one broker waiting to learn their caller; beyond that they are refused at once.
+inline constexpr std::size_t max_asking = 4096;
 
 /// One method call under way. Handed to handlers; may be kept (by value) until the reply.
 struct Call {
@@ -33,23 +37,23 @@ public:
     Result<> attach(sd_bus* bus, Endpoint& endpoint);
 
     // Handlers, by what they are about. Each returns an Error only before it has replied.
-    Result<> reserve(const Call& call);       // login_methods.cpp
+    Result<> reserve(const Call& call); // login_methods.cpp
     Result<> prepare(const Call& call);
     Result<> confirm(const Call& call);
     Result<> release(const Call& call);
-    Result<> ask(const Call& call);           // step_up_methods.cpp
+    Result<> ask(const Call& call); // step_up_methods.cpp
     Result<> prove(const Call& call);
-    Result<> lock_info(const Call& call);     // lock_methods.cpp
+    Result<> lock_info(const Call& call); // lock_methods.cpp
     Result<> unlocked(const Call& call);
     Result<> unlock_failed(const Call& call);
-    Result<> list(const Call& call);          // session_methods.cpp
+    Result<> list(const Call& call); // session_methods.cpp
     Result<> show(const Call& call);
     Result<> lock(const Call& call);
     Result<> unlock(const Call& call);
     Result<> terminate(const Call& call);
-    Result<> status(const Call& call);        // host_methods.cpp
+    Result<> status(const Call& call); // host_methods.cpp
     Result<> reload(const Call& call);
-    Result<> enroll_totp(const Call& call);   // factor_methods.cpp
+    Result<> enroll_totp(const Call& call); // factor_methods.cpp
     Result<> enroll_finish(const Call& call);
     Result<> list_factors(const Call& call);
     Result<> forget(const Call& call);
@@ -60,6 +64,7 @@ public:
 
 private:
     wire::Session describe(const core::SessionView& view) const;
+    std::string factors_error_for(const Call& call) const;
     std::vector<policy::Factor> unlock_factors(const core::SessionView& view);
     void prove_unlock(const Call& call, const wire::StepUpRequest& request,
                       const wire::Proof& proof);

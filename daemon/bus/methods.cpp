@@ -1,5 +1,5 @@
-#include "base/log.hpp"
 #include "base/clock.hpp"
+#include "base/log.hpp"
 #include "daemon/bus/api.hpp"
 #include "wire/codec.hpp"
 #include "wire/names.hpp"
@@ -14,10 +14,10 @@ namespace {
 
 /// Who may call a method. Root may call everything.
 enum class Who {
-    root,            ///< the login path and what concerns everybody
-    session_owner,   ///< the first argument names a session of the caller's
-    factor_owner,    ///< the first argument names a factor of the caller's
-    anybody,         ///< the handler shows a caller his own alone
+    root,          ///< the login path and what concerns everybody
+    session_owner, ///< the first argument names a session of the caller's
+    factor_owner,  ///< the first argument names a factor of the caller's
+    anybody,       ///< the handler shows a caller his own alone
 };
 
 struct Method {
@@ -90,25 +90,9 @@ bool may_call(Api& api, const Method& method, const Call& call) {
     return false;
 }
 
-/// The broker vouches for its peers; a direct peer was checked when it connected.
-uid_t caller_of(sd_bus_message* message, bool direct) {
-    if (direct)
-        return 0;
-    sd_bus_creds* creds = nullptr;
-    uid_t uid = static_cast<uid_t>(-1);
-    if (sd_bus_query_sender_creds(message, SD_BUS_CREDS_EUID, &creds) < 0)
-        return uid;
-    const base::BusCreds owner{creds};
-    if (sd_bus_creds_get_euid(creds, &uid) < 0)
-        return static_cast<uid_t>(-1);
-    return uid;
-}
-
-void handle(Endpoint& endpoint, sd_bus_message* message) {
-    const auto* member = sd_bus_message_get_member(message);
-    const auto* interface = sd_bus_message_get_interface(message);
-    const Call call{.message = {sd_bus_message_ref(message), sd_bus_message_unref},
-                    .uid = caller_of(message, endpoint.direct)};
+void handle(Endpoint& endpoint, const Call& call) {
+    const auto* member = sd_bus_message_get_member(call.get());
+    const auto* interface = sd_bus_message_get_interface(call.get());
     for (const auto& method : methods) {
         if (std::strcmp(method.name, member) != 0 ||
             (interface && std::strcmp(method.interface, interface) != 0))
@@ -125,9 +109,73 @@ void handle(Endpoint& endpoint, sd_bus_message* message) {
     reply_error(call, wire::error_invalid, "There is no such method.");
 }
 
+/// What a handler throws ends with an answer.
+void handle_safely(Endpoint& endpoint, const Call& call) noexcept {
+    try {
+        handle(endpoint, call);
+    } catch (const std::exception& error) {
+        base::log(base::Level::error, std::string_view{error.what()});
+        sd_bus_reply_method_errorf(call.get(), wire::error_broken, "vigild could not do that");
+    }
+}
+
+/// A call whose caller the broker was asked for.
+struct Introduced {
+    Endpoint* endpoint;
+    Call call;
+};
+
+int on_caller(sd_bus_message* answer, void* userdata, sd_bus_error*) noexcept {
+    auto& introduced = *static_cast<Introduced*>(userdata);
+    std::uint32_t uid = 0;
+    // An error is nobody: the table then says no.
+    if (!sd_bus_message_is_method_error(answer, nullptr) &&
+        sd_bus_message_read_basic(answer, 'u', &uid) > 0)
+        introduced.call.uid = uid;
+    handle_safely(*introduced.endpoint, introduced.call);
+    return 0;
+}
+
+/// Asks the broker who calls, and does not wait for it: a broker that hangs would hang the logins
+/// on the direct socket.
+void introduce(Endpoint& endpoint, Call call) {
+    const auto* sender = sd_bus_message_get_sender(call.get());
+    if (sender == nullptr || endpoint.asking >= max_asking) {
+        reply_error(call, wire::error_broken, "vigild has too many requests waiting");
+        return;
+    }
+    auto* const bus = sd_bus_message_get_bus(call.get());
+    auto introduced = std::make_unique<Introduced>(&endpoint, std::move(call));
+    sd_bus_slot* raw = nullptr;
+    if (const int r = sd_bus_call_method_async(
+            bus, &raw, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+            "GetConnectionUnixUser", on_caller, introduced.get(), "s", sender);
+        r < 0) {
+        reply_error(introduced->call, wire::error_broken, "vigild cannot ask who calls");
+        return;
+    }
+    const base::BusSlot slot{raw};
+    ++endpoint.asking;
+    // The slot's end, by an answer or by the bus's, is the end of what it carries.
+    sd_bus_slot_set_destroy_callback(slot.get(), [](void* data) {
+        const std::unique_ptr<Introduced> done{static_cast<Introduced*>(data)};
+        --done->endpoint->asking;
+    });
+    introduced.release();
+    sd_bus_slot_set_floating(slot.get(), 1);
+}
+
+/// The broker vouches for its peers; a direct peer was checked when it connected.
 int on_method(sd_bus_message* message, void* userdata, sd_bus_error*) noexcept {
     try {
-        handle(*static_cast<Endpoint*>(userdata), message);
+        auto& endpoint = *static_cast<Endpoint*>(userdata);
+        Call call{.message = {sd_bus_message_ref(message), sd_bus_message_unref}};
+        if (endpoint.direct) {
+            call.uid = 0;
+            handle_safely(endpoint, call);
+        } else {
+            introduce(endpoint, std::move(call));
+        }
     } catch (const std::exception& error) {
         base::log(base::Level::error, std::string_view{error.what()});
         sd_bus_reply_method_errorf(message, wire::error_broken, "vigild could not do that");
@@ -151,9 +199,9 @@ std::vector<sd_bus_vtable> vtable_of(const char* interface) {
 } // namespace
 
 Api::Api(shell::Shell& shell, shell::PolicyKeeper& policy, factors::Factors* factors,
-         std::string factors_error) :
-    shell_{shell}, policy_{policy}, factors_{factors}, factors_error_{std::move(factors_error)},
-    started_{base::read_clocks().wall} {}
+         std::string factors_error)
+    : shell_{shell}, policy_{policy}, factors_{factors}, factors_error_{std::move(factors_error)},
+      started_{base::read_clocks().wall} {}
 
 Result<> Api::attach(sd_bus* bus, Endpoint& endpoint) {
     static const auto manager_table = vtable_of(wire::manager_interface);
