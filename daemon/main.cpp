@@ -8,6 +8,7 @@
 #include "daemon/factors/credential.hpp"
 #include "policy/load.hpp"
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -75,24 +76,56 @@ Arguments parse(int argc, char** argv) {
     return arguments;
 }
 
+struct Opened {
+    store::RuntimeStore store;
+    std::string trouble; ///< what `vigilctl status` says of it; empty: none
+};
+
+/// Open, and every row of it makes sense.
+Result<store::RuntimeStore> open_whole(const std::string& path) {
+    auto opened = store::RuntimeStore::open(path);
+    if (!opened)
+        return opened;
+    if (const auto sessions = opened->sessions(); !sessions)
+        return std::unexpected{sessions.error()};
+    if (const auto grants = opened->grants(); !grants)
+        return std::unexpected{grants.error()};
+    return opened;
+}
+
+/// It is the place that does not work: another file there would not, either.
+bool is_about_the_place(const Error& error) {
+    for (const int code : {EROFS, EACCES, EPERM, ENOSPC, EDQUOT, ENOENT, ENOTDIR, ENOMEM, EMFILE})
+        if (error.code == code)
+            return true;
+    return false;
+}
+
 /// A store that cannot be read is put aside, loudly; logind's sessions are then adopted, so that
 /// limits still hold, counted from logind's own start times.
-store::RuntimeStore open_store(const std::string& path) {
-    auto opened = store::RuntimeStore::open(path);
+Opened open_store(const std::string& path) {
+    auto opened = open_whole(path);
     if (opened)
-        return std::move(*opened);
+        return {std::move(*opened), {}};
+    const auto error = opened.error();
+    if (error.code == EBUSY) // its sessions are watched by whoever has it open
+        throw std::runtime_error{"another vigild runs: " + error.text()};
+    if (!is_about_the_place(error)) {
+        base::log(base::Level::error, "the state in " + path + " cannot be used: " + error.text());
+        const auto aside = store::RuntimeStore::set_aside(path);
+        if (auto fresh = open_whole(path); aside && fresh) {
+            const auto what = "it was moved to " + *aside + "; starting anew";
+            base::log(base::Level::warning, what);
+            return {std::move(*fresh), error.text() + "; " + what};
+        }
+    }
     base::log(base::Level::error,
-              "the state in " + path + " cannot be used: " + opened.error().text());
-    if (const auto aside = store::RuntimeStore::set_aside(path); aside)
-        base::log(base::Level::warning, "it was moved to " + *aside + "; starting anew");
-    if (auto fresh = store::RuntimeStore::open(path))
-        return std::move(*fresh);
-    base::log(base::Level::error,
-              "no state can be kept in " + path + ": limits will not survive a restart of vigild");
+              "no state can be kept in " + path +
+                  ", limits will not survive a restart of vigild: " + error.text());
     auto in_memory = store::RuntimeStore::open(":memory:");
     if (!in_memory)
         throw std::runtime_error{in_memory.error().text()};
-    return std::move(*in_memory);
+    return {std::move(*in_memory), "no state can be kept in " + path + ": " + error.text()};
 }
 
 Result<factors::Factors> open_factors(const std::string& path) {
@@ -173,8 +206,9 @@ int run(const Arguments& arguments) {
     shell::PolicyKeeper keeper{arguments.policy, arguments.state + "/policy.last-good"};
     auto policy = keeper.start(base::read_clocks().wall);
     auto inherited = take_inherited();
-    shell::Shell shell{raw, open_store(arguments.runtime + "/state.db"), std::move(policy),
-                       std::move(inherited.queues)};
+    auto store = open_store(arguments.runtime + "/state.db");
+    shell::Shell shell{raw, std::move(store.store), std::move(policy), std::move(inherited.queues),
+                       std::move(store.trouble)};
     leave_with_pid1(shell);
 
     auto opened = open_factors(arguments.state + "/factors.db");

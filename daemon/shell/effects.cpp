@@ -8,6 +8,7 @@
 #include "daemon/shell/shell.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <sys/epoll.h>
 
@@ -32,7 +33,7 @@ void Shell::stored(const Result<>& result) {
     if (result)
         return;
     batch_stored_ = false;
-    if (store_error_.empty())
+    if (!std::exchange(write_failed_, true))
         base::log(base::Level::error,
                   "the state cannot be written, limits would not survive a restart: " +
                       result.error().text());

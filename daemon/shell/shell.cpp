@@ -20,10 +20,11 @@ constexpr std::uint64_t timer_accuracy_us = 1000;
 } // namespace
 
 Shell::Shell(sd_event* loop, store::RuntimeStore store, policy::Policy policy,
-             enforce::ActivityQueues queues)
+             enforce::ActivityQueues queues, std::string store_trouble)
     : loop_{loop}, store_{std::move(store)},
       machine_{std::move(policy), store_.sessions().value_or(std::vector<core::SessionRecord>{}),
-               store_.grants().value_or(std::vector<core::GrantRecord>{}), base::read_clocks()} {
+               store_.grants().value_or(std::vector<core::GrantRecord>{}), base::read_clocks()},
+      store_error_{std::move(store_trouble)} {
     auto activity = enforce::ActivityWatch::create(
         loop_,
         {.new_terminal = [this](const std::string& path,

@@ -30,9 +30,10 @@ inline constexpr std::size_t max_waiting = 4096;
 
 class Shell {
 public:
-    /// `loop` outlives this. Throws std::runtime_error if the loop takes no sources.
+    /// `loop` outlives this. `store_trouble`: what was wrong with the store at its start, for
+    /// store_error(). Throws std::runtime_error if the loop takes no sources.
     Shell(sd_event* loop, store::RuntimeStore store, policy::Policy policy,
-          enforce::ActivityQueues queues);
+          enforce::ActivityQueues queues, std::string store_trouble = {});
     ~Shell();
     Shell(const Shell&) = delete;
     Shell& operator=(const Shell&) = delete;
@@ -138,7 +139,8 @@ private:
     core::Token next_token_ = 1;
     std::deque<core::Event> events_;
     bool draining_ = false;
-    bool batch_stored_ = true; ///< every Store of the effects under way has worked
+    bool batch_stored_ = true;  ///< every Store of the effects under way has worked
+    bool write_failed_ = false; ///< and was complained about
     std::string store_error_;
 };
 
