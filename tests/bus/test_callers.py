@@ -1,0 +1,144 @@
+"""Who may call what: the table in daemon/bus/methods.cpp, called by everybody it does not name."""
+
+import pytest
+
+from daemon import DAEMON, LOGIN, NOBODY, Leader, login, refused
+from dbus_wire import MANAGER, STEPUP, BusError
+from one_time_code import QUESTION, enrolled, request
+
+DENIED = "org.vigil1.Error.Denied"
+ELSEWHERE = "f" * 32
+PROOF = ("totp", "123456", bytes(16))
+QUESTION_AND_PROOF = "h" + QUESTION + "ssay"
+# Every method with arguments that are right; the first argument {} names a session, [] a factor.
+METHODS = [
+    (MANAGER, "Reserve", "h" + LOGIN, (0, login())), (MANAGER, "Prepare", "h", (0,)),
+    (MANAGER, "Confirm", "h" + LOGIN, (0, login())), (MANAGER, "Release", "h", (0,)),
+    (STEPUP, "Ask", "h" + QUESTION, (0, *request())), (STEPUP, "Prove", QUESTION_AND_PROOF, (0, *request(), *PROOF)),
+    (MANAGER, "LockInfo", "ss", ("{}", "pts/0")), (MANAGER, "Unlocked", "sss", ("{}", "pts/0", "password")),
+    (MANAGER, "UnlockFailed", "ss", ("{}", "pts/0")), (MANAGER, "Show", "s", ("{}",)),
+    (MANAGER, "Lock", "ss", ("{}", "")), (MANAGER, "Unlock", "ss", ("{}", "")), (MANAGER, "Terminate", "ss", ("{}", "")),
+    (MANAGER, "Reload", "", ()), (MANAGER, "EnrollTotp", "sss", ("nobody", "phone", "")),
+    (MANAGER, "EnrollFinish", "ss", ("[]", "123456")), (MANAGER, "Factors", "s", ("nobody",)),
+    (MANAGER, "Forget", "s", ("[]",)),
+]
+OPEN_TO_ALL = {"List", "Status"}
+OWNERS = {"Show", "Lock", "Terminate", "EnrollTotp", "EnrollFinish", "Factors"}
+POLICY = "version: 1\nsessions:\n  - {name: everyone, max_sessions: {user: 3, when_reached: deny}}\n" \
+         "step_up:\n  - {match: {services: [sudo]}, require: [totp]}\n"
+
+
+@pytest.fixture(name="broker")
+def broker_fixture(make_broker, vigild):
+    vigild.write_policy(POLICY)
+    return make_broker("open", vigild)
+
+
+def call_as(connection, leader, method, session, factor):
+    interface, member, signature, values = method
+    values = [session if each == "{}" else factor if each == "[]" else each for each in values]
+    fds = [leader.pidfd] if "h" in signature else []
+    return connection.call(member, signature, *values, interface=interface, fds=fds)
+
+
+def test_the_table_is_whole(vigild):
+    """A method that is added comes to be here too."""
+    vigild.start()
+    with vigild.connect() as client:
+        seen = client.call("Introspect", interface="org.freedesktop.DBus.Introspectable")[0]
+    members = {line.split('"')[1] for line in seen.splitlines() if "<method " in line}
+    members -= {"Ping", "GetMachineId", "Introspect", "Get", "GetAll", "Set"}
+    assert members == {name for _, name, _, _ in METHODS} | OPEN_TO_ALL
+
+
+@pytest.mark.parametrize("method", METHODS, ids=[each[1] for each in METHODS])
+def test_another_uid_is_refused_and_learns_nothing(broker, vigild, method):
+    leader, session = vigild.open()
+    factor = enrolled(vigild, "nobody").id
+    before = vigild.sessions(), vigild.call("Factors", "s", ""), vigild.status()
+    with broker.connect(DAEMON) as other:
+        there = refused(call_as, other, leader, method, session, factor)
+        assert there[0] == DENIED
+        # The same words for what is not there.
+        assert refused(call_as, other, leader, method, ELSEWHERE, ELSEWHERE) == there
+        assert refused(call_as, other, leader, method, "", "no id") == there
+    assert (vigild.sessions(), vigild.call("Factors", "s", ""), vigild.status()) == before
+    assert leader.process.poll() is None
+
+
+@pytest.mark.parametrize("method", METHODS, ids=[each[1] for each in METHODS])
+def test_the_owner_may_what_the_table_says_and_no_more(broker, vigild, method):
+    leader, session = vigild.open()
+    factor = enrolled(vigild, "nobody").id
+    with broker.connect(NOBODY) as owner:
+        try:
+            call_as(owner, leader, method, session, factor)
+            denied = None
+        except BusError as error:
+            denied = error.text if error.name == DENIED else None
+    if method[1] in OWNERS:
+        assert denied != "There is no such thing, or it is not yours."
+    else:
+        assert denied == "There is no such thing, or it is not yours."
+
+
+@pytest.mark.parametrize("name", ["root", "nobody", "no-such-user", "games", "daemon\x1b[2J", "0", "x" * 4096])
+def test_names_of_others_are_all_the_same(broker, name):
+    with broker.connect(DAEMON) as other:
+        for member, signature, rest in (("Factors", "s", ()), ("EnrollTotp", "sss", ("phone", "123456"))):
+            expected = refused(other.call, member, signature, "root", *rest)
+            assert expected[0] == DENIED
+            assert refused(other.call, member, signature, name, *rest) == expected
+
+
+def test_a_list_holds_ones_own_alone(broker, vigild):
+    _, nobodys = vigild.open()
+    _, daemons = vigild.open(login("daemon", DAEMON))
+    vigild.open(login("root", 0))
+    with broker.connect(NOBODY) as first, broker.connect(DAEMON) as second, broker.connect() as root:
+        assert [each["id"] for each in first.call("List")[0]] == [nobodys]
+        assert [each["id"] for each in second.call("List")[0]] == [daemons]
+        assert len(root.call("List")[0]) == 3
+        assert first.call("Show", "s", nobodys)[0]["user"] == "nobody"
+
+
+def test_status_quotes_the_broken_policy_to_root_alone(broker, vigild):
+    vigild.write_policy("version: 1\nsecret: words\n")
+    assert "secret" in vigild.call("Reload")[0]
+    with broker.connect(NOBODY) as user, broker.connect() as root:
+        assert user.call("Status")[0]["policy_error"] == "see the journal"
+        assert "secret" in root.call("Status")[0]["policy_error"]
+
+
+def test_root_over_the_broker_may_all(broker, vigild):
+    leader = vigild.leader()
+    with broker.connect() as root:
+        assert root.call("Reserve", "h" + LOGIN, 0, login(), fds=[leader.pidfd])[0] == 1
+        assert root.call("Release", "h", 0, fds=[leader.pidfd]) == []
+
+
+def test_the_shipped_bus_policy_keeps_users_from_step_up(make_broker, vigild):
+    broker = make_broker("shipped", vigild)
+    leader = Leader()
+    with broker.connect(NOBODY) as user:
+        refusal = refused(user.call, "Ask", "h" + QUESTION, 0, *request(), fds=[leader.pidfd], interface=STEPUP)
+        assert refusal[0] == "org.freedesktop.DBus.Error.AccessDenied"
+        assert user.call("List") == [[]]
+        taken = refused(user.call, "RequestName", "su", "org.vigil1", 4, interface="org.freedesktop.DBus",
+                        destination="org.freedesktop.DBus", path="/org/freedesktop/DBus")
+        assert taken[0] == "org.freedesktop.DBus.Error.AccessDenied"
+    leader.close()
+
+
+def test_the_direct_socket_is_roots(vigild):
+    vigild.start()
+    vigild.runtime.chmod(0o755)
+    fds = vigild.fds()
+    with pytest.raises(PermissionError):
+        vigild.connect(uid=NOBODY)
+    vigild.socket.chmod(0o666)  # as if the mode had not held
+    for _ in range(20):
+        with pytest.raises((EOFError, ConnectionError)):
+            vigild.connect(uid=NOBODY)
+    vigild.answers_logins()
+    assert vigild.fds() <= fds + 1  # the store's log, opened by the first write

@@ -1,0 +1,153 @@
+"""Step-up by TOTP, over the bus."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from daemon import DAEMON, NOBODY, refused
+from one_time_code import (ACCEPTED, ALLOWED, Code, DENIED, NOT_APPLICABLE, NOT_NOW, PROVE, WRONG, ask, enrolled, prove,
+                           request)
+
+POLICY = "version: 1\nstep_up:\n  - {match: {services: [sudo]}, require: [totp], valid_for: 5m}\n"
+
+
+@pytest.fixture(name="host")
+def host_fixture(vigild):
+    vigild.write_policy(POLICY)
+    return vigild.start()
+
+
+@pytest.fixture(name="sudo")
+def sudo_fixture(vigild):
+    """Its real uid is nobody's, and it is in no session."""
+    return vigild.leader(NOBODY)
+
+
+def test_the_codes_are_oathtools(host):
+    _, _, secret = host.call("EnrollTotp", "sss", "nobody", "phone", "")
+    done = subprocess.run(["oathtool", "--totp", "-b", "--now", "2026-11-21 12:00:00 UTC", secret], check=True,
+                          capture_output=True, text=True)
+    assert Code(secret).at(1795262400 // 30) == done.stdout.strip()
+
+
+def test_a_code_is_asked_for_and_taken_once(host, sudo):
+    assert ask(host, sudo)[0] == DENIED  # nothing to prove with
+    code = enrolled(host, "nobody")
+    verdict, _, factors, wait = ask(host, sudo)
+    assert (verdict, factors, wait) == (PROVE, ["totp"], 0)
+    shown = code.now()
+    assert prove(host, sudo, shown)[0] == ACCEPTED
+    assert prove(host, sudo, shown)[0] == WRONG
+    assert host.restart(signal.SIGKILL)
+    assert prove(host, sudo, shown)[0] in (WRONG, NOT_NOW)
+
+
+def test_no_session_no_grant_that_could_outlive_it(host, sudo):
+    code = enrolled(host, "nobody")
+    assert prove(host, sudo, code.now())[0] == ACCEPTED
+    assert ask(host, sudo)[0] == PROVE
+    assert host.status()["grants"] == 0
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_a_repeated_attempt_has_the_same_outcome(host, sudo, kill):
+    code, attempt = enrolled(host, "nobody"), os.urandom(16)
+    shown = code.now()
+    for _ in range(3):
+        assert prove(host, sudo, shown, attempt)[0] == ACCEPTED
+        if kill:
+            host.restart(signal.SIGKILL)
+    assert prove(host, sudo, shown)[0] == WRONG
+
+
+def test_a_repeated_wrong_attempt_counts_once(host, sudo):
+    enrolled(host, "nobody")
+    attempt = os.urandom(16)
+    answers = [prove(host, sudo, "000000", attempt) for _ in range(20)]
+    assert all(each[0] == WRONG for each in answers)
+    assert ask(host, sudo)[3] == 0
+
+
+def test_guessing_is_slowed_down_across_a_kill(host, sudo):
+    code = enrolled(host, "nobody")
+    for _ in range(10):
+        last = prove(host, sudo, "000000")
+    assert last[0] == NOT_NOW and last[2] > 0
+    host.restart(signal.SIGKILL)
+    assert prove(host, sudo, code.now())[0] == NOT_NOW
+    assert ask(host, sudo)[3] > 0
+
+
+@pytest.mark.parametrize("answer", ["", "12345", "1234567", "x" * 512, "'; --", "12 34 56", "\x1b[2J", "٠٠٠٠٠٠"])
+def test_what_is_no_code_is_wrong(host, sudo, answer):
+    enrolled(host, "nobody")
+    assert prove(host, sudo, answer)[0] == WRONG
+
+
+def test_a_hundred_identical_codes_at_once(host, sudo):
+    code = enrolled(host, "nobody").now()
+    clients = [host.connect() for _ in range(100)]
+    serials = [client.send("Prove", "hu(suassss)sssay", 0, *request(), "totp", code, os.urandom(16), fds=[sudo.pidfd],
+                           interface="org.vigil1.StepUp") for client in clients]
+    verdicts = [client.finish(serial)[0] for client, serial in zip(clients, serials)]
+    assert verdicts.count(ACCEPTED) == 1
+    for client in clients:
+        client.socket.close()
+
+
+def test_who_asks_is_the_process_and_not_the_message(host, sudo):
+    code = enrolled(host, "daemon")
+    assert prove(host, sudo, code.now(), who=request("daemon", DAEMON))[0] != ACCEPTED
+    assert host.call("Factors", "s", "daemon")[0][0][6] == host.call("Factors", "s", "daemon")[0][0][6]
+
+
+def test_what_the_policy_does_not_name_is_not_its_to_decide(host, sudo):
+    purpose, login, run_as = request()
+    login[3] = "passwd"
+    assert ask(host, sudo, (purpose, login, run_as))[0] == NOT_APPLICABLE
+
+
+@pytest.mark.parametrize("factor", ["password", "key", "recovery", "", "TOTP", "totp\n"])
+def test_another_factor_than_asked_for_proves_nothing(host, sudo, factor):
+    code = enrolled(host, "nobody")
+    assert prove(host, sudo, code.now(), factor=factor)[0] != ACCEPTED
+    assert prove(host, sudo, code.now())[0] == ACCEPTED  # and the code was not used up
+
+
+def test_an_enrolment_counts_once_it_is_proved(host, sudo):
+    id_, _, secret = host.call("EnrollTotp", "sss", "nobody", "phone", "")
+    code = Code(secret)
+    assert ask(host, sudo)[0] == DENIED
+    assert prove(host, sudo, code.now())[0] != ACCEPTED
+    assert refused(host.call, "EnrollFinish", "ss", id_, "000000")[0].startswith("org.vigil1.Error.")
+    host.restart(signal.SIGKILL)
+    assert host.call("EnrollFinish", "ss", id_, code.now(-1)) == []
+    assert prove(host, sudo, code.now())[0] == ACCEPTED
+
+
+def test_own_enrolment_needs_the_code_one_has(make_broker, vigild):
+    vigild.write_policy(POLICY)
+    broker = make_broker("shipped", vigild)
+    with broker.connect(NOBODY) as user, broker.connect(DAEMON) as other:
+        denied = "org.vigil1.Error.Denied"
+        name, words = refused(user.call, "EnrollTotp", "sss", "", "phone", "")
+        assert name == denied and "administrator" in words
+        code = enrolled(vigild, "nobody")
+        assert refused(user.call, "EnrollTotp", "sss", "", "phone", "000000")[0] == denied
+        id_, _, secret = user.call("EnrollTotp", "sss", "nobody", "second", code.now())
+        assert refused(other.call, "EnrollFinish", "ss", id_, Code(secret).now(-1))[0] == denied
+        assert user.call("EnrollFinish", "ss", id_, Code(secret).now(-1)) == []
+        assert [each[1:5] for each in user.call("Factors", "s", "")[0]] == [
+            ["nobody", NOBODY, "totp", "phone"], ["nobody", NOBODY, "totp", "second"]]
+        assert other.call("Factors", "s", "") == [[]]
+        assert refused(user.call, "Forget", "s", id_)[0] == denied
+
+
+def test_forgetting_is_at_once(host, sudo):
+    code = enrolled(host, "nobody")
+    assert host.call("Forget", "s", code.id) == []
+    assert ask(host, sudo)[0] == DENIED
+    assert prove(host, sudo, code.now())[0] != ACCEPTED
+    assert refused(host.call, "Forget", "s", code.id)[0] == "org.vigil1.Error.NotFound"
