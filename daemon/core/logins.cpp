@@ -27,15 +27,17 @@ SessionRecord record_of(const ReserveAsked& asked, const Now& now) {
     return record;
 }
 
-Audit audit_refusal(const ReserveAsked& asked, const std::string& rule, std::string text) {
+Audit audit_refusal(const policy::Facts& facts, const std::string& rule, std::string text) {
     return {.kind = AuditKind::login_refused,
             .session = std::nullopt,
-            .user = asked.facts.user,
-            .uid = asked.facts.uid,
-            .service = asked.facts.service,
+            .user = facts.user,
+            .uid = facts.uid,
+            .service = facts.service,
             .rule = rule,
             .text = std::move(text)};
 }
+
+constexpr const char* not_watched = "not watched: there are too many sessions";
 
 std::string in_rule(const std::string& rule) {
     return rule.empty() ? std::string{} : " (rule \"" + rule + "\")";
@@ -70,7 +72,7 @@ Audit audit(AuditKind kind, const Tracked& session, std::string text) {
 Effects Machine::Data::on(const ReserveAsked& asked, const Now& now) {
     Effects effects;
     const auto refuse = [&](const std::string& rule, const std::string& why) {
-        effects.push_back(audit_refusal(asked, rule, why));
+        effects.push_back(audit_refusal(asked.facts, rule, why));
         effects.push_back(ReplyReserve{
             asked.token, {.verdict = wire::ReserveReply::Verdict::refused, .reason = why}});
     };
@@ -91,16 +93,16 @@ Effects Machine::Data::on(const ReserveAsked& asked, const Now& now) {
     const auto why = refusal(decision, user == per_user.end() ? 0 : user->second);
     const bool full = sessions.size() >= max_sessions_total;
     if (full && !enforcing()) {
-        effects.push_back(audit_refusal(asked, {}, "not watched: there are too many sessions"));
+        effects.push_back(audit_refusal(asked.facts, {}, not_watched));
         effects.push_back(
             ReplyReserve{asked.token, {.verdict = wire::ReserveReply::Verdict::not_a_login}});
         return effects;
     }
     if (why && is_break_glass(asked)) {
-        effects.push_back(
-            audit_refusal(asked, decision.rule, "root at the console is let in although: " + *why));
+        effects.push_back(audit_refusal(asked.facts, decision.rule,
+                                        "root at the console is let in although: " + *why));
     } else if (why && !enforcing()) {
-        effects.push_back(audit_refusal(asked, decision.rule, "only observed: " + *why));
+        effects.push_back(audit_refusal(asked.facts, decision.rule, "only observed: " + *why));
     } else if (why) {
         refuse(decision.rule, *why);
         return effects;
@@ -132,6 +134,13 @@ Effects Machine::Data::on(const ConfirmAsked& asked, const Now& now) {
     Effects effects;
     auto* session = find_leader(asked.leader);
     const bool fresh = !session || session->record.state == State::reserved;
+    if (!session && sessions.size() >= max_sessions_total) {
+        effects.push_back(audit_refusal(asked.facts, {}, not_watched));
+        effects.push_back(ReplyDone{asked.token, wire::error_broken,
+                                    "This host has reached the number of sessions vigil can "
+                                    "watch."});
+        return effects;
+    }
     if (!session) {
         // The account phase could not reach vigild. The login stands; watch it from here on.
         SessionRecord record;
@@ -172,6 +181,10 @@ Effects Machine::Data::on(const SessionFound& found, const Now& now) {
     if (by_logind.contains(found.logind_session))
         return effects;
     auto* session = find_leader(found.leader);
+    if (!session && sessions.size() >= max_sessions_total) {
+        effects.push_back(audit_refusal(found.facts, {}, not_watched));
+        return effects;
+    }
     if (!session) {
         SessionRecord record;
         record.id = found.fresh_id;

@@ -117,6 +117,10 @@ START_TEST(sessions_are_bounded_in_both_modes) {
         ck_assert(find<ReplyReserve>(effects)->reply.verdict ==
                   (mode == policy::Mode::enforce ? wire::ReserveReply::Verdict::refused
                                                  : wire::ReserveReply::Verdict::not_a_login));
+        // The account phase had been passed by, or logind knows more of them.
+        CHECK_TEXT(kinds(machine.step(confirm(max_sessions_total), at(0s))), "Audit ReplyDone");
+        CHECK_TEXT(kinds(machine.step(found(max_sessions_total, 0s), at(0s))), "Audit");
+        CHECK_TEXT(kinds(machine.step(confirm(1), at(0s))), "StoreSession Watch Audit ReplyId");
         ck_assert_uint_eq(machine.list().size(), max_sessions_total);
     }
 }
