@@ -24,6 +24,8 @@ class Code:
         return f"{(struct.unpack_from('>I', digest, place)[0] & 0x7FFFFFFF) % 10**6:06}"
 
     def now(self, later=0):
+        while later < 0 and time.time() % 30 > 27:  # or it could be too old by the time it is read
+            time.sleep(0.1)
         return self.at(int(time.time()) // 30 + later)
 
 

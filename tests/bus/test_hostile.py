@@ -212,7 +212,7 @@ def test_few_descriptors_cost_a_wait_and_not_the_daemon(host):
 # --- over a broker -----------------------------------------------------------------------------------------------
 
 
-def test_five_hundred_clients_of_a_broker_delay_no_login(make_broker, vigild):
+def test_a_crowd_on_the_broker_keeps_no_login_from_its_answer(make_broker, vigild):
     broker = make_broker("shipped", vigild)
     crowd = [broker.connect(NOBODY if n % 2 else DAEMON, timeout=60) for n in range(200)]
     serials = [[client.send("List") for _ in range(20)] for client in crowd]
