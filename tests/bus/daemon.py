@@ -13,7 +13,7 @@ from dbus_wire import Connection, BusError
 VIGILD = os.environ["VIGILD"]
 SHIPPED_CONFIG = os.environ["BUS_CONFIG"]
 LOGIN = "(suassss)"
-NOBODY, DAEMON = 65534, 1
+NOBODY, DAEMON, GAMES = 65534, 1, 5
 REFUSED, RESERVED, NOT_A_LOGIN = 0, 1, 2
 NEVER = 2**64 - 1
 

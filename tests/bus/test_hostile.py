@@ -9,7 +9,7 @@ import struct
 
 import pytest
 
-from daemon import DAEMON, LOGIN, NOBODY, RESERVED, eventually, login, refused
+from daemon import DAEMON, GAMES, LOGIN, NOBODY, RESERVED, eventually, login, refused
 from dbus_wire import BusError, Connection, call_message
 
 INVALID = "org.vigil1.Error.Invalid"
@@ -214,7 +214,7 @@ def test_few_descriptors_cost_a_wait_and_not_the_daemon(host):
 
 def test_a_crowd_on_the_broker_keeps_no_login_from_its_answer(make_broker, vigild):
     broker = make_broker("shipped", vigild)
-    crowd = [broker.connect(NOBODY if n % 2 else DAEMON, timeout=60) for n in range(200)]
+    crowd = [broker.connect(GAMES if n % 2 else DAEMON, timeout=60) for n in range(200)]
     serials = [[client.send("List") for _ in range(20)] for client in crowd]
     vigild.answers_logins()
     assert all(client.finish(each) == [[]] for client, mine in zip(crowd, serials) for each in mine)
