@@ -65,7 +65,8 @@ public:
 private:
     wire::Session describe(const core::SessionView& view) const;
     std::string factors_error_for(const Call& call) const;
-    std::vector<policy::Factor> unlock_factors(const core::SessionView& view);
+    std::vector<policy::Factor> unlock_factors(const core::SessionView& view,
+                                               const std::vector<enforce::ForeignHolder>& readers);
     void prove_unlock(const Call& call, const wire::StepUpRequest& request,
                       const wire::Proof& proof);
     Result<core::StepUpAsked> gather(pid_t pid, const wire::StepUpRequest& request);

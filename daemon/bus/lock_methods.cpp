@@ -37,10 +37,12 @@ std::string holder_warning(const enforce::ForeignHolder& holder) {
 } // namespace
 
 /// What is worthless once used may be typed anywhere; a password only where nobody else reads.
-std::vector<policy::Factor> Api::unlock_factors(const core::SessionView& view) {
+std::vector<policy::Factor>
+Api::unlock_factors(const core::SessionView& view,
+                    const std::vector<enforce::ForeignHolder>& readers) {
     std::vector<policy::Factor> taken;
     for (const auto factor : view.decision->unlock) {
-        if (factor == policy::Factor::password && !shell_.foreign_holders(view.record->id).empty())
+        if (factor == policy::Factor::password && !readers.empty())
             continue;
         if (factor == policy::Factor::totp &&
             !(factors_ && factors_->has_active(view.record->facts.uid).value_or(false)))
@@ -66,9 +68,10 @@ Result<> Api::lock_info(const Call& call) {
         info.locked_since = wire_time(record.locked_since_wall);
         if (view->next_action == "terminate")
             info.ends_at = wire_time(now.wall + (view->next_at - now.boot));
-        for (const auto factor : unlock_factors(*view))
+        const auto readers = shell_.foreign_holders(*id);
+        for (const auto factor : unlock_factors(*view, readers))
             info.factors.emplace_back(policy::to_text(factor));
-        for (const auto& holder : shell_.foreign_holders(*id))
+        for (const auto& holder : readers)
             info.warnings.push_back(holder_warning(holder));
         if (info.factors.empty())
             info.warnings.emplace_back("Nothing can be proved here: an administrator unlocks it "
@@ -88,7 +91,8 @@ void Api::prove_unlock(const Call& call, const wire::StepUpRequest& request,
     const auto id = shell_.locked_at(request.login.terminal);
     const auto view = id ? shell_.machine().view(*id) : std::nullopt;
     if (view && view->record->facts.user == request.login.user && proof.factor == "totp" &&
-        std::ranges::count(unlock_factors(*view), policy::Factor::totp)) {
+        std::ranges::count(unlock_factors(*view, shell_.foreign_holders(*id)),
+                           policy::Factor::totp)) {
         const auto checked = factors_->check_totp(view->record->facts.uid, proof.answer,
                                                   proof.attempt, base::read_clocks());
         using Verdict = factors::CheckOutcome::Verdict;
@@ -120,7 +124,7 @@ Result<> Api::unlocked(const Call& call) {
     if (!view || !factor)
         return fail("There is no such session or factor");
     if (view->record->state == core::State::locked &&
-        !std::ranges::count(unlock_factors(*view), *factor)) {
+        !std::ranges::count(unlock_factors(*view, shell_.foreign_holders(*id)), *factor)) {
         reply_error(call, wire::error_denied, "This factor does not unlock this terminal now.");
         return {};
     }

@@ -32,8 +32,8 @@ Result<Question> read_question(sd_bus_message* message) {
 
 void reply_denied(const Call& call, const char* why) {
     reply(call, [&](auto* message) {
-        return wire::append(message,
-                            wire::AskReply{.verdict = wire::AskReply::Verdict::denied, .text = why});
+        return wire::append(
+            message, wire::AskReply{.verdict = wire::AskReply::Verdict::denied, .text = why});
     });
 }
 
@@ -104,7 +104,8 @@ Result<> Api::ask(const Call& call) {
         if (!view || view->record->facts.user != question->request.login.user)
             offer = {.verdict = wire::AskReply::Verdict::denied, .text = "Nothing is locked here."};
         else
-            for (const auto factor : unlock_factors(*view))
+            for (const auto factor :
+                 unlock_factors(*view, shell_.foreign_holders(view->record->id)))
                 offer.factors.emplace_back(policy::to_text(factor));
         reply(call, [&](auto* message) { return wire::append(message, offer); });
         return {};

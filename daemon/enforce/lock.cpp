@@ -71,7 +71,6 @@ public:
         note(freeze_users(*terminals));
         for (core::SavedTerminal* terminal : fresh())
             note(take_again(*terminal));
-        report.foreign = foreign_holders(target_.scope, *terminals);
         return first;
     }
 

@@ -17,7 +17,6 @@ struct LockTarget {
 struct LockReport {
     bool held = false;
     std::vector<core::SavedTerminal> terminals;
-    std::vector<ForeignHolder> foreign;
     std::string detail; ///< why not held, or what is not covered
 };
 

@@ -200,7 +200,6 @@ void Shell::perform(const core::Lock& effect) {
                                     stored(result);
                                     return result;
                                 });
-    found->second.foreign = std::move(report.foreign);
     found->second.terminals.clear();
     for (const auto& terminal : report.terminals) {
         found->second.terminals.push_back({terminal.path, terminal.device});

@@ -220,10 +220,12 @@ std::vector<std::string> Shell::terminals_of(const core::SessionView& view) cons
     return names;
 }
 
-const std::vector<enforce::ForeignHolder>& Shell::foreign_holders(const core::SessionId& id) const {
-    static const std::vector<enforce::ForeignHolder> none;
+std::vector<enforce::ForeignHolder> Shell::foreign_holders(const core::SessionId& id) const {
+    const auto* known = record(id);
     const auto found = watched_.find(id);
-    return found == watched_.end() ? none : found->second.foreign;
+    if (!known || found == watched_.end())
+        return {};
+    return enforce::foreign_holders(known->cgroup, found->second.terminals);
 }
 
 std::optional<core::SessionId> Shell::locked_at(const std::string& terminal) {

@@ -62,8 +62,9 @@ public:
     BootTime last_input(const core::SessionView& view) const;
     std::vector<std::string> terminals_of(const core::SessionView& view) const;
 
-    /// Who else had a terminal of a locked session open when it was locked.
-    const std::vector<enforce::ForeignHolder>& foreign_holders(const core::SessionId& id) const;
+    /// Who else has a terminal of the session open now: looked up each time, because a descriptor can
+    /// reach another process after the lock too.
+    std::vector<enforce::ForeignHolder> foreign_holders(const core::SessionId& id) const;
 
     /// The locked session that has this terminal ("pts/3" or "/dev/pts/3").
     std::optional<core::SessionId> locked_at(const std::string& terminal);
@@ -81,7 +82,6 @@ private:
         /// What an earlier vigild had seen; good for the first look of this one.
         std::optional<store::RuntimeStore::Activity> before;
         store::RuntimeStore::Activity last; ///< of all its terminals, as written down
-        std::vector<enforce::ForeignHolder> foreign;
     };
 
     void drain();

@@ -76,6 +76,11 @@ class Host:
         self.run("/bin/sh", "-c", 'mkdir -p "$(dirname "$1")" && cat >"$1" && chmod "$2" "$1"', "sh", path, mode,
                  input=text)
 
+    def put(self, file, path):
+        """Copies a file of this machine to the host, as a program."""
+        subprocess.run(self.inner.command(["/bin/sh", "-c", 'cat >"$1" && chmod 0755 "$1"', "sh", path]),
+                       input=Path(file).read_bytes(), check=True, preexec_fn=self.inner.join)
+
     def read(self, path):
         return self.run("cat", path).stdout
 

@@ -1,5 +1,6 @@
 """A program on a terminal, read as a person reads it: the screen, not the bytes."""
 
+import copy
 import re
 import threading
 import time
@@ -11,11 +12,31 @@ KEYS = {"enter": "\r", "tab": "\t", "escape": "\x1b", "backspace": "\x7f", "up":
         "right": "\x1b[C", "left": "\x1b[D"}
 
 
+class Screen(pyte.Screen):
+    """With the second screen that xterm has (ctlseqs: 1049), as every terminal of today; pyte knows none."""
+
+    first = None
+    SECOND = 1049
+
+    def set_mode(self, *modes, **kind):
+        super().set_mode(*modes, **kind)
+        if kind.get("private") and self.SECOND in modes and self.first is None:
+            self.first = (copy.deepcopy(self.buffer), copy.copy(self.cursor))
+            self.erase_in_display(2)
+
+    def reset_mode(self, *modes, **kind):
+        super().reset_mode(*modes, **kind)
+        if kind.get("private") and self.SECOND in modes and self.first is not None:
+            self.buffer, self.cursor = self.first
+            self.first = None
+            self.dirty.update(range(self.lines))
+
+
 class Terminal:
     """Started at once; a thread keeps the screen up to date, so that a text's time of arrival is its own."""
 
     def __init__(self, command, rows=24, columns=80):
-        self.screen = pyte.Screen(columns, rows)
+        self.screen = Screen(columns, rows)
         self.stream = pyte.ByteStream(self.screen)
         self.output = b""
         self.ended = False
