@@ -1,0 +1,228 @@
+"""The limits in time, each with a policy of seconds: what comes when, and what puts it off."""
+
+import datetime
+import re
+import time
+
+import pytest
+from logins import LOCK_SCREEN, UNLOCK_PROMPT, Login, everybody_leaves, unlock
+from vigilhost import wait_until
+
+# How late a thing may be seen here: the machine that runs the tests is busy.
+LATE = 2
+
+
+@pytest.fixture(autouse=True)
+def cleanly(host):
+    yield
+    everybody_leaves(host)
+
+
+def limits(host, **settings):
+    lines = "".join(f"    {name}: {value}\n" for name, value in settings.items())
+    host.policy(f"version: 1\nmode: enforce\nsessions:\n  - name: the test\n    match: {{users: [alice]}}\n{lines}")
+
+
+def after(login):
+    """Seconds since the last key."""
+    return time.monotonic() - login.screen.last_input
+
+
+def since(host, **wanted):
+    text = host.vigil_sessions(**wanted)[0]["since"]
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+# Idle
+
+
+def test_a_key_after_the_warning_puts_the_lock_off(host):
+    limits(host, idle_lock="4s", idle_warn="2s")
+    alice = Login(host, "alice")
+    alice.answers()
+    alice.screen.wait_to_hear(r"vigil: .*locked in 2 s unless you press a key", 4)
+    assert 2 <= after(alice) <= 2 + LATE
+    alice.type(" ")
+    alice.screen.wait_for(UNLOCK_PROMPT, 8)
+    assert 4 <= after(alice) <= 4 + LATE
+    unlock(alice)
+    # The unlock was input: no lock at once.
+    assert alice.answers()
+
+
+def test_output_alone_does_not_put_the_lock_off(host):
+    limits(host, idle_lock="3s")
+    alice = Login(host, "alice")
+    alice.type("while sleep 0.2; do echo working; done\r")
+    alice.screen.wait_for(UNLOCK_PROMPT, 6)
+    assert 3 <= after(alice) <= 3 + LATE
+    unlock(alice)
+
+
+def test_the_warning_tells_of_the_lock_once(host):
+    limits(host, idle_lock="4s", idle_warn="2s")
+    alice = Login(host, "alice")
+    alice.screen.wait_for(UNLOCK_PROMPT, 8)
+    assert alice.screen.said().count("locked in") == 1
+    unlock(alice)
+
+
+def test_an_idle_session_is_ended_with_the_reason_on_its_screen(host):
+    limits(host, idle_terminate="3s", idle_warn="1s")
+    alice = Login(host, "alice")
+    alice.answers()
+    alice.screen.wait_to_hear("This session ends in 1 s unless you press a key", 5)
+    alice.screen.wait_closed(3 + LATE)
+    assert 3 <= after(alice) <= 3 + LATE
+    assert re.search(r"vigil: This session ends now: .*idle", alice.screen.said())
+    wait_until(lambda: alice.state() == "gone", 5, "it is gone")
+
+
+def test_output_puts_the_end_of_an_idle_session_off(host):
+    limits(host, idle_terminate="3s")
+    alice = Login(host, "alice")
+    alice.type("for n in 1 2 3 4 5; do sleep 1; echo working; done\r")
+    started = time.monotonic()
+    alice.screen.wait_closed(14)
+    assert 8 <= time.monotonic() - started <= 8 + LATE
+
+
+def test_a_locked_session_that_stays_idle_is_ended(host):
+    limits(host, idle_lock="2s", idle_terminate="5s")
+    alice = Login(host, "alice")
+    alice.answers()
+    alice.screen.wait_for(UNLOCK_PROMPT, 5)
+    scope = alice.scope()
+    alice.screen.wait_closed(6)
+    assert 5 <= after(alice) <= 5 + LATE
+    wait_until(lambda: not alice.exists(scope), 5, "nothing is left of it")
+
+
+# The end
+
+
+def test_warnings_before_the_end_come_at_their_times(host):
+    limits(host, max_duration="7s", warn_before_end="[5s, 2s]")
+    alice = Login(host, "alice")
+    began = since(host, id=alice.id)
+    for left in (5, 2):
+        alice.screen.wait_to_hear(rf"vigil: This session ends in {left} s, at its limit of 7 s\. Save your work", 6)
+        assert 7 - left <= time.time() - began <= 7 - left + LATE
+    alice.screen.wait_closed(5)
+    assert 7 <= time.time() - began <= 7 + LATE
+    assert "vigil: This session ends now: it reached its limit of 7 s." in alice.screen.said()
+
+
+def test_programs_that_ignore_every_signal_end_with_the_session(host):
+    limits(host, max_duration="3s")
+    alice = Login(host, "alice")
+    scope = alice.scope()
+    alice.type("trap '' TERM HUP INT; (trap '' TERM HUP; setsid sleep 4321) & sleep 4321\r")
+    alice.screen.wait_closed(3 + 2 + LATE + 2)
+    wait_until(lambda: not alice.exists(scope), 5, "the scope is gone")
+    assert not host.run("pgrep", "-fx", "sleep 4321", check=False).stdout
+    wait_until(lambda: alice.state() == "gone", 5, "vigil lists it no more")
+
+
+def test_a_locked_session_ends_at_its_limit(host):
+    limits(host, max_duration="4s")
+    alice = Login(host, "alice")
+    alice.lock()
+    scope = alice.scope()
+    alice.screen.wait_closed(4 + LATE + 2)
+    wait_until(lambda: not alice.exists(scope), 5, "nothing stays frozen")
+
+
+@pytest.mark.parametrize("by", ["key", "password", "keyboard-interactive"])
+def test_systemd_ends_it_a_minute_later_if_vigild_cannot(host, by):
+    host.write("/etc/ssh/sshd_config.d/asking.conf", "KbdInteractiveAuthentication yes\n")
+    host.run("systemctl", "reload", "ssh.service")
+    limits(host, max_duration="50s")
+    alice = Login(host, "alice", by=by)
+    name = alice.scope().rpartition("/")[2]
+    shown = host.run("systemctl", "show", "--property=RuntimeMaxUSec", "--value", name).stdout.strip()
+    assert shown == "1min 50s"
+
+
+def test_a_session_without_a_terminal_is_never_idle_and_ends_at_its_limit(host):
+    limits(host, idle_lock="1s", idle_terminate="2s", max_duration="5s")
+    started = time.monotonic()
+    done = host.ssh_run("alice", "sleep 60")
+    took = time.monotonic() - started
+    assert done.returncode != 0
+    assert 5 <= took <= 5 + LATE
+    records = [one["MESSAGE"] for one in host.journal() if one.get("VIGIL_USER") == "alice"]
+    assert "limit of 5 s" in records[-2] + records[-1]
+
+
+# Deaths
+
+
+def test_a_restart_keeps_the_start_the_limits_and_the_time_of_the_lock(host):
+    limits(host, idle_lock="6s", max_duration="30m")
+    alice = Login(host, "alice")
+    alice.answers()
+    before = alice.now()
+    host.restart_vigild()
+    host.kill_vigild()
+    now = alice.now()
+    for field in ("id", "since", "limits", "rule", "user", "leader_pid", "terminals"):
+        assert now[field] == before[field], field
+    alice.screen.wait_for(UNLOCK_PROMPT, 10)
+    assert 6 <= after(alice) <= 6 + 8 + LATE, "the kernel tells the last key of before the restart in steps of 8 s"
+    locked_since = alice.now()["locked_since"]
+    host.restart_vigild()
+    assert alice.state() == "locked" and alice.now()["locked_since"] == locked_since
+    unlock(alice)
+
+
+def test_a_login_of_a_time_without_vigild_is_adopted_and_locked(host):
+    limits(host, idle_lock="5s")
+    host.run("systemctl stop vigild.socket vigild.service; rm -f /run/vigil/state.db*")
+    screen = host.login("alice")
+    started = time.time()
+    host.run("systemctl", "start", "vigild.socket", "vigild.service")
+    listed = wait_until(lambda: host.vigil_sessions(user="alice"), 5, "vigil lists it")
+    assert len(listed) == 1 and listed[0]["limits"]["idle_lock"] == 5
+    assert abs(since(host, user="alice") - started) <= 2
+    screen.wait_for(UNLOCK_PROMPT, 5 + 8 + LATE)
+    assert time.monotonic() - screen.last_input >= 5 - 1
+    screen.wait_for(LOCK_SCREEN)
+
+
+def test_a_session_known_before_the_state_was_lost_has_the_same_start(host):
+    limits(host, max_duration="30m")
+    alice = Login(host, "alice")
+    before = since(host, id=alice.id)
+    host.run("systemctl stop vigild.socket vigild.service; rm -f /run/vigil/state.db*")
+    host.run("systemctl", "start", "vigild.socket", "vigild.service")
+    listed = wait_until(lambda: host.vigil_sessions(user="alice"), 5, "vigil lists it")
+    assert len(listed) == 1
+    assert abs(since(host, user="alice") - before) <= 2
+
+
+def test_a_logout_is_forgotten(host):
+    limits(host, max_duration="30m")
+    alice = Login(host, "alice")
+    alice.type("exit\r")
+    alice.screen.wait_closed(5)
+    wait_until(lambda: alice.state() == "gone", 3, "it is gone")
+
+
+def test_vigild_sleeps_while_nothing_is_due(host):
+    limits(host, idle_lock="10m", idle_warn="1m", idle_terminate="1h", max_duration="8h", warn_before_end="[15m]")
+    alice = Login(host, "alice")
+    alice.answers()
+    pid = host.vigild_pid()
+
+    def switches():
+        status = host.run("grep", "ctxt_switches", f"/proc/{pid}/status").stdout
+        return [int(number) for number in re.findall(r"\d+", status)]
+
+    def rests_for_5_s():
+        before, end = switches(), time.monotonic() + 5
+        wait_until(lambda: time.monotonic() > end, 6, "5 s")
+        return switches() == before
+
+    # The key just pressed is followed for a moment.
+    wait_until(rests_for_5_s, 12, "5 s without a wakeup")
