@@ -49,7 +49,7 @@ def still(read):
 def test_a_user_locks_and_unlocks_her_own_session(host, alice):
     alice.type("vigilctl lock\r")
     alice.screen.wait_for(UNLOCK_PROMPT)
-    alice.screen.wait_for(LOCK_SCREEN + r".*\(alice\)")
+    alice.screen.wait_for(LOCK_SCREEN + r".*by alice")
     assert alice.state() == "locked"
     unlock(alice)
     alice.screen.wait_gone(LOCK_SCREEN)
