@@ -44,7 +44,7 @@ def compile_everything():
             steps = [["meson", "configure", f"-Dwerror={werror}", BUILD]]
         else:
             steps = []
-        for step in [*steps, ["ninja", "-C", BUILD]]:
+        for step in [*steps, ["ninja", "-C", BUILD, "all", "meson-test-prereq"]]:
             done = subprocess.run(step, env=build_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
             if done.returncode != 0:
