@@ -262,13 +262,19 @@ def test_the_terminals_of_one_connection_lock_and_unlock_together(host):
         terminal.wait_for(f"^terminal {number} is back$")
 
 
-def test_a_command_over_the_locked_connection_does_not_run(host):
+def test_a_command_with_a_terminal_over_the_locked_connection_is_frozen_and_meets_the_prompt(host):
     control = ["-o", "ControlMaster=auto", "-o", f"ControlPath={host.control_path()}"]
     first = Login(host, "alice", *control)
     first.lock()
-    third = host.ssh("alice", "-tt", *control, command=["touch /tmp/over-the-master; echo ra''n; sleep 1000"])
+    third = host.ssh("alice", "-tt", *control, command=["sleep 987; echo go''ne on"])
     third.wait_for(UNLOCK_PROMPT)
+    pids = host.run("pgrep", "-fx", "sleep 987|bash -c sleep 987.*", check=False).stdout.split()
+    assert pids
+    for pid in pids:
+        assert host.read(f"/proc/{pid}/cgroup").strip().endswith("/vigil-lock")
+    third.send("\x03")
     unlock(first)
+    assert "gone on" not in third.said() and not third.ended
 
 
 # Deaths
