@@ -15,7 +15,9 @@ Microseconds read(clockid_t clock) noexcept {
 
 } // namespace
 
-BootTime read_boot_time() noexcept { return BootTime{read(CLOCK_BOOTTIME)}; }
+BootTime read_boot_time() noexcept {
+    return BootTime{read(CLOCK_BOOTTIME)};
+}
 
 Now read_clocks() noexcept {
     Now now{.boot = read_boot_time(), .wall = WallTime{read(CLOCK_REALTIME)}};

@@ -8,15 +8,14 @@
 
 namespace vigil {
 
-/// What went wrong, where, as one line for a person. `code` is a positive errno, 0 if there is none.
+/// What went wrong, where, as one line for a person. `code` is a positive errno, 0 if there is
+/// none.
 struct Error {
     int code = 0;
     std::string what;
 
     /// "what: strerror(code)", or `what` alone.
-    std::string text() const {
-        return code == 0 ? what : what + ": " + strerrordesc(code);
-    }
+    std::string text() const { return code == 0 ? what : what + ": " + strerrordesc(code); }
 
 private:
     static std::string strerrordesc(int number) {

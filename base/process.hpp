@@ -7,8 +7,9 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <sys/types.h>
 #include <vector>
+
+#include <sys/types.h>
 
 namespace vigil::base {
 
@@ -28,7 +29,7 @@ struct ProcessStat {
     pid_t parent = 0;
     pid_t group = 0;
     pid_t session = 0;
-    dev_t terminal = 0;  ///< controlling terminal, 0 if none
+    dev_t terminal = 0;   ///< controlling terminal, 0 if none
     pid_t foreground = 0; ///< foreground process group of the terminal, -1 if none
     std::uint64_t start_time = 0;
 };

@@ -1,6 +1,7 @@
 #pragma once
-#include <unistd.h>
 #include <utility>
+
+#include <unistd.h>
 
 namespace vigil::base {
 

@@ -18,9 +18,9 @@ namespace {
 /// "Done": PID 1 does not start it again (RestartPreventExitStatus=).
 constexpr int exit_done = 10;
 
-/// vigild stops the unit after an unlock, maybe while a PAM module is at work. It has put the screen
-/// back already, and the session draws on it again: not a byte more from here. The kernel takes back
-/// the memory with whatever was typed in it.
+/// vigild stops the unit after an unlock, maybe while a PAM module is at work. It has put the
+/// screen back already, and the session draws on it again: not a byte more from here. The kernel
+/// takes back the memory with whatever was typed in it.
 void leave(int) noexcept {
     _exit(exit_done);
 }

@@ -1,7 +1,7 @@
 #pragma once
-// Requests and replies as plain structs. codec.hpp turns each into a D-Bus message and back; nothing
-// else knows their layout. Times are microseconds of CLOCK_REALTIME since the epoch, durations are
-// seconds, `unlimited` stands for no limit.
+// Requests and replies as plain structs. codec.hpp turns each into a D-Bus message and back;
+// nothing else knows their layout. Times are microseconds of CLOCK_REALTIME since the epoch,
+// durations are seconds, `unlimited` stands for no limit.
 
 #include "base/unique_fd.hpp"
 
@@ -17,25 +17,26 @@ inline constexpr std::uint64_t unlimited = UINT64_MAX;
 
 /// Who is logging in, as PAM has it. Only root may say it (the direct socket checks).
 struct Login {
-    std::string user;    ///< PAM_USER
+    std::string user; ///< PAM_USER
     std::uint32_t uid = UINT32_MAX;
     std::vector<std::string> groups;
-    std::string service; ///< PAM_SERVICE
-    std::string terminal; ///< PAM_TTY without /dev/; "ssh" from sshd
+    std::string service;     ///< PAM_SERVICE
+    std::string terminal;    ///< PAM_TTY without /dev/; "ssh" from sshd
     std::string remote_host; ///< PAM_RHOST: data, never looked up
 
     bool operator==(const Login&) const = default;
 };
 
 // org.vigil1.Manager.Reserve  in: h leader, Login   out: ReserveReply        (account phase)
-// org.vigil1.Manager.Prepare  in: h leader          out: t max_seconds       (session, before pam_systemd)
-// org.vigil1.Manager.Confirm  in: h leader, Login   out: s session id        (session, after pam_systemd)
-// org.vigil1.Manager.Release  in: h leader          out: -                   (close_session)
+// org.vigil1.Manager.Prepare  in: h leader          out: t max_seconds       (session, before
+// pam_systemd) org.vigil1.Manager.Confirm  in: h leader, Login   out: s session id        (session,
+// after pam_systemd) org.vigil1.Manager.Release  in: h leader          out: - (close_session)
 struct ReserveReply {
     enum class Verdict : std::uint32_t {
         refused = 0, ///< `reason` says why, for the user
         reserved = 1,
-        not_a_login = 2, ///< the process already runs inside a session (passwd, chsh), or is ours not to count
+        not_a_login = 2, ///< the process already runs inside a session (passwd, chsh), or is ours
+                         ///< not to count
     };
     Verdict verdict = Verdict::refused;
     std::string reason;
@@ -54,8 +55,8 @@ enum class Purpose : std::uint32_t {
 // org.vigil1.StepUp.Prove  in: h process, StepUpRequest, Proof     out: ProveReply
 struct StepUpRequest {
     Purpose purpose = Purpose::step_up;
-    Login login;          ///< as PAM has it: sudo's PAM_USER is the invoking user, su's the target
-    std::string run_as;   ///< su: PAM_USER; empty where PAM cannot know it (sudo)
+    Login login;        ///< as PAM has it: sudo's PAM_USER is the invoking user, su's the target
+    std::string run_as; ///< su: PAM_USER; empty where PAM cannot know it (sudo)
 
     bool operator==(const StepUpRequest&) const = default;
 };
@@ -128,7 +129,7 @@ struct Session {
     std::uint32_t leader_pid = 0;
     std::uint64_t since = 0;
     std::uint64_t idle_seconds = 0;
-    std::string state; ///< reserved | active | locked | ending
+    std::string state;              ///< reserved | active | locked | ending
     std::uint64_t locked_since = 0; ///< 0: not locked
     std::string rule;
     std::uint64_t idle_lock = unlimited;
@@ -144,12 +145,12 @@ struct Session {
 // org.vigil1.Manager.Status  out: a{sv}
 struct Status {
     std::string version;
-    std::string mode;           ///< enforce | observe
+    std::string mode; ///< enforce | observe
     std::string policy_path;
-    std::string policy_error;   ///< empty: the file on disk is the one in force
+    std::string policy_error; ///< empty: the file on disk is the one in force
     std::uint64_t policy_loaded = 0;
-    std::string store_error;    ///< empty: sound
-    std::string factors_error;  ///< empty: sound; else why no factor can be checked
+    std::string store_error;   ///< empty: sound
+    std::string factors_error; ///< empty: sound; else why no factor can be checked
     std::uint64_t started = 0;
     std::uint32_t sessions = 0;
     std::uint32_t locked = 0;
@@ -159,13 +160,13 @@ struct Status {
     bool operator==(const Status&) const = default;
 };
 
-// org.vigil1.Manager.EnrollTotp    in: s user, s name, s proof_code  out: Enrollment  (pending until proved)
-// org.vigil1.Manager.EnrollFinish  in: s factor id, s code           out: -
+// org.vigil1.Manager.EnrollTotp    in: s user, s name, s proof_code  out: Enrollment  (pending
+// until proved) org.vigil1.Manager.EnrollFinish  in: s factor id, s code           out: -
 // org.vigil1.Manager.Factors       in: s user ("" = all, root only)  out: a(Factor)
 // org.vigil1.Manager.Forget        in: s factor id                   out: -
 struct Enrollment {
     std::string factor_id;
-    std::string uri; ///< otpauth://totp/...
+    std::string uri;    ///< otpauth://totp/...
     std::string secret; ///< base32, for typing by hand
 
     bool operator==(const Enrollment&) const = default;

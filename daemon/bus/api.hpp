@@ -27,6 +27,9 @@ struct Call {
     sd_bus_message* get() const noexcept { return message.get(); }
 };
 
+/// Replies once, whatever the core answers with.
+void answer(const Call& call, const shell::Reply& reply);
+
 class Api {
 public:
     /// `factors` is null when no factor can be checked; `factors_error` then says why.
@@ -70,7 +73,15 @@ private:
     void prove_unlock(const Call& call, const wire::StepUpRequest& request,
                       const wire::Proof& proof);
     Result<core::StepUpAsked> gather(pid_t pid, const wire::StepUpRequest& request);
-    Result<core::Token> wait_for(const Call& call);
+    /// Gives the core an event that `call` waits on; the answer goes out when the core has one.
+    template <typename Event>
+    Result<> put(const Call& call, Event event) {
+        event.token = shell_.expect([call](const shell::Reply& what) { answer(call, what); });
+        if (event.token == 0)
+            return fail("vigild has too many requests waiting");
+        shell_.dispatch(std::move(event));
+        return {};
+    }
 
     shell::Shell& shell_;
     shell::PolicyKeeper& policy_;
@@ -78,9 +89,6 @@ private:
     std::string factors_error_;
     WallTime started_;
 };
-
-/// Replies once, whatever the core answers with.
-void answer(const Call& call, const shell::Reply& reply);
 
 /// A reply filled by `fill`; a failure to build or send it is logged and the call answered Broken.
 void reply(const Call& call, const std::function<Result<>(sd_bus_message*)>& fill);

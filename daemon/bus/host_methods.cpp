@@ -21,8 +21,8 @@ Result<> Api::status(const Call& call) {
     status.policy_error = told(policy_.error());
     status.store_error = told(shell_.store_error());
     status.factors_error = told(factors_error_);
-    status.degraded = !policy_.error().empty() || !shell_.store_error().empty() ||
-                      !factors_error_.empty();
+    status.degraded =
+        !policy_.error().empty() || !shell_.store_error().empty() || !factors_error_.empty();
     for (const auto& view : shell_.machine().list()) {
         ++status.sessions;
         status.locked += view.record->state == core::State::locked ? 1 : 0;

@@ -24,6 +24,22 @@ Result<core::SessionId> read_session(sd_bus_message* message) {
     return *id;
 }
 
+/// What a person wants done with a session, and why.
+struct Order {
+    core::SessionId session;
+    std::string reason;
+};
+
+Result<Order> read_order(sd_bus_message* message) {
+    const auto session = read_session(message);
+    if (!session)
+        return std::unexpected{session.error()};
+    auto reason = wire::read<std::string>(message);
+    if (!reason)
+        return std::unexpected{reason.error()};
+    return Order{*session, std::move(*reason)};
+}
+
 std::string host_name() {
     char name[256] = {};
     return gethostname(name, sizeof name - 1) == 0 ? name : "this host";
@@ -128,65 +144,37 @@ Result<> Api::unlocked(const Call& call) {
         reply_error(call, wire::error_denied, "This factor does not unlock this terminal now.");
         return {};
     }
-    const auto token = wait_for(call);
-    if (!token)
-        return std::unexpected{token.error()};
-    shell_.dispatch(core::UnlockAsked{*token, *id, *proved, "at " + *terminal});
-    return {};
+    return put(call, core::UnlockAsked{0, *id, *proved, "at " + *terminal});
 }
 
 Result<> Api::unlock_failed(const Call& call) {
     const auto id = read_session(call.get());
     if (!id)
         return std::unexpected{id.error()};
-    const auto token = wait_for(call);
-    if (!token)
-        return std::unexpected{token.error()};
-    shell_.dispatch(core::UnlockRefused{*token, *id});
-    return {};
+    return put(call, core::UnlockRefused{0, *id});
 }
 
 Result<> Api::lock(const Call& call) {
-    const auto id = read_session(call.get());
-    if (!id)
-        return std::unexpected{id.error()};
-    const auto reason = wire::read<std::string>(call.get());
-    if (!reason)
-        return std::unexpected{reason.error()};
-    const auto token = wait_for(call);
-    if (!token)
-        return std::unexpected{token.error()};
-    shell_.dispatch(core::LockAsked{
-        *token, *id, "by " + caller_name(call) + (reason->empty() ? "" : ": " + *reason)});
-    return {};
+    auto order = read_order(call.get());
+    if (!order)
+        return std::unexpected{order.error()};
+    const auto by = "by " + caller_name(call);
+    return put(call, core::LockAsked{0, order->session,
+                                     order->reason.empty() ? by : by + ": " + order->reason});
 }
 
 Result<> Api::unlock(const Call& call) {
-    const auto id = read_session(call.get());
-    if (!id)
-        return std::unexpected{id.error()};
-    const auto reason = wire::read<std::string>(call.get());
-    if (!reason)
-        return std::unexpected{reason.error()};
-    const auto token = wait_for(call);
-    if (!token)
-        return std::unexpected{token.error()};
-    shell_.dispatch(core::UnlockAsked{*token, *id, caller_name(call), *reason});
-    return {};
+    auto order = read_order(call.get());
+    if (!order)
+        return std::unexpected{order.error()};
+    return put(call, core::UnlockAsked{0, order->session, caller_name(call), order->reason});
 }
 
 Result<> Api::terminate(const Call& call) {
-    const auto id = read_session(call.get());
-    if (!id)
-        return std::unexpected{id.error()};
-    const auto reason = wire::read<std::string>(call.get());
-    if (!reason)
-        return std::unexpected{reason.error()};
-    const auto token = wait_for(call);
-    if (!token)
-        return std::unexpected{token.error()};
-    shell_.dispatch(core::TerminateAsked{*token, *id, caller_name(call), *reason});
-    return {};
+    auto order = read_order(call.get());
+    if (!order)
+        return std::unexpected{order.error()};
+    return put(call, core::TerminateAsked{0, order->session, caller_name(call), order->reason});
 }
 
 } // namespace vigil::bus

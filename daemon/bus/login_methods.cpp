@@ -19,13 +19,6 @@ Result<base::Process> read_leader(sd_bus_message* message) {
 
 } // namespace
 
-Result<core::Token> Api::wait_for(const Call& call) {
-    const auto token = shell_.expect([call](const shell::Reply& what) { answer(call, what); });
-    if (token == 0)
-        return fail("vigild has too many requests waiting");
-    return token;
-}
-
 Result<> Api::reserve(const Call& call) {
     const auto leader = read_leader(call.get());
     if (!leader)
@@ -36,33 +29,24 @@ Result<> Api::reserve(const Call& call) {
     // passwd, chsh and their like run inside a session: no login.
     if (enforce::logind_session_of(leader->pid)) {
         reply(call, [](auto* message) {
-            return wire::append(message,
-                                wire::ReserveReply{
-                                    .verdict = wire::ReserveReply::Verdict::not_a_login});
+            return wire::append(
+                message, wire::ReserveReply{.verdict = wire::ReserveReply::Verdict::not_a_login});
         });
         return {};
     }
-    const auto token = wait_for(call);
-    if (!token)
-        return std::unexpected{token.error()};
-    shell_.dispatch(core::ReserveAsked{.token = *token,
-                                       .fresh_id = shell_.fresh_id(),
-                                       .facts = shell::facts_of(*login),
-                                       .pam_terminal = login->terminal,
-                                       .remote_host = login->remote_host,
-                                       .leader = *leader});
-    return {};
+    return put(call, core::ReserveAsked{.token = 0,
+                                        .fresh_id = shell_.fresh_id(),
+                                        .facts = shell::facts_of(*login),
+                                        .pam_terminal = login->terminal,
+                                        .remote_host = login->remote_host,
+                                        .leader = *leader});
 }
 
 Result<> Api::prepare(const Call& call) {
     const auto leader = read_leader(call.get());
     if (!leader)
         return std::unexpected{leader.error()};
-    const auto token = wait_for(call);
-    if (!token)
-        return std::unexpected{token.error()};
-    shell_.dispatch(core::PrepareAsked{*token, *leader});
-    return {};
+    return put(call, core::PrepareAsked{0, *leader});
 }
 
 Result<> Api::confirm(const Call& call) {
@@ -90,23 +74,14 @@ Result<> Api::confirm(const Call& call) {
                 asked.facts.session_class = policy::SessionClass::graphical;
         }
     }
-    const auto token = wait_for(call);
-    if (!token)
-        return std::unexpected{token.error()};
-    asked.token = *token;
-    shell_.dispatch(std::move(asked));
-    return {};
+    return put(call, std::move(asked));
 }
 
 Result<> Api::release(const Call& call) {
     const auto leader = read_leader(call.get());
     if (!leader)
         return std::unexpected{leader.error()};
-    const auto token = wait_for(call);
-    if (!token)
-        return std::unexpected{token.error()};
-    shell_.dispatch(core::ReleaseAsked{*token, *leader});
-    return {};
+    return put(call, core::ReleaseAsked{0, *leader});
 }
 
 } // namespace vigil::bus

@@ -3,6 +3,7 @@
 #include "base/log.hpp"
 
 #include <cerrno>
+
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -25,8 +26,8 @@ bool is_root(int peer) noexcept {
 
 } // namespace
 
-DirectServer::DirectServer(sd_event* loop, Api& api, base::UniqueFd listener) :
-    loop_{loop}, api_{api}, listener_{std::move(listener)} {}
+DirectServer::DirectServer(sd_event* loop, Api& api, base::UniqueFd listener)
+    : loop_{loop}, api_{api}, listener_{std::move(listener)} {}
 
 DirectServer::~DirectServer() = default;
 
@@ -51,7 +52,8 @@ Result<base::UniqueFd> DirectServer::listen_at(const std::string& path) {
 Result<std::unique_ptr<DirectServer>> DirectServer::create(sd_event* loop, Api& api,
                                                            base::UniqueFd listener) {
     std::unique_ptr<DirectServer> server{new DirectServer{loop, api, std::move(listener)}};
-    // systemd hands sockets over blocking unless told otherwise, and accept_all() takes until EAGAIN.
+    // systemd hands sockets over blocking unless told otherwise, and accept_all() takes until
+    // EAGAIN.
     const int flags = fcntl(server->listener_.get(), F_GETFL);
     if (flags < 0 || fcntl(server->listener_.get(), F_SETFL, flags | O_NONBLOCK) < 0)
         return fail(errno, "setting up the direct socket");
@@ -117,8 +119,8 @@ void DirectServer::serve(base::UniqueFd peer) {
         r = -ENOMEM;
     if (r >= 0)
         r = sd_bus_match_signal_async(raw, nullptr, nullptr, "/org/freedesktop/DBus/Local",
-                                      "org.freedesktop.DBus.Local", "Disconnected",
-                                      on_disconnected, nullptr, &connection);
+                                      "org.freedesktop.DBus.Local", "Disconnected", on_disconnected,
+                                      nullptr, &connection);
     if (r >= 0)
         r = sd_bus_attach_event(raw, loop_, SD_EVENT_PRIORITY_NORMAL);
     if (r < 0) {

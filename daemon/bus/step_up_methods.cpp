@@ -117,12 +117,7 @@ Result<> Api::ask(const Call& call) {
     auto asked = gather(question->process.pid, question->request);
     if (!asked)
         return std::unexpected{asked.error()};
-    const auto token = wait_for(call);
-    if (!token)
-        return std::unexpected{token.error()};
-    asked->token = *token;
-    shell_.dispatch(std::move(*asked));
-    return {};
+    return put(call, std::move(*asked));
 }
 
 Result<> Api::prove(const Call& call) {
@@ -156,12 +151,7 @@ Result<> Api::prove(const Call& call) {
         if (outcome)
             checked.wait = outcome->wait;
     }
-    const auto token = wait_for(call);
-    if (!token)
-        return std::unexpected{token.error()};
-    checked.token = *token;
-    shell_.dispatch(std::move(checked));
-    return {};
+    return put(call, std::move(checked));
 }
 
 } // namespace vigil::bus

@@ -5,8 +5,8 @@
 
 namespace vigil::bus {
 
-SystemBus::SystemBus(sd_event* loop, Api& api, shell::Shell& shell) :
-    loop_{loop}, api_{api}, shell_{shell}, endpoint_{.api = &api, .direct = false} {
+SystemBus::SystemBus(sd_event* loop, Api& api, shell::Shell& shell)
+    : loop_{loop}, api_{api}, shell_{shell}, endpoint_{.api = &api, .direct = false} {
     if (!connect())
         try_again_later();
 }
@@ -23,8 +23,8 @@ Result<> SystemBus::connect() {
     if (auto attached = api_.attach(raw, endpoint_); !attached)
         return attached;
     int r = sd_bus_match_signal_async(raw, nullptr, nullptr, "/org/freedesktop/DBus/Local",
-                                      "org.freedesktop.DBus.Local", "Disconnected",
-                                      on_disconnected, nullptr, this);
+                                      "org.freedesktop.DBus.Local", "Disconnected", on_disconnected,
+                                      nullptr, this);
     if (r >= 0)
         r = sd_bus_request_name_async(raw, nullptr, wire::bus_name, 0, on_name, this);
     if (r >= 0)

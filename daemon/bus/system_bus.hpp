@@ -1,6 +1,6 @@
 #pragma once
-// org.vigil1 on the system's broker, for people and operators; also vigild's way to logind and PID 1.
-// The broker may be away or restart: nothing on the login path waits for it.
+// org.vigil1 on the system's broker, for people and operators; also vigild's way to logind and
+// PID 1. The broker may be away or restart: nothing on the login path waits for it.
 
 #include "daemon/bus/api.hpp"
 

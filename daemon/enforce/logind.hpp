@@ -16,12 +16,12 @@ struct LogindSession {
     std::string user;
     uid_t uid = 0;
     std::string service;
-    std::string terminal;    ///< "" over ssh on Debian 13
+    std::string terminal; ///< "" over ssh on Debian 13
     std::string remote_host;
-    std::string type;        ///< tty, x11, wayland, unspecified
+    std::string type; ///< tty, x11, wayland, unspecified
     base::Process leader;
-    std::string scope;       ///< cgroup path
-    WallTime since{};        ///< from the session's Timestamp
+    std::string scope; ///< cgroup path
+    WallTime since{};  ///< from the session's Timestamp
 };
 
 /// All sessions of class `user` that are not closing. From /run/systemd/sessions by sd-login; a

@@ -13,13 +13,13 @@ struct Terminal {
     bool operator==(const Terminal&) const = default;
 };
 
-/// The OUTER terminals: those whose master is held by the session's sshd (tty-index in the fdinfo of
-/// its ptmx descriptors), or a console that processes of the session have as theirs. A pane of tmux
-/// is none. `leader` is the session's leader.
+/// The OUTER terminals: those whose master is held by the session's sshd (tty-index in the fdinfo
+/// of its ptmx descriptors), or a console that processes of the session have as theirs. A pane of
+/// tmux is none. `leader` is the session's leader.
 Result<std::vector<Terminal>> find_terminals(const std::string& scope, pid_t leader);
 
-/// Processes of the session that would read this lock's keys, or run on behind it: those with one of
-/// `terminals` as their controlling terminal or open under any descriptor. Never the leader, nor
+/// Processes of the session that would read this lock's keys, or run on behind it: those with one
+/// of `terminals` as their controlling terminal or open under any descriptor. Never the leader, nor
 /// sshd's own processes, which carry the bytes.
 std::vector<pid_t> users_of(const std::string& scope, pid_t leader,
                             const std::vector<Terminal>& terminals);
@@ -52,8 +52,8 @@ Result<> give_back(const core::SavedTerminal& terminal);
 /// SIGWINCH to the foreground group of each terminal, so that full-screen programs draw again.
 void redraw(const std::string& scope, const std::vector<Terminal>& terminals);
 
-/// Writes a line from vigil without ever blocking; escapes it. What does not fit is lost, not waited
-/// for. `last`: the session ends, so a full-screen program's screen is left first.
+/// Writes a line from vigil without ever blocking; escapes it. What does not fit is lost, not
+/// waited for. `last`: the session ends, so a full-screen program's screen is left first.
 Result<> say(const Terminal& terminal, const std::string& line, bool last = false);
 
 /// How coarse a terminal's atime is: the kernel blurs it, so that it tells nothing of passwords.

@@ -62,8 +62,8 @@ public:
     BootTime last_input(const core::SessionView& view) const;
     std::vector<std::string> terminals_of(const core::SessionView& view) const;
 
-    /// Who else has a terminal of the session open now: looked up each time, because a descriptor can
-    /// reach another process after the lock too.
+    /// Who else has a terminal of the session open now: looked up each time, because a descriptor
+    /// can reach another process after the lock too.
     std::vector<enforce::ForeignHolder> foreign_holders(const core::SessionId& id) const;
 
     /// The locked session that has this terminal ("pts/3" or "/dev/pts/3").

@@ -156,12 +156,12 @@ Result<> write(base::Statement& statement, const core::SessionRecord& r) {
         out.blob(view_of(*r.facts.remote));
     else
         out.null();
-    out << std::int64_t{r.facts.remote_unknown}
-        << static_cast<std::int64_t>(r.facts.session_class) << r.pam_terminal << r.remote_host
-        << r.leader.pid << bits(r.leader.start_time) << r.logind_session << r.cgroup
-        << static_cast<std::int64_t>(r.state) << r.since << r.since_wall << r.locked_since
-        << r.locked_since_wall << r.locked_by << r.unlock_failures << r.unlock_not_before
-        << r.ending_since << r.end_reason << r.end_warnings_given << std::int64_t{r.adopted};
+    out << std::int64_t{r.facts.remote_unknown} << static_cast<std::int64_t>(r.facts.session_class)
+        << r.pam_terminal << r.remote_host << r.leader.pid << bits(r.leader.start_time)
+        << r.logind_session << r.cgroup << static_cast<std::int64_t>(r.state) << r.since
+        << r.since_wall << r.locked_since << r.locked_since_wall << r.locked_by << r.unlock_failures
+        << r.unlock_not_before << r.ending_since << r.end_reason << r.end_warnings_given
+        << std::int64_t{r.adopted};
     return out.run();
 }
 

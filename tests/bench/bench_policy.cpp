@@ -69,13 +69,13 @@ int main() {
                 rule.match.from = {network};
             }),
             facts);
-    measure(
-        "another user, each another window of now", rules([](SessionRule& rule, unsigned i) {
-            Window window{.days = {}, .from_minute = 1 + i % 1300, .to_minute = 1401 + i / 1300};
-            window.days[4] = true; // day 20,000 is a Friday, and it is noon: half of them hold
-            rule.match.when = {window};
-            rule.match.users = {"bob"};
-        }),
-        facts);
+    measure("another user, each another window of now", rules([](SessionRule& rule, unsigned i) {
+                Window window{
+                    .days = {}, .from_minute = 1 + i % 1300, .to_minute = 1401 + i / 1300};
+                window.days[4] = true; // day 20,000 is a Friday, and it is noon: half of them hold
+                rule.match.when = {window};
+                rule.match.users = {"bob"};
+            }),
+            facts);
     measure("every rule matches, one setting", rules([](SessionRule&, unsigned) {}), facts);
 }
