@@ -17,6 +17,17 @@ bool run_as_holds(const StepUpRule& rule, const std::optional<std::string>& run_
     return std::ranges::find(rule.match.run_as, *run_as) != rule.match.run_as.end();
 }
 
+/// `sudo -i` and `su -` have PAM services of their own. Who writes `sudo` means them too: a rule
+/// must not be left behind by a letter on the command line.
+std::optional<Facts> without_login_shell(const Facts& facts) {
+    const bool is_sudo = facts.service == "sudo-i";
+    if (!is_sudo && facts.service != "su-l")
+        return std::nullopt;
+    Facts plain = facts;
+    plain.service = is_sudo ? "sudo" : "su";
+    return plain;
+}
+
 } // namespace
 
 void index_rules(Policy& policy) {
@@ -57,9 +68,12 @@ SessionDecision decide_session(const Policy& policy, const Facts& facts, const N
 StepUpDecision decide_step_up(const Policy& policy, const Facts& facts,
                               const std::optional<std::string>& run_as, const Now& now) {
     const LocalTime time = local_time(now);
+    const std::optional<Facts> plain = without_login_shell(facts);
     for (std::size_t i = 0; i < policy.step_up.size(); ++i) {
         const StepUpRule& rule = policy.step_up[i];
-        if (!run_as_holds(rule, run_as) || !matches(rule.match, facts, time, leaning(rule)))
+        if (!run_as_holds(rule, run_as) ||
+            !(matches(rule.match, facts, time, leaning(rule)) ||
+              (plain && matches(rule.match, *plain, time, leaning(rule)))))
             continue;
         return {.verdict = rule.require.empty() ? StepUpDecision::Verdict::none
                                                 : StepUpDecision::Verdict::prove,

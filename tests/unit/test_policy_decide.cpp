@@ -262,6 +262,24 @@ START_TEST(step_up_is_decided_by_the_first_match) {
 }
 END_TEST
 
+START_TEST(a_rule_for_sudo_or_su_holds_for_their_login_shells_too) {
+    using enum StepUpDecision::Verdict;
+    const auto verdict = [](const char* rule, const char* service) {
+        const Policy policy = parsed("version: 1\nstep_up:\n  - {match: {services: [" +
+                                     std::string{rule} + "]}, require: [totp]}\n");
+        Facts facts = facts_of("alice");
+        facts.service = service;
+        return decide_step_up(policy, facts, "root", at(0, 12)).verdict;
+    };
+    ck_assert(verdict("sudo", "sudo-i") == prove);
+    ck_assert(verdict("su", "su-l") == prove);
+    ck_assert(verdict("sudo-i", "sudo-i") == prove);
+    ck_assert(verdict("sudo-i", "sudo") == not_applicable);
+    ck_assert(verdict("su", "sudo-i") == not_applicable);
+    ck_assert(verdict("sudo", "su-l") == not_applicable);
+}
+END_TEST
+
 namespace {
 
 /// Random rules over few enough names that they meet, and the answer worked out the long way.
@@ -456,6 +474,7 @@ int main() {
     tcase_add_test(tests, a_host_is_an_address_or_unknown_but_never_looked_up);
     tcase_add_test(tests, an_unknown_host_earns_no_laxer_rule);
     tcase_add_test(tests, step_up_is_decided_by_the_first_match);
+    tcase_add_test(tests, a_rule_for_sudo_or_su_holds_for_their_login_shells_too);
     tcase_add_test(tests, random_rules_are_decided_as_reading_them_one_by_one_does);
     tcase_add_test(tests, words_for_factors_go_both_ways);
     suite_add_tcase(suite, tests);
