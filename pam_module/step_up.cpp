@@ -96,10 +96,11 @@ Outcome ask_for_code(Call& call, int process, const wire::StepUpRequest& request
         if (!answer && answer.error() == NoAnswer::nobody) {
             // Before the application prints what it makes of our refusal: sudo speaks of a locked
             // account then.
-            say_error(call.pam, has_terminal()
-                                    ? "vigil: this needs a code, and none was given."
-                                    : "vigil: this needs a code, and there is no terminal to ask at. "
-                                      "Run it from a terminal.");
+            say_error(call.pam,
+                      has_terminal()
+                          ? "vigil: this needs a code, and none was given."
+                          : "vigil: this needs a code, and there is no terminal to ask at. "
+                            "Run it from a terminal.");
             return Outcome::cannot_ask;
         }
         const Outcome outcome =
@@ -192,11 +193,22 @@ Outcome ask_at_lock(Call& call, int process, const wire::StepUpRequest& request,
     return Outcome::wrong_answer;
 }
 
+/// Root has nothing to gain by a step-up, and scripts of root's with su in them would end with
+/// vigild. The real uid is the caller's in setuid programs; what polkit starts may be root's for
+/// anybody.
+bool is_root_already(const Call& call) {
+    return getuid() == 0 && call.service_text != "polkit-1";
+}
+
 } // namespace
 
 Outcome step_up(Call& call) {
     const Outcome outcome = decide_step_up(call);
-    if (outcome == Outcome::unavailable && call.options.unavailable != Options::Unavailable::allow)
+    if (outcome != Outcome::unavailable)
+        return outcome;
+    if (is_root_already(call))
+        return Outcome::not_applicable;
+    if (call.options.unavailable != Options::Unavailable::allow)
         say_error(call.pam, "vigil: vigild cannot be asked whether you may do this, so you may "
                             "not. See: systemctl status vigild");
     return outcome;

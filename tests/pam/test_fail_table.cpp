@@ -9,6 +9,7 @@
 #include <string>
 
 #include <check.h>
+#include <unistd.h>
 
 using namespace vigil::test;
 using std::chrono_literals::operator""ms;
@@ -56,6 +57,11 @@ void check_code(const char* entry, const Trouble& trouble, int got, int wanted) 
     ck_assert_msg(got == wanted, "%s, %s: %d instead of %d", entry, trouble.name, got, wanted);
 }
 
+/// As in sudo when alice runs it. Each test is a process of its own, so nothing has to be put back.
+void become_setuid_program() {
+    ck_assert_int_eq(setresuid(65534, 0, 0), 0);
+}
+
 } // namespace
 
 START_TEST(limits_go_on) {
@@ -73,6 +79,7 @@ END_TEST
 
 START_TEST(step_up_refuses_and_says_where_to_look) {
     const Trouble& trouble = troubles[_i];
+    become_setuid_program();
     FakeVigild vigild;
     make(vigild, trouble);
     PamHost host{vigild, "sudo"};
@@ -81,6 +88,23 @@ START_TEST(step_up_refuses_and_says_where_to_look) {
     check_code("step-up", trouble, code, PAM_AUTHINFO_UNAVAIL);
     check_time(trouble, took);
     ck_assert(host.was_told("systemctl status vigild"));
+}
+END_TEST
+
+START_TEST(root_needs_no_step_up_where_nobody_can_be_asked) {
+    FakeVigild vigild;
+    make(vigild, troubles[_i]);
+    PamHost host{vigild, "su"};
+    ck_assert_int_eq(host.account(), ignored);
+    ck_assert(host.lines.empty());
+}
+END_TEST
+
+START_TEST(polkits_helper_is_nobody_by_being_root) {
+    FakeVigild vigild;
+    vigild.remove();
+    PamHost host{vigild, "polkit-1"};
+    ck_assert_int_eq(host.account(), PAM_AUTHINFO_UNAVAIL);
 }
 END_TEST
 
@@ -142,6 +166,7 @@ START_TEST(unavailable_deny_refuses_logins) {
 END_TEST
 
 START_TEST(unavailable_allow_lets_step_up_pass) {
+    become_setuid_program();
     FakeVigild vigild;
     vigild.remove();
     PamHost host{vigild, "sudo", "root", "unavailable=allow"};
@@ -151,6 +176,7 @@ START_TEST(unavailable_allow_lets_step_up_pass) {
 END_TEST
 
 START_TEST(an_argument_misspelt_changes_nothing) {
+    become_setuid_program();
     FakeVigild vigild;
     vigild.remove();
     PamHost login{vigild, "sshd", "root", "unavailable=dney nonsense"};
@@ -217,6 +243,8 @@ int main() {
     tcase_set_timeout(table, 30);
     tcase_add_loop_test(table, limits_go_on, 0, trouble_count);
     tcase_add_loop_test(table, step_up_refuses_and_says_where_to_look, 0, trouble_count);
+    tcase_add_loop_test(table, root_needs_no_step_up_where_nobody_can_be_asked, 0, trouble_count);
+    tcase_add_test(table, polkits_helper_is_nobody_by_being_root);
     tcase_add_loop_test(table, a_lock_stays_locked, 0, trouble_count);
     tcase_add_loop_test(table, a_session_opens_and_closes, 0, trouble_count);
     tcase_add_loop_test(table, prepare_goes_on, 0, trouble_count);

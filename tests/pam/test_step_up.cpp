@@ -3,14 +3,14 @@
 #include "base/unique_fd.hpp"
 #include "tests/pam/pam_host.hpp"
 
-#include <fcntl.h>
-#include <sys/ioctl.h>
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 
 #include <check.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 using namespace vigil::test;
@@ -119,6 +119,7 @@ START_TEST(an_answer_sent_again_is_the_same_attempt) {
 END_TEST
 
 START_TEST(vigild_gone_while_a_person_types_refuses) {
+    ck_assert_int_eq(setresuid(65534, 0, 0), 0); // as in sudo when alice runs it
     FakeVigild vigild;
     ask_for_proof(vigild);
     PamHost host{vigild, "sudo"};
