@@ -109,7 +109,7 @@ Result<> Api::list_factors(const Call& call) {
             return std::unexpected{uid.error()};
         whose = *uid;
     }
-    const auto factors = factors_->list(whose);
+    const auto factors = factors_->list(whose, base::read_clocks());
     if (!factors)
         return std::unexpected{factors.error()};
     reply(call, [&](auto* message) { return wire::append(message, *factors); });

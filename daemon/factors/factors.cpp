@@ -39,6 +39,12 @@ Result<std::vector<wire::Factor>> read_factors(base::Statement& statement) {
     }
 }
 
+/// Whether an enrolment begun then can still be proved. One of the future was written before the
+/// clock was turned back.
+bool is_pending(std::int64_t created, const Now& now) {
+    return created <= stamp(now.wall) && created >= stamp(now.wall - pending_lifetime);
+}
+
 } // namespace
 
 std::string purpose_of(std::string_view id, std::uint32_t uid, std::string_view kind) {
@@ -169,7 +175,7 @@ Result<> Factors::finish(const std::string& factor_id, std::uint32_t uid, std::s
     if (!row)
         return std::unexpected{row.error()};
     const std::int64_t created = *row ? s.find.integer(1) : 0;
-    if (!*row || created > stamp(now.wall) || created < stamp(now.wall - pending_lifetime))
+    if (!*row || !is_pending(created, now))
         return fail(ENOENT, "no such enrolment is pending");
     const auto secret =
         base::unseal(s.key.view(), purpose_of(factor_id, uid, "totp"), s.find.blob(0));
@@ -193,7 +199,7 @@ Result<> Factors::finish(const std::string& factor_id, std::uint32_t uid, std::s
     return transaction->commit();
 }
 
-Result<std::vector<wire::Factor>> Factors::list(std::optional<std::uint32_t> uid) {
+Result<std::vector<wire::Factor>> Factors::list(std::optional<std::uint32_t> uid, const Now& now) {
     base::Statement& statement = uid ? state_->all_of : state_->all;
     const base::Running running{statement};
     if (const auto sound = state_->watch.check(); !sound)
@@ -201,7 +207,13 @@ Result<std::vector<wire::Factor>> Factors::list(std::optional<std::uint32_t> uid
     if (uid)
         if (const auto done = statement.bind(1, std::int64_t{*uid}); !done)
             return std::unexpected{done.error()};
-    return read_factors(statement);
+    auto factors = read_factors(statement);
+    if (factors)
+        // What can no longer be proved is gone, though its row stays until the next enrolment.
+        std::erase_if(*factors, [&](const wire::Factor& factor) {
+            return !factor.active && !is_pending(static_cast<std::int64_t>(factor.created), now);
+        });
+    return factors;
 }
 
 Result<std::uint32_t> Factors::owner_of(const std::string& factor_id) {

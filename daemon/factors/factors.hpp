@@ -41,7 +41,7 @@ public:
     /// The first code makes it active. EACCES: wrong code; ENOENT: no such pending factor.
     Result<> finish(const std::string& factor_id, std::uint32_t uid, std::string_view code,
                     const Now& now);
-    Result<std::vector<wire::Factor>> list(std::optional<std::uint32_t> uid);
+    Result<std::vector<wire::Factor>> list(std::optional<std::uint32_t> uid, const Now& now);
     Result<std::uint32_t> owner_of(const std::string& factor_id);
     Result<> forget(const std::string& factor_id);
     Result<bool> has_active(std::uint32_t uid);

@@ -224,7 +224,7 @@ START_TEST(a_pending_factor_opens_nothing) {
     CHECK_OK(pending);
     ck_assert(!*factors.has_active(alice));
     ck_assert(verdict(factors, alice, code_at(pending->secret, at(0)), at(0)) == Verdict::wrong);
-    const auto listed = factors.list(alice);
+    const auto listed = factors.list(alice, at(0));
     ck_assert(listed && listed->size() == 1 && !listed->front().active);
 }
 END_TEST
@@ -241,6 +241,9 @@ START_TEST(an_enrolment_needs_its_owner_its_code_and_its_time) {
     const Now late = at(pending_lifetime.count() + 1);
     CHECK_ERROR(factors.finish(pending->factor_id, alice, code_at(pending->secret, late), late),
                 ENOENT);
+    ck_assert(factors.list(alice, late)->empty());
+    ck_assert(factors.list(alice, at(-1))->empty());
+    ck_assert_uint_eq(factors.list(alice, at(30))->size(), 1);
     ck_assert(!*factors.has_active(alice));
     CHECK_OK(
         factors.finish(pending->factor_id, alice, code_at(pending->secret, at(30), -1), at(30)));
@@ -279,8 +282,8 @@ START_TEST(factors_are_listed_owned_and_forgotten) {
     auto factors = open_factors();
     const auto phone = device(factors, alice, at(0));
     device(factors, bob, at(0));
-    ck_assert_uint_eq(factors.list(std::nullopt)->size(), 2);
-    const auto listed = factors.list(alice);
+    ck_assert_uint_eq(factors.list(std::nullopt, at(0))->size(), 2);
+    const auto listed = factors.list(alice, at(0));
     ck_assert_uint_eq(listed->size(), 1);
     CHECK_TEXT(listed->front().id, phone.factor_id);
     CHECK_TEXT(listed->front().kind, "totp");
