@@ -39,6 +39,9 @@ public:
     /// Adds the objects to a connection. `endpoint` outlives the connection.
     Result<> attach(sd_bus* bus, Endpoint& endpoint);
 
+    /// For logins that could not say a word.
+    void adopt_unknown() { shell_.adopt_unknown(); }
+
     // Handlers, by what they are about. Each returns an Error only before it has replied.
     Result<> reserve(const Call& call); // login_methods.cpp
     Result<> prepare(const Call& call);

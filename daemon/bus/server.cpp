@@ -118,6 +118,8 @@ void DirectServer::serve(base::UniqueFd peer) {
     if (r >= 0 && !api_.attach(raw, connection.endpoint))
         r = -ENOMEM;
     if (r >= 0)
+        r = sd_bus_add_filter(raw, nullptr, on_message, &connection);
+    if (r >= 0)
         r = sd_bus_match_signal_async(raw, nullptr, nullptr, "/org/freedesktop/DBus/Local",
                                       "org.freedesktop.DBus.Local", "Disconnected", on_disconnected,
                                       nullptr, &connection);
@@ -128,6 +130,34 @@ void DirectServer::serve(base::UniqueFd peer) {
                                             Error{-r, "sd-bus"}.text());
         connections_.pop_back();
     }
+}
+
+int DirectServer::on_message(sd_bus_message* message, void* userdata, sd_bus_error*) noexcept {
+    if (sd_bus_message_is_method_call(message, nullptr, nullptr) > 0)
+        static_cast<Connection*>(userdata)->was_heard = true;
+    return 0;
+}
+
+/// Who came while vigild stood still and could not wait has logged in all the same.
+void DirectServer::look_for_missed_logins() noexcept {
+    sd_event_source* source = missed_.get();
+    if (!source) {
+        if (sd_event_add_defer(loop_, &source, on_missed, this) < 0)
+            return;
+        missed_.reset(source);
+        // Many may have come: one look, after all that waits.
+        sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IDLE);
+    }
+    sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+int DirectServer::on_missed(sd_event_source*, void* userdata) noexcept {
+    try {
+        static_cast<DirectServer*>(userdata)->api_.adopt_unknown();
+    } catch (const std::exception& error) {
+        base::log(base::Level::error, std::string_view{error.what()});
+    }
+    return 0;
 }
 
 int DirectServer::on_disconnected(sd_bus_message*, void* userdata, sd_bus_error*) noexcept {
@@ -142,6 +172,8 @@ int DirectServer::on_disconnected(sd_bus_message*, void* userdata, sd_bus_error*
 int DirectServer::on_reap(sd_event_source*, void* userdata) noexcept {
     auto* connection = static_cast<Connection*>(userdata);
     auto& server = *connection->server;
+    if (!connection->was_heard)
+        server.look_for_missed_logins();
     server.connections_.remove_if([&](const Connection& each) { return &each == connection; });
     server.pause(false);
     return 0;

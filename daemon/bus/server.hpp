@@ -28,14 +28,18 @@ private:
         Endpoint endpoint;
         base::Bus bus;
         base::EventSource reaper;
+        bool was_heard = false; ///< asked something
     };
 
     DirectServer(sd_event* loop, Api& api, base::UniqueFd listener);
     void accept_all();
     void serve(base::UniqueFd peer);
     void pause(bool paused) noexcept;
+    void look_for_missed_logins() noexcept;
 
     static int on_connect(sd_event_source*, int, std::uint32_t, void* userdata) noexcept;
+    static int on_message(sd_bus_message*, void* userdata, sd_bus_error*) noexcept;
+    static int on_missed(sd_event_source*, void* userdata) noexcept;
     static int on_disconnected(sd_bus_message*, void* userdata, sd_bus_error*) noexcept;
     static int on_reap(sd_event_source*, void* userdata) noexcept;
 
@@ -43,6 +47,7 @@ private:
     Api& api_;
     base::UniqueFd listener_;
     base::EventSource source_;
+    base::EventSource missed_;
     std::list<Connection> connections_;
 };
 

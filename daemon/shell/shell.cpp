@@ -50,6 +50,10 @@ void Shell::start() {
     for (const auto& effect : machine_.start(now))
         std::visit([this](const auto& what) { perform(what); }, effect);
     draining_ = false;
+    adopt_unknown();
+}
+
+void Shell::adopt_unknown() {
     const auto sessions = enforce::logind_sessions();
     if (!sessions)
         base::log(base::Level::warning,

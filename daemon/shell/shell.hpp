@@ -41,6 +41,9 @@ public:
     /// Puts right what a crash left, adopts what logind has and vigil does not.
     void start();
 
+    /// Watches the sessions of logind's that vigil was not told of.
+    void adopt_unknown();
+
     /// Descriptors that PID 1 is to keep for the next vigild, with their names.
     std::vector<std::pair<const char*, int>> kept_descriptors() const;
 
