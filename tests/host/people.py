@@ -1,0 +1,90 @@
+"""People for the tests of logins and codes: an account each, so that nothing one test did stands in another's way."""
+
+import itertools
+import re
+
+from story import CODE_PROMPT, Codes
+from vigilhost import PASSWORDS, wait_until
+
+NUMBERS = itertools.count(1)
+SHELL = r"^\w+@\S+:\S*[$#]"
+
+
+def person(host, *groups):
+    """A new account with alice's key and a password; its name."""
+    name = f"user{next(NUMBERS)}"
+    PASSWORDS[name] = f"{name}-pass-1"
+    host.run("useradd", "-m", "-s", "/bin/bash", *(["-G", ",".join(groups)] if groups else []), name)
+    host.run("chpasswd", input=f"{name}:{PASSWORDS[name]}\n")
+    host.run(f"install -d -m 0700 -o {name} -g {name} /home/{name}/.ssh && "
+             f"install -m 0600 -o {name} -g {name} /home/alice/.ssh/authorized_keys /home/{name}/.ssh/")
+    return name
+
+
+def enroll(host, user):
+    """Root enrols a code for the user, who loses the ones there; the new codes and what the terminal showed."""
+    for factor in host.vigilctl("factors", user, "--json"):
+        host.vigilctl("forget", factor["id"])
+    terminal = host.ssh("root", "-t", command=["vigilctl", "enroll", "totp", user], rows=70, columns=200)
+    secret = terminal.wait_to_hear(r"otpauth://totp/\S+[?&]secret=([A-Z2-7]+)", 15)[1]
+    terminal.wait_to_hear(CODE_PROMPT, 5)
+    codes = Codes(host, secret)
+    terminal.send(codes.fresh() + "\r")
+    assert terminal.wait_closed(10) == 0, terminal.said()
+    return codes
+
+
+class Shell:
+    """A login's shell, command by command."""
+
+    def __init__(self, terminal):
+        self.terminal = terminal
+
+    def start(self, command):
+        """Types a command; for wait_to_hear(since=...)."""
+        since = self.terminal.mark()
+        self.terminal.send(f"{command}; echo \"status=\"$?\r")
+        return since
+
+    def finish(self, since, timeout=15):
+        """(status, what was said) of the command that began there."""
+        status = self.terminal.wait_to_hear(r"^status=(\d+)$", timeout, since)
+        self.terminal.wait_to_hear(SHELL, 5, since + status.end())
+        return int(status[1]), self.terminal.said()[since:since + status.start()]
+
+    def run(self, command, code=None, timeout=15):
+        """Runs it; with a code, which it has to ask for once, giving it that."""
+        since = self.start(command)
+        if code is not None:
+            self.terminal.wait_to_hear(CODE_PROMPT, timeout, since)
+            self.terminal.send(code + "\r")
+        return self.finish(since, timeout)
+
+    def asks(self, command):
+        """Runs it and gives up at the question for a code; what the question was, None where there was none."""
+        since = self.start(command)
+        heard = self.terminal.wait_to_hear(rf"{CODE_PROMPT}|^status=\d+$", 15, since)
+        if heard[0].startswith("status="):
+            self.finish(since)
+            return None
+
+        def is_back():
+            # A Ctrl-C between the prompt and the read is lost: it is pressed again, as a person would.
+            self.terminal.key("ctrl-c")
+            try:
+                return self.terminal.wait_to_hear(SHELL, 1, since + heard.end())
+            except AssertionError:
+                return None
+        wait_until(is_back, 10, "the shell is back after Ctrl-C")
+        return heard[0]
+
+
+def shell(host, user, *options):
+    return Shell(host.login(user, *options))
+
+
+def one_line(text, pattern):
+    """The one line with the pattern in it."""
+    lines = [line for line in text.splitlines() if re.search(pattern, line)]
+    assert len(lines) == 1, f"{len(lines)} lines with {pattern!r} in:\n{text}"
+    return lines[0]

@@ -1,0 +1,141 @@
+"""Enrolling, listing and keeping factors, through the real vigilctl; and that no secret is to be found anywhere."""
+
+import base64
+import re
+import shutil
+import subprocess
+
+import pytest
+from people import enroll, one_line, person, shell
+from story import CODE_PROMPT, Codes
+
+RULE = "version: 1\nstep_up:\n  - match: {groups: [sudo], services: [sudo]}\n    require: [totp]\n"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def rule(host):
+    host.run("groupadd", "nopasswd")
+    host.write("/etc/sudoers.d/tests", "%nopasswd ALL=(ALL:ALL) NOPASSWD: ALL\n", "0440")
+    host.policy(RULE)
+
+
+@pytest.fixture
+def user(host):
+    return person(host, "sudo", "nopasswd")
+
+
+def picture_of(qr, path):
+    """What the terminal showed, as a picture: blocks are light, as on a dark terminal."""
+    halves = {"█": "11", "▀": "10", "▄": "01", " ": "00"}
+    rows = []
+    for line in qr:
+        if "#" in qr[0]:
+            rows.append(line[::2].replace("#", "1").replace(" ", "0"))
+        else:
+            rows += ["".join(halves[cell][half] for cell in line) for half in (0, 1)]
+    scale = 4
+    pixels = b"".join(bytes(255 if bit == "1" else 0 for bit in row for _ in range(scale)) * scale for row in rows)
+    path.write_bytes(b"P5 %d %d 255\n" % (len(rows[0]) * scale, len(rows) * scale) + pixels)
+
+
+def test_the_qr_code_is_the_uri(host, user, tmp_path):
+    terminal = host.ssh("root", "-t", command=["vigilctl", "enroll", "totp", user], rows=70, columns=200)
+    uri = terminal.wait_to_hear(r"otpauth://totp/\S+", 15)[0]
+    picture_of(re.findall(r"^[█▀▄# ]{20,}$", terminal.said(), re.MULTILINE), tmp_path / "qr.pgm")
+    decoder = shutil.which("zbarimg")
+    assert decoder, "the test needs zbarimg, of the package zbar-tools"
+    seen = subprocess.run([decoder, "--quiet", "--raw", tmp_path / "qr.pgm"], capture_output=True, text=True,
+                          check=False)
+    assert seen.stdout.strip() == uri
+    terminal.key("ctrl-c")
+
+
+def test_a_code_not_proved_is_not_active(host, user):
+    terminal = host.ssh("root", "-t", command=["vigilctl", "enroll", "totp", user], rows=70, columns=200)
+    secret = terminal.wait_to_hear(r"[?&]secret=([A-Z2-7]+)", 15)[1]
+    for _ in range(3):
+        since = terminal.mark()
+        terminal.wait_to_hear(CODE_PROMPT, 5)
+        terminal.send(Codes(host, secret).wrong() + "\r")
+        terminal.wait_to_hear("vigilctl: ", 5, since)
+    assert terminal.wait_closed() == 1
+    assert not [one for one in host.vigilctl("factors", user, "--json") if one["active"]]
+    assert "No one-time code" in shell(host, user).run("sudo id -un")[1]
+
+
+def test_nobody_enrols_lists_or_forgets_for_others(host, user):
+    enroll(host, user)
+    factor = host.vigilctl("factors", user, "--json")[0]["id"]
+    for words in (("enroll", "totp", user), ("factors", user), ("forget", factor)):
+        done = host.vigilctl(*words, user="bob", check=False)
+        assert done.returncode == 1 and "otpauth" not in done.stdout, done
+        one_line(done.stderr, "vigilctl:")
+    assert host.vigilctl("factors", user, "--json")[0]["id"] == factor
+
+
+def test_the_first_code_is_an_administrators_to_give(host, user):
+    done = host.vigilctl("enroll", "totp", user=user, check=False)
+    assert done.returncode == 1
+    assert "administrator" in one_line(done.stderr, "vigilctl:")
+
+
+def test_a_second_device_takes_a_code_of_the_first(host, user):
+    codes = enroll(host, user)
+    without = host.vigilctl("enroll", "totp", user=user, check=False)
+    assert without.returncode == 1 and "otpauth" not in without.stdout
+    assert "--code" in one_line(without.stderr, "vigilctl:")
+    terminal = host.ssh(user, "-t", command=["vigilctl", "enroll", "totp", "--name", "second", "--code", codes.fresh()],
+                        rows=70, columns=200)
+    second = Codes(host, terminal.wait_to_hear(r"[?&]secret=([A-Z2-7]+)", 15)[1])
+    terminal.wait_to_hear(CODE_PROMPT, 5)
+    terminal.send(second.fresh() + "\r")
+    assert terminal.wait_closed() == 0, terminal.said()
+    assert [one["name"] for one in host.vigilctl("factors", user, "--json")] == ["authenticator", "second"]
+    inside = shell(host, user)
+    for device in (codes, second):
+        assert "root" in inside.run("sudo id -un", device.fresh())[1]
+
+
+def places_of(host, pattern):
+    """Where on the host a text of these bytes is found: files of vigil's, the journal, what /proc shows of vigild."""
+    pid = host.vigild_pid()
+    files = host.run("grep", "-rlaP", pattern, "/var/lib/vigil", "/run/vigil", "/var/log", "/run/log",
+                     f"/proc/{pid}/environ", f"/proc/{pid}/cmdline", check=False)
+    assert files.returncode == 1 or files.stdout, files
+    journal = host.run("journalctl", "--no-pager", "--all", "--output=export").stdout
+    return files.stdout.split() + (["the journal"] if re.search(pattern, journal) else [])
+
+
+def test_the_secret_is_found_nowhere(host, user):
+    codes = enroll(host, user)
+    assert "root" in shell(host, user).run("sudo id -un", codes.fresh())[1]
+    raw = base64.b32decode(codes.secret + "=" * (-len(codes.secret) % 8))
+    assert places_of(host, user), "what is there is found"
+    assert places_of(host, codes.secret) == []
+    assert places_of(host, "(?i)" + raw.hex()) == []
+    assert places_of(host, "".join(f"\\x{byte:02x}" for byte in raw)) == []
+    listed = host.vigilctl("factors", user).stdout + str(host.vigilctl("factors", user, "--json"))
+    assert codes.secret not in listed and raw.hex() not in listed
+
+
+def test_the_files_are_roots_alone(host):
+    for path in ("/var/lib/vigil", "/var/lib/vigil/factors.db", "/etc/credstore.encrypted/vigil.key"):
+        mode, owner = host.run("stat", "-c", "%a %u", path).stdout.split()
+        assert (int(mode, 8) & 0o077, owner) == (0, "0"), path
+
+
+def test_a_copied_database_opens_with_its_own_key_alone(host, user):
+    codes = enroll(host, user)
+    host.run("systemctl stop vigild.service vigild.socket && cp /etc/credstore.encrypted/vigil.key /root/ && "
+             "head -c 32 /dev/urandom | systemd-creds encrypt --quiet --with-key=host --name=vigil.key - "
+             "/etc/credstore.encrypted/vigil.key && systemctl start vigild.socket vigild.service")
+    try:
+        inside = shell(host, user)
+        result = inside.run("sudo id -un")
+        assert result[0] != 0 and "root" not in result[1].splitlines(), result
+        one_line(result[1], "code|vigil")
+        assert host.vigilctl("factors", user, check=False).returncode != 0
+    finally:
+        host.run("systemctl stop vigild.service vigild.socket && cp /root/vigil.key /etc/credstore.encrypted/ && "
+                 "systemctl start vigild.socket vigild.service")
+    assert "root" in inside.run("sudo id -un", codes.fresh())[1]

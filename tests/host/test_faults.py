@@ -1,0 +1,268 @@
+"""The fail table on a real host: vigild gone, stuck or with nothing it can read; and who gets in and who does not."""
+
+import contextlib
+import subprocess
+import time
+
+import pytest
+from people import enroll, one_line, person, shell
+from vigilhost import PASSWORDS, wait_until
+
+RULE = """\
+version: 1
+sessions:
+  - name: one
+    match: {users: [%s]}
+    max_sessions: {user: 1, when_reached: deny}
+step_up:
+  - match: {groups: [sudo], services: [sudo]}
+    require: [totp]
+"""
+STOP = "systemctl stop vigild.socket vigild.service"
+START = "systemctl start vigild.socket vigild.service"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prepared(host):
+    host.run("groupadd", "nopasswd")
+    host.write("/etc/sudoers.d/tests", "%nopasswd ALL=(ALL:ALL) NOPASSWD: ALL\n", "0440")
+    host.write("/etc/ssh/sshd_config.d/tests.conf", "MaxStartups 200\n")
+    host.run("systemctl", "reload", "ssh.service")
+
+
+@pytest.fixture
+def user(host):
+    """In sudo, with a code, and allowed one session."""
+    name = person(host, "sudo", "nopasswd")
+    host.policy(RULE % name)
+    return name
+
+
+@contextlib.contextmanager
+def gone(host, _user):
+    host.run(STOP)
+    try:
+        yield
+    finally:
+        host.run(START)
+
+
+@contextlib.contextmanager
+def stuck(host, _user):
+    pid = str(host.vigild_pid())
+    host.run("kill", "-STOP", pid)
+    try:
+        yield
+    finally:
+        host.run("kill", "-CONT", pid)
+
+
+@contextlib.contextmanager
+def no_policy(host, user):
+    host.run(f"{STOP}; echo 'version: no' >/etc/vigil/policy.yaml; rm -f /var/lib/vigil/policy.last-good; {START}")
+    try:
+        yield
+    finally:
+        host.policy(RULE % user)
+
+
+@contextlib.contextmanager
+def no_key(host, _user):
+    host.run(f"{STOP}; cp /etc/credstore.encrypted/vigil.key /root/vigil.key; "
+             f"echo nonsense >/etc/credstore.encrypted/vigil.key; {START}")
+    try:
+        yield
+    finally:
+        host.run(f"{STOP}; rm -f /etc/credstore.encrypted/vigil.key*; "
+                 f"cp /root/vigil.key /etc/credstore.encrypted/vigil.key; {START}")
+
+
+@contextlib.contextmanager
+def no_factors(host, _user):
+    host.run(f"{STOP}; mkdir -p /root/kept; cp -a /var/lib/vigil/factors.db* /root/kept/; "
+             f"rm -f /var/lib/vigil/factors.db-*; head -c 8192 /dev/urandom >/var/lib/vigil/factors.db; {START}")
+    try:
+        yield
+    finally:
+        host.run(f"{STOP}; rm -f /var/lib/vigil/factors.db*; cp -a /root/kept/. /var/lib/vigil/; rm -r /root/kept; "
+                 f"{START}")
+
+
+@contextlib.contextmanager
+def no_state(host, _user):
+    host.run(f"{STOP}; rm -f /run/vigil/state.db-*; head -c 8192 /dev/urandom >/run/vigil/state.db; {START}")
+    yield
+
+
+def took(work):
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began
+
+
+def root_gets_in(host):
+    done = host.ssh_run("root", "su -c 'echo su too' alice; sudo -n echo sudo too", timeout=20)
+    assert done.stdout == "su too\nsudo too\n", done
+
+
+# How long a login may take there and back, and whether sudo is refused
+
+@pytest.mark.parametrize("trouble, line", [(gone, "systemctl status vigild"), (stuck, "systemctl status vigild"),
+                                           (no_policy, "vigilctl status"), (no_key, "vigil"), (no_factors, "vigil")])
+def test_logins_go_on_and_sudo_is_refused_with_a_line(host, user, trouble, line):
+    codes = enroll(host, user)
+    with trouble(host, user):
+        assert took(lambda: root_gets_in(host)) < 15
+        terminals = []
+        assert took(lambda: terminals.append(shell(host, user))) < 12
+        inside = terminals[0]
+        result = inside.run("sudo id -un")
+        assert result[0] != 0 and "root" not in result[1].splitlines(), result
+        assert line in one_line(result[1], "vigil"), result
+    wait_until(lambda: host.vigil_sessions(user=user, state="active"), 15, "vigil knows the session afterwards")
+    assert "root" in inside.run("sudo id -un", codes.fresh())[1].splitlines()
+    inside.terminal.close()
+
+
+@pytest.mark.parametrize("trouble", [gone, stuck])
+def test_limits_are_not_held_where_nobody_can_be_asked(host, user, trouble):
+    first = shell(host, user)
+    with trouble(host, user):
+        second = shell(host, user)
+    wait_until(lambda: len(host.vigil_sessions(user=user, state="active")) == 2, 15, "both are watched afterwards")
+    assert host.ssh_run(user, "true").returncode != 0, "the limit holds again"
+    first.terminal.close()
+    second.terminal.close()
+
+
+def test_a_broken_policy_leaves_the_last_good_one(host, user):
+    codes = enroll(host, user)
+    host.write("/etc/vigil/policy.yaml", "version: 1\nsessions: [{name: x, idle_lok: 5m}]\n")
+    for again in (["systemctl", "reload", "vigild.service"], ["systemctl", "restart", "vigild.service"]):
+        cursor = host.journal_cursor()
+        host.run(*again)
+        wait_until(lambda: [one for one in host.journal(since=cursor) if "idle_lok" in str(one.get("MESSAGE"))], 10,
+                   "the journal names the mistake")
+        inside = shell(host, user)
+        assert host.ssh_run(user, "true").returncode != 0, "the limit of the last good policy"
+        assert inside.asks("sudo id -un")
+        inside.terminal.close()
+        wait_until(lambda: not host.vigil_sessions(user=user), 10, "the session is over")
+    root_gets_in(host)
+    assert host.vigilctl("policy", "check", check=False).returncode == 1
+    assert "root" in shell(host, user).run("sudo id -un", codes.fresh())[1].splitlines()
+
+
+def test_a_broken_state_is_put_aside_and_the_sessions_are_adopted(host, user):
+    codes = enroll(host, user)
+    inside = shell(host, user)
+    with no_state(host, user):
+        wait_until(lambda: host.vigil_sessions(user=user, state="active"), 10, "the session is adopted")
+        assert host.ssh_run(user, "true").returncode != 0, "the limit holds"
+        assert "root" in inside.run("sudo id -un", codes.fresh())[1].splitlines()
+        root_gets_in(host)
+    inside.terminal.close()
+
+
+@pytest.mark.parametrize("trouble", [contextlib.nullcontext, gone, stuck])
+def test_a_blocked_user_is_refused_whatever_else_holds(host, user, trouble):
+    enroll(host, user)
+    inside = shell(host, user)
+    mark = f"/run/vigil/blocked/{host.run('id', '-u', user).stdout.strip()}"
+    host.write(mark, "Ask the security office.\n")
+    with trouble(host, user) if trouble is not contextlib.nullcontext else trouble():
+        done = host.ssh_run(user, "echo got in", timeout=15)
+        assert done.returncode != 0 and "got in" not in done.stdout
+        assert "security office" in one_line(done.stderr, "blocked")
+        result = inside.run("sudo id -un")
+        assert result[0] != 0 and "security office" in result[1], result
+        root_gets_in(host)
+    host.run("rm", mark)
+    inside.terminal.close()
+
+
+@pytest.mark.parametrize("word, logs_in, sudo_runs", [("deny", False, False), ("allow", True, True)])
+def test_the_pam_file_says_what_happens_where_nobody_can_be_asked(host, user, word, logs_in, sudo_runs):
+    enroll(host, user)
+    inside = shell(host, user)
+    host.run("sed", "-i.kept", f"/pam_vigil.so/s/$/ unavailable={word}/", "/etc/pam.d/common-account")
+    try:
+        with gone(host, user):
+            assert (host.ssh_run(user, "true", timeout=15).returncode == 0) == logs_in
+            assert (inside.run("sudo id -un")[0] == 0) == sudo_runs
+    finally:
+        host.run("mv", "/etc/pam.d/common-account.kept", "/etc/pam.d/common-account")
+    inside.terminal.close()
+
+
+def test_a_lock_outlasts_vigild(host, user):
+    inside = shell(host, user)
+    one = host.vigil_sessions(user=user)[0]["id"]
+    host.vigilctl("lock", one)
+    inside.terminal.wait_for("Password", 10)
+    with gone(host, user):
+        root_gets_in(host)
+    wait_until(lambda: host.vigil_sessions(id=one, state="locked"), 10, "it is locked still")
+    inside.terminal.wait_for("Password", 15)
+    inside.terminal.send(PASSWORDS[user] + "\r")
+    wait_until(lambda: host.vigil_sessions(id=one, state="active"), 20, "the password opens it again")
+    assert inside.run("echo back")[0] == 0
+    inside.terminal.close()
+
+
+def test_nothing_opens_a_lock_before_vigild_is_back(host, user):
+    inside = shell(host, user)
+    one = host.vigil_sessions(user=user)[0]["id"]
+    inside.terminal.send("while sleep 0.1; do date +%N >tick; done\r")
+    tick = f"/home/{user}/tick"
+    wait_until(lambda: host.run("test", "-s", tick, check=False).returncode == 0, 5, "the loop runs")
+    host.vigilctl("lock", one)
+    inside.terminal.wait_for("Password", 10)
+    with gone(host, user):
+        before = host.read(tick)
+        inside.terminal.send(PASSWORDS[user] + "\r")
+        inside.terminal.wait_for("vigild is away", 10)
+        root_gets_in(host)
+        assert host.read(tick) == before, "the loop stands still"
+    # What was typed was right, and is taken as soon as there is somebody to take it.
+    wait_until(lambda: host.vigil_sessions(id=one, state="active"), 20, "it is open")
+    wait_until(lambda: host.read(tick) not in ("", before), 5, "the loop goes on")
+    inside.terminal.close()
+
+
+def test_a_logout_is_quick_where_vigild_is_stuck(host, user):
+    inside = shell(host, user)
+    with stuck(host, user):
+        inside.terminal.send("exit\r")
+        assert inside.terminal.wait_closed(15) == 0
+    wait_until(lambda: not host.vigil_sessions(user=user), 10, "the session is over")
+
+
+def test_twenty_logins_during_a_restart_are_all_registered(host):
+    host.policy("version: 1\n")
+    user = person(host)
+    command = host.ssh_command(user, "-T", command=["echo got in; exec cat"])
+    with subprocess.Popen(host.inner.command(["systemctl", "restart", "vigild.service"])) as restart:
+        clients = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                    text=True) for _ in range(20)]
+        assert restart.wait() == 0
+    said = [one.stdout.readline() for one in clients]
+    assert said == ["got in\n"] * 20
+    wait_until(lambda: len(host.vigil_sessions(user=user, state="active")) == 20, 15, "all are registered")
+    for one in clients:
+        one.stdin.close()
+        one.wait(15)
+        one.stdout.close()
+        one.stderr.close()
+    wait_until(lambda: not host.vigil_sessions(user=user), 15, "all are released")
+
+
+# Last: nothing on the host is sure to work without its broker.
+def test_without_a_broker_a_login_is_registered(host, user):
+    host.run("systemctl stop dbus.socket dbus.service")
+    try:
+        done = host.ssh_run(user, "echo got in", timeout=40)
+        assert done.stdout == "got in\n", done
+        assert [one["VIGIL_EVENT"] for one in host.journal(VIGIL_USER=user)][:2] == ["login-reserved", "session-opened"]
+    finally:
+        host.run("systemctl start dbus.socket dbus.service")
