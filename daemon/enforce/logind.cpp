@@ -16,6 +16,13 @@ namespace vigil::enforce {
 
 namespace {
 
+/// Newer systemd has root's logins, and those without a service manager, in classes of their own;
+/// `manager` and the like are no logins.
+bool is_login(std::string_view session_class) noexcept {
+    return session_class == "user" || session_class == "user-early" ||
+           session_class == "user-light" || session_class == "user-early-light";
+}
+
 /// One of sd-login's getters that hand out a string of malloc's. "" where logind has none.
 std::string text_of(int (*get)(const char*, char**), const std::string& id) {
     char* value = nullptr;
@@ -116,8 +123,7 @@ Result<std::vector<LogindSession>> logind_sessions() {
     std::vector<LogindSession> sessions;
     for (const base::CString& owner : ids) {
         const std::string id = owner.get();
-        // systemd 257 has `manager` and others for what is no login.
-        if (text_of(sd_session_get_class, id) != "user" ||
+        if (!is_login(text_of(sd_session_get_class, id)) ||
             text_of(sd_session_get_state, id) == "closing")
             continue;
         if (auto session = logind_session(id))
