@@ -172,6 +172,9 @@ Effects Machine::Data::on(const ConfirmAsked& asked, const Now& now) {
     effects.push_back(Watch{record.id});
     if (fresh)
         effects.push_back(audit(AuditKind::session_opened, *session, "session opened"));
+    // A console's terminal is there already; nothing will tell of a new one.
+    if (fresh && record.remote_host.empty())
+        effects.push_back(ReadActivity{record.id});
     effects.push_back(ReplyId{asked.token, record.id.text()});
     return effects;
 }
