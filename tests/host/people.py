@@ -4,6 +4,7 @@ import itertools
 import re
 
 from story import CODE_PROMPT, Codes
+from terminal import Terminal
 from vigilhost import PASSWORDS, wait_until
 
 NUMBERS = itertools.count(1)
@@ -21,6 +22,15 @@ def person(host, *groups):
     return name
 
 
+def let_sshd_take_all(host):
+    """sshd does not refuse anybody of its own: not many at once, nor who was refused a moment ago."""
+    options = "MaxStartups 200\nKbdInteractiveAuthentication yes\n"
+    if "persourcepenalties" in host.run("/usr/sbin/sshd -T").stdout:
+        options += "PerSourcePenalties no\n"
+    host.write("/etc/ssh/sshd_config.d/tests.conf", options)
+    host.run("systemctl", "reload", "ssh.service")
+
+
 def enroll(host, user):
     """Root enrols a code for the user, who loses the ones there; the new codes and what the terminal showed."""
     for factor in host.vigilctl("factors", user, "--json"):
@@ -32,6 +42,11 @@ def enroll(host, user):
     terminal.send(codes.fresh() + "\r")
     assert terminal.wait_closed(10) == 0, terminal.said()
     return codes
+
+
+def at_console(host, *words):
+    """login(1) on a terminal of its own, started by PID 1 as a getty is."""
+    return Terminal(host.inner.command(["systemd-run", "--pty", "--quiet", "--collect", "login", *words]))
 
 
 class Shell:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 import pytest
-from people import enroll, one_line, person, shell
+from people import enroll, let_sshd_take_all, one_line, person, shell
 from story import CODE_PROMPT, Codes
 
 RULE = "version: 1\nstep_up:\n  - match: {groups: [sudo], services: [sudo]}\n    require: [totp]\n"
@@ -15,6 +15,7 @@ RULE = "version: 1\nstep_up:\n  - match: {groups: [sudo], services: [sudo]}\n   
 @pytest.fixture(scope="module", autouse=True)
 def rule(host):
     host.run("groupadd", "nopasswd")
+    let_sshd_take_all(host)
     host.write("/etc/sudoers.d/tests", "%nopasswd ALL=(ALL:ALL) NOPASSWD: ALL\n", "0440")
     host.policy(RULE)
 

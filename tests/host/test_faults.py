@@ -5,7 +5,7 @@ import subprocess
 import time
 
 import pytest
-from people import enroll, one_line, person, shell
+from people import at_console, enroll, let_sshd_take_all, one_line, person, shell
 from vigilhost import PASSWORDS, wait_until
 
 RULE = """\
@@ -26,8 +26,7 @@ START = "systemctl start vigild.socket vigild.service"
 def prepared(host):
     host.run("groupadd", "nopasswd")
     host.write("/etc/sudoers.d/tests", "%nopasswd ALL=(ALL:ALL) NOPASSWD: ALL\n", "0440")
-    host.write("/etc/ssh/sshd_config.d/tests.conf", "MaxStartups 200\n")
-    host.run("systemctl", "reload", "ssh.service")
+    let_sshd_take_all(host)
 
 
 @pytest.fixture
@@ -133,6 +132,17 @@ def test_limits_are_not_held_where_nobody_can_be_asked(host, user, trouble):
     assert host.ssh_run(user, "true").returncode != 0, "the limit holds again"
     first.terminal.close()
     second.terminal.close()
+
+
+@pytest.mark.parametrize("name", ["root", "bob"])
+@pytest.mark.parametrize("console", [False, True], ids=["ssh", "console"])
+def test_who_logs_in_while_vigild_is_away_is_watched_afterwards(host, user, name, console):
+    with gone(host, user):
+        terminal = at_console(host, "-f", name) if console else host.login(name)
+        terminal.wait_for(rf"^{name}@")
+    assert len(host.vigil_sessions(user=name, state="active")) == 1
+    terminal.close()
+    wait_until(lambda: not host.vigil_sessions(user=name), 10, "the session is over")
 
 
 def test_a_broken_policy_leaves_the_last_good_one(host, user):

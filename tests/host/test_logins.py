@@ -3,8 +3,7 @@
 import subprocess
 
 import pytest
-from people import person, shell
-from terminal import Terminal
+from people import at_console, let_sshd_take_all, person, shell
 from vigilhost import PASSWORDS, wait_until
 
 OPEN = "version: 1\n"
@@ -27,9 +26,8 @@ KINDS = ["shell", "command", "no command", "sftp", "scp"]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def ssh_takes_many(host):
-    host.write("/etc/ssh/sshd_config.d/tests.conf", "MaxStartups 200\nKbdInteractiveAuthentication yes\n")
-    host.run("systemctl", "reload", "ssh.service")
+def sshd_takes_all(host):
+    let_sshd_take_all(host)
 
 
 @pytest.fixture
@@ -138,11 +136,6 @@ def test_a_refusal_reaches_who_gave_a_password(host, user, by):
     assert terminal.wait_closed() == 255
     assert terminal.said().count("Not on working days.") == 1, terminal.said()
     wait_for_sessions(host, user, 0)
-
-
-def at_console(host, *words):
-    """login(1) on a terminal of its own, started by PID 1 as a getty is."""
-    return Terminal(host.inner.command(["systemd-run", "--pty", "--quiet", "--collect", "login", *words]))
 
 
 def test_a_login_at_the_console_is_registered(host, user):

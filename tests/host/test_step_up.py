@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from people import enroll, one_line, person, shell
+from people import enroll, let_sshd_take_all, one_line, person, shell
 from story import CODE_PROMPT
 from vigilhost import PASSWORDS, wait_until
 
@@ -23,6 +23,7 @@ EVERYBODY = "version: 1\nstep_up:\n  - match: {services: [sudo, su]}\n    requir
 def no_password(host):
     host.run("groupadd", "exempt")
     host.run("groupadd", "nopasswd")
+    let_sshd_take_all(host)
     host.write("/etc/sudoers.d/tests", "%nopasswd ALL=(ALL:ALL) NOPASSWD: ALL\n", "0440")
 
 

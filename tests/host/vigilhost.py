@@ -144,12 +144,13 @@ class Host:
                         check=False).stdout
 
     def sessions(self):
-        """logind's sessions of class user: dictionaries with Id, Name, Leader, State, Remote, Scope."""
+        """logind's sessions of people: dictionaries with Id, Name, Leader, State, Remote, Scope."""
         found = []
         for line in self.run("loginctl", "--no-legend", "list-sessions").stdout.splitlines():
             shown = self.run("loginctl", "show-session", line.split()[0], check=False).stdout
             values = dict(field.partition("=")[::2] for field in shown.splitlines())
-            if values.get("Class") == "user":
+            # Since systemd 256 root's are of a class of their own.
+            if values.get("Class") in ("user", "user-early"):
                 found.append(values)
         return found
 
