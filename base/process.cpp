@@ -175,4 +175,17 @@ Result<Process> process_of_pidfd(int pidfd) {
     return Process{.pid = *pid, .start_time = stat->start_time};
 }
 
+Result<> send_signal(int pidfd, int signal) {
+    if (::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0U) < 0)
+        return fail(errno, "sending signal " + std::to_string(signal));
+    return {};
+}
+
+bool is_alive(const Process& process) {
+    const auto stat = read_process_stat(process.pid);
+    if (!stat)
+        return stat.error().code != ESRCH;
+    return stat->start_time == process.start_time && stat->state != 'Z';
+}
+
 } // namespace vigil::base

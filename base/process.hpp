@@ -56,6 +56,13 @@ Result<UniqueFd> open_pidfd(pid_t pid);
 /// Who a pidfd names (from /proc/self/fdinfo). ESRCH if the process has ended.
 Result<Process> process_of_pidfd(int pidfd);
 
+/// pidfd_send_signal(2). ESRCH if the process has ended.
+Result<> send_signal(int pidfd, int signal);
+
+/// false only where it is known to have ended: no such pid, or another process's, or a zombie. What
+/// cannot be found out counts as alive.
+bool is_alive(const Process& process);
+
 /// Reads a small file (procfs, sysfs, cgroupfs) whole; EFBIG beyond `limit` bytes.
 Result<std::string> read_small_file(const std::string& path, std::size_t limit = 64 * 1024);
 

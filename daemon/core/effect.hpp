@@ -12,6 +12,7 @@ struct StoreSession {
 struct EraseSession {
     SessionId id;
 };
+/// Answer with GrantStored: whoever waits is told after it.
 struct StoreGrant {
     GrantRecord record;
 };
@@ -19,7 +20,7 @@ struct EraseGrant {
     SessionId id;
 };
 
-/// Watch the leader's end (pidfd), its terminals and their input from now on.
+/// Watch the leader's end (pidfd), its terminals and their input from now on. Idempotent.
 struct Watch {
     SessionId session;
 };

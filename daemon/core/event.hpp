@@ -61,6 +61,11 @@ struct LeaderGone {
     SessionId session;
 };
 
+/// The leader lives, but its end will not be told: the kernel had no descriptor to give.
+struct WatchFailed {
+    SessionId session;
+};
+
 // --- what the shell sees -----------------------------------------------------------------------
 
 /// The answer to ReadActivity, and what a new terminal causes.
@@ -69,6 +74,17 @@ struct ActivitySeen {
     std::vector<std::string> terminals; ///< "/dev/pts/3"; empty: the session has none
     BootTime last_input{};              ///< never before the true last input
     BootTime last_output{};
+};
+
+/// The session has a terminal that it did not have before.
+struct TerminalOpened {
+    SessionId session;
+};
+
+/// Somebody reads from or writes to a terminal of a locked session: the prompt, or what is not
+/// held.
+struct LockedTerminalUsed {
+    SessionId session;
 };
 
 struct TimePassed {};
@@ -146,6 +162,12 @@ struct ProofChecked {
     Seconds wait{0};
 };
 
+/// What came of a StoreGrant effect.
+struct GrantStored {
+    SessionId grant;
+    bool stored = false;
+};
+
 /// A factor was added or forgotten, or its owner blocked.
 struct FactorsChanged {
     std::uint32_t uid = UINT32_MAX;
@@ -155,9 +177,10 @@ struct PolicyChanged {
     policy::Policy policy;
 };
 
-using Event = std::variant<ReserveAsked, PrepareAsked, ConfirmAsked, ReleaseAsked, SessionFound,
-                           LeaderGone, ActivitySeen, TimePassed, LockAsked, LockDone, UnlockAsked,
-                           UnlockDone, UnlockRefused, TerminateAsked, ScopeSeen, StepUpAsked,
-                           ProofChecked, FactorsChanged, PolicyChanged>;
+using Event =
+    std::variant<ReserveAsked, PrepareAsked, ConfirmAsked, ReleaseAsked, SessionFound, LeaderGone,
+                 WatchFailed, ActivitySeen, TerminalOpened, LockedTerminalUsed, TimePassed,
+                 LockAsked, LockDone, UnlockAsked, UnlockDone, UnlockRefused, TerminateAsked,
+                 ScopeSeen, StepUpAsked, ProofChecked, GrantStored, FactorsChanged, PolicyChanged>;
 
 } // namespace vigil::core

@@ -50,8 +50,15 @@ void Machine::Data::warn(Tracked& session, std::string line, const std::string& 
 
 void Machine::Data::due(Tracked& session, const Now& now, Effects& effects) {
     auto& record = session.record;
+    if (session.watch_at && *session.watch_at <= now.boot) {
+        session.watch_at.reset();
+        effects.push_back(Watch{record.id});
+    }
+    if (record.state == State::reserved)
+        return;
     if (record.state == State::ending) {
-        end_further(session, now, effects);
+        if (session.retry_at && *session.retry_at <= now.boot)
+            end_further(session, now, effects);
         return;
     }
     auto at = moments(session);
@@ -73,13 +80,16 @@ void Machine::Data::due(Tracked& session, const Now& now, Effects& effects) {
                  duration_text(session.decision.max_duration) + ". Save your work.",
              "ends in " + left, now, effects);
     }
-    if (session.retry_at && *session.retry_at <= now.boot) {
+    const bool retry = session.retry_at && *session.retry_at <= now.boot;
+    const bool newcomers = session.newcomer_at && *session.newcomer_at <= now.boot;
+    if (retry)
         session.retry_at.reset();
-        if (record.state == State::locked)
-            effects.push_back(Lock{record.id});
-        if (record.state == State::unlocking)
-            effects.push_back(Unlock{record.id});
-    }
+    if (newcomers)
+        look_later(session, now);
+    if (record.state == State::locked && (retry || newcomers))
+        effects.push_back(Lock{record.id});
+    if (record.state == State::unlocking && retry)
+        effects.push_back(Unlock{record.id});
     const bool idle_due = (at.idle_warning && *at.idle_warning <= now.boot) ||
                           (at.lock && *at.lock <= now.boot) ||
                           (at.idle_end && *at.idle_end <= now.boot);

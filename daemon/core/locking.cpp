@@ -76,6 +76,7 @@ void Machine::Data::lock(Tracked& session, const std::string& by, const Now& now
     record.unlock_not_before = BootTime{};
     session.lock_told = false;
     session.failure.clear();
+    session.newcomer_at.reset();
     effects.push_back(StoreSession{record});
     revoke(record.id, "the session was locked", effects);
     effects.push_back(Lock{record.id});
@@ -96,7 +97,6 @@ Effects Machine::Data::on(const LockDone& outcome, const Now& now) {
                                     "locked: " + record.locked_by +
                                         (outcome.detail.empty() ? "" : "; " + outcome.detail)));
         session->uncovered = outcome.detail;
-        session->failure.clear();
         if (token != 0)
             effects.push_back(done(token));
     } else if (session->terminals.empty() && token != 0 && !session->retry_at) {
@@ -118,6 +118,39 @@ Effects Machine::Data::on(const LockDone& outcome, const Now& now) {
     }
     schedule(*session);
     return effects;
+}
+
+/// A channel that is opened under the lock gets its terminal first and its shell a moment later,
+/// and sshd, which starts it, is not held. So it is looked for again and again.
+Effects Machine::Data::on(const TerminalOpened& opened, const Now& now) {
+    auto* session = find(opened.session);
+    if (!session)
+        return {};
+    if (session->record.state == State::active) {
+        session->asked_activity = now.boot;
+        schedule(*session);
+        return {ReadActivity{opened.session}};
+    }
+    if (session->record.state != State::locked)
+        return {};
+    session->newcomer_at = now.boot + first_newcomer_look;
+    session->newcomer_pause = first_newcomer_look;
+    schedule(*session);
+    return {Lock{opened.session}};
+}
+
+void look_later(Tracked& session, const Now& now) {
+    session.newcomer_pause *= 2;
+    session.newcomer_at.reset();
+    if (session.record.state == State::locked && session.newcomer_pause <= last_newcomer_look)
+        session.newcomer_at = now.boot + session.newcomer_pause;
+}
+
+Effects Machine::Data::on(const LockedTerminalUsed& used, const Now&) {
+    const auto* session = find(used.session);
+    if (!session || session->record.state != State::locked)
+        return {};
+    return {Lock{used.session}};
 }
 
 Effects Machine::Data::on(const UnlockAsked& asked, const Now&) {
@@ -165,6 +198,7 @@ Effects Machine::Data::on(const UnlockDone& outcome, const Now& now) {
     record.unlock_failures = 0;
     record.unlock_not_before = BootTime{};
     session->retry_at.reset();
+    session->newcomer_at.reset();
     session->failure.clear();
     session->uncovered.clear();
     session->last_input = now.boot;

@@ -243,6 +243,14 @@ Effects Machine::Data::on(const LeaderGone& gone, const Now&) {
     return effects;
 }
 
+Effects Machine::Data::on(const WatchFailed& failed, const Now& now) {
+    if (auto* session = find(failed.session)) {
+        session->watch_at = now.boot + watch_retry;
+        schedule(*session);
+    }
+    return {};
+}
+
 /// The login is over. One that is being ended stays until its scope is seen to be gone.
 void Machine::Data::over(Tracked& session, const char* how, Effects& effects) {
     const auto& record = session.record;

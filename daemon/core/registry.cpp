@@ -169,6 +169,7 @@ void Machine::Data::schedule(Tracked& session) {
         next = at.end;
         earlier(next, at.end_warning);
         earlier(next, session.retry_at);
+        earlier(next, session.newcomer_at);
         if (session.asked_activity) {
             earlier(next, *session.asked_activity + activity_patience);
         } else {
@@ -179,6 +180,7 @@ void Machine::Data::schedule(Tracked& session) {
         break;
     }
     }
+    earlier(next, session.watch_at);
     if (next == session.deadline)
         return;
     if (session.deadline)

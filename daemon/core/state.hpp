@@ -16,6 +16,11 @@ inline constexpr Microseconds own_output_lasts = Seconds{2};
 /// An answer of the shell that does not come is asked for again.
 inline constexpr Microseconds activity_patience = Seconds{5};
 inline constexpr Microseconds lock_retry = Seconds{5};
+inline constexpr Microseconds watch_retry = Seconds{5};
+/// How long after a terminal was opened its shell is looked for, first and last; doubled in
+/// between.
+inline constexpr Microseconds first_newcomer_look = std::chrono::milliseconds{20};
+inline constexpr Microseconds last_newcomer_look = std::chrono::milliseconds{1280};
 inline constexpr Microseconds unlock_retry = Seconds{1};
 /// Between the reason on the terminal and logind's TerminateSession: sshd has to carry it.
 inline constexpr Microseconds reason_is_read = std::chrono::milliseconds{200};
@@ -42,8 +47,12 @@ struct Tracked {
     std::optional<BootTime> end_observed;
     BootTime said_at{};
     std::optional<BootTime> retry_at; ///< a Lock, Unlock or stage of the end that is due then
-    bool lock_told = false;           ///< the audit has the lock in force
-    std::string failure;              ///< of a Lock or Unlock, told once as long as it is the same
+    std::optional<BootTime> watch_at; ///< the leader is to be watched again then
+    /// A terminal was opened under the lock: the next look for its shell, and the pause after it.
+    std::optional<BootTime> newcomer_at;
+    Microseconds newcomer_pause{0};
+    bool lock_told = false; ///< the audit has the lock in force
+    std::string failure;    ///< of a Lock or Unlock, told once as long as it is the same
     EndStage end_stage = EndStage::announced;
     unsigned kills = 0;
     Token lock_token = 0;
@@ -52,6 +61,13 @@ struct Tracked {
     std::string unlock_reason;
     std::string uncovered;
     std::optional<BootTime> deadline; ///< its place in Data::deadlines
+};
+
+/// What is told once a grant is written down, or could not be.
+struct PendingGrant {
+    SessionId grant;
+    Effects stored;
+    Effects failed;
 };
 
 struct Machine::Data {
@@ -63,6 +79,7 @@ struct Machine::Data {
     std::set<std::pair<BootTime, SessionId>> deadlines;
     std::multimap<SessionId, GrantRecord> grants; ///< by session
     std::vector<SessionId> stale_grants; ///< that a crash left in the store; start() erases them
+    std::vector<PendingGrant> pending_grants; ///< oldest first
 
     bool enforcing() const noexcept { return policy.mode == policy::Mode::enforce; }
 
@@ -83,6 +100,7 @@ struct Machine::Data {
     Effects on(const ReleaseAsked&, const Now&);
     Effects on(const SessionFound&, const Now&);
     Effects on(const LeaderGone&, const Now&);
+    Effects on(const WatchFailed&, const Now&);
     Effects on(const PolicyChanged&, const Now&);
     void over(Tracked& session, const char* how, Effects& effects);
 
@@ -97,6 +115,8 @@ struct Machine::Data {
     // locking.cpp
     Effects on(const LockAsked&, const Now&);
     Effects on(const LockDone&, const Now&);
+    Effects on(const TerminalOpened&, const Now&);
+    Effects on(const LockedTerminalUsed&, const Now&);
     Effects on(const UnlockAsked&, const Now&);
     Effects on(const UnlockDone&, const Now&);
     Effects on(const UnlockRefused&, const Now&);
@@ -111,12 +131,17 @@ struct Machine::Data {
     // step_up.cpp
     Effects on(const StepUpAsked&, const Now&);
     Effects on(const ProofChecked&, const Now&);
+    Effects on(const GrantStored&, const Now&);
+    Effects use(GrantRecord& grant, Token token);
     Effects on(const FactorsChanged&, const Now&);
     void revoke(const SessionId& session, const char* why, Effects& effects);
 };
 
 /// Whoever still waits for a lock or unlock of a session that is over learns it.
 void answer_waiting(Tracked& session, Effects& effects);
+
+/// The next look for what a terminal that was opened under the lock brings; in the end none.
+void look_later(Tracked& session, const Now& now);
 
 /// End warnings that lie behind are not given late, and none is given at once at login.
 void skip_past_warnings(Tracked& session, const Now& now);

@@ -48,6 +48,8 @@ std::vector<std::string> names_of(const std::vector<policy::Factor>& factors) {
     return names;
 }
 
+constexpr const char* cannot_write = "vigil cannot write its state; see `vigilctl status`.";
+
 wire::AskReply denied(std::string why) {
     return {.verdict = wire::AskReply::Verdict::denied, .text = std::move(why)};
 }
@@ -82,18 +84,9 @@ Effects Machine::Data::on(const StepUpAsked& asked, const Now& now) {
         const auto [first, last] = grants.equal_range(*asked.session);
         for (auto grant = first; grant != last; ++grant) {
             auto& record = grant->second;
-            if (record.expires <= now.boot || record.uses_left == 0 ||
-                !same_binding(record, asked, decision, *session))
-                continue;
-            if (record.uses_left != UINT32_MAX) {
-                if (--record.uses_left > 0) {
-                    effects.push_back(StoreGrant{record});
-                } else {
-                    effects.push_back(EraseGrant{record.id});
-                    grants.erase(grant);
-                }
-            }
-            return answer(allowed("proved before"));
+            if (record.expires > now.boot && record.uses_left > 0 &&
+                same_binding(record, asked, decision, *session))
+                return use(record, asked.token);
         }
     }
     if (!asked.person_has_factor) {
@@ -110,15 +103,47 @@ Effects Machine::Data::on(const StepUpAsked& asked, const Now& now) {
                    .wait_seconds = static_cast<std::uint64_t>(asked.wait.count())});
 }
 
+/// A use that is not written down could be made again after a crash: no use then.
+Effects Machine::Data::use(GrantRecord& grant, Token token) {
+    const Effect yes = ReplyAsk{token, allowed("proved before")};
+    if (grant.uses_left == UINT32_MAX)
+        return {yes};
+    --grant.uses_left;
+    pending_grants.push_back(
+        {.grant = grant.id, .stored = {yes}, .failed = {ReplyAsk{token, denied(cannot_write)}}});
+    return {StoreGrant{grant}};
+}
+
+Effects Machine::Data::on(const GrantStored& outcome, const Now&) {
+    const auto pending = std::ranges::find(pending_grants, outcome.grant, &PendingGrant::grant);
+    if (pending == pending_grants.end())
+        return {};
+    auto told = std::move(*pending);
+    pending_grants.erase(pending);
+    const auto grant = std::ranges::find_if(
+        grants, [&](const auto& entry) { return entry.second.id == outcome.grant; });
+    // Revoked meanwhile is as good as not written down.
+    if (grant == grants.end())
+        return std::move(told.failed);
+    Effects effects = std::move(outcome.stored ? told.stored : told.failed);
+    if (!outcome.stored || grant->second.uses_left == 0) {
+        effects.insert(effects.begin(), EraseGrant{outcome.grant});
+        grants.erase(grant);
+    }
+    return effects;
+}
+
 Effects Machine::Data::on(const ProofChecked& checked, const Now& now) {
     Effects effects;
     const auto& asked = checked.request;
+    const auto reply = [&](wire::ProveReply::Verdict verdict, std::string text) {
+        return ReplyProve{checked.token,
+                          {.verdict = verdict,
+                           .text = std::move(text),
+                           .wait_seconds = static_cast<std::uint64_t>(checked.wait.count())}};
+    };
     const auto answer = [&](wire::ProveReply::Verdict verdict, std::string text) {
-        effects.push_back(
-            ReplyProve{checked.token,
-                       {.verdict = verdict,
-                        .text = std::move(text),
-                        .wait_seconds = static_cast<std::uint64_t>(checked.wait.count())}});
+        effects.push_back(reply(verdict, std::move(text)));
         return effects;
     };
     if (asked.subjects.empty())
@@ -175,15 +200,21 @@ Effects Machine::Data::on(const ProofChecked& checked, const Now& now) {
             effects.push_back(EraseGrant{oldest->second.id});
             grants.erase(oldest);
         }
+        const auto valid = std::min<Seconds>(decision.valid_for, std::chrono::days{3650});
+        auto granted = about(AuditKind::step_up_granted, asked,
+                             "proved by " + checked.factor + ", valid for " + duration_text(valid));
+        // Fail table: a grant that cannot be written down is none.
+        auto refused = about(AuditKind::step_up_refused, asked, "the grant cannot be written down");
+        pending_grants.push_back(
+            {.grant = grant.id,
+             .stored = {std::move(granted), reply(wire::ProveReply::Verdict::accepted, {})},
+             .failed = {std::move(refused),
+                        reply(wire::ProveReply::Verdict::denied, cannot_write)}});
         effects.push_back(StoreGrant{grant});
         grants.emplace(grant.session, std::move(grant));
+        return effects;
     }
-    effects.push_back(about(
-        AuditKind::step_up_granted, asked,
-        "proved by " + checked.factor +
-            (session && lasts ? ", valid for " + duration_text(std::min<Seconds>(
-                                                     decision.valid_for, std::chrono::days{3650}))
-                              : "")));
+    effects.push_back(about(AuditKind::step_up_granted, asked, "proved by " + checked.factor));
     return answer(wire::ProveReply::Verdict::accepted, {});
 }
 

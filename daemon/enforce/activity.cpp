@@ -261,14 +261,18 @@ void ActivityWatch::Implementation::unknown(const inotify_event& event, Inotify&
         inotify.forget(event.wd);
 }
 
+/// The listener may add and remove terminals.
 void ActivityWatch::Implementation::tell() {
+    std::vector<std::pair<Terminal, Activity>> used;
     for (auto& [device, watched] : terminals) {
         if (watched.input.told == watched.input.last && watched.output.told == watched.output.last)
             continue;
         watched.input.told = watched.input.last;
         watched.output.told = watched.output.last;
-        listener.used(watched.terminal, {watched.input.last, watched.output.last});
+        used.emplace_back(watched.terminal, Activity{watched.input.last, watched.output.last});
     }
+    for (const auto& [terminal, activity] : used)
+        listener.used(terminal, activity);
 }
 
 /// Whose events were dropped is not known: everything that could be is taken for used.

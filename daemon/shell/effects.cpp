@@ -8,6 +8,8 @@
 #include "daemon/shell/shell.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <csignal>
 #include <utility>
 
 #include <sys/epoll.h>
@@ -29,15 +31,15 @@ void log_failure(const char* doing, const Result<>& result) {
 
 // --- what is written down ------------------------------------------------------------------------
 
-void Shell::stored(const Result<>& result) {
+bool Shell::stored(const Result<>& result) {
     if (result)
-        return;
-    batch_stored_ = false;
+        return true;
     if (!std::exchange(write_failed_, true))
         base::log(base::Level::error,
                   "the state cannot be written, limits would not survive a restart: " +
                       result.error().text());
     store_error_ = result.error().text();
+    return false;
 }
 
 void Shell::perform(const core::StoreSession& effect) {
@@ -49,7 +51,7 @@ void Shell::perform(const core::EraseSession& effect) {
 }
 
 void Shell::perform(const core::StoreGrant& effect) {
-    stored(store_.put(effect.record));
+    events_.push_back(core::GrantStored{effect.record.id, stored(store_.put(effect.record))});
 }
 
 void Shell::perform(const core::EraseGrant& effect) {
@@ -64,32 +66,56 @@ void Shell::perform(const core::Audit& effect) {
 
 void Shell::perform(const core::Watch& effect) {
     const auto* known = record(effect.session);
-    if (!known || watched_.contains(effect.session))
+    if (!known)
         return;
-    auto& watched = watched_[effect.session];
-    watched.shell = this;
-    watched.id = effect.session;
-    watched.uid = known->facts.uid;
-    by_user_.emplace(watched.uid, watched.id);
-    watched.before = store_.activity(effect.session).value_or(std::nullopt);
-    auto leader = base::open_pidfd(known->leader);
-    sd_event_source* source = nullptr;
-    if (!leader) {
-        events_.push_back(core::LeaderGone{effect.session});
+    const auto [entry, is_new] = watched_.try_emplace(effect.session);
+    auto& watched = entry->second;
+    if (is_new) {
+        watched.shell = this;
+        watched.id = effect.session;
+        watched.uid = known->facts.uid;
+        by_user_.emplace(watched.uid, watched.id);
+        watched.before = store_.activity(effect.session).value_or(std::nullopt);
+    }
+    if (!watched.leader_source)
+        watch_leader(watched, known->leader);
+}
+
+void Shell::watch_leader(Watched& watched, const base::Process& process) {
+    auto leader = base::open_pidfd(process);
+    if (!leader && leader.error().code == ESRCH) {
+        events_.push_back(core::LeaderGone{watched.id});
         return;
     }
-    watched.leader = std::move(*leader);
-    if (sd_event_add_io(loop_, &source, watched.leader.get(), EPOLLIN, on_leader_gone, &watched) <
-        0)
-        log_failure("a session's process cannot be watched: its end is seen late");
+    sd_event_source* source = nullptr;
+    if (leader)
+        watched.leader = std::move(*leader);
+    // EMFILE, say: that its end cannot be told is not its end.
+    if (!leader || sd_event_add_io(loop_, &source, watched.leader.get(), EPOLLIN, on_leader_gone,
+                                   &watched) < 0) {
+        log_failure("a session's process cannot be watched yet",
+                    leader ? Result<>{} : std::unexpected{leader.error()});
+        events_.push_back(core::WatchFailed{watched.id});
+        return;
+    }
     watched.leader_source.reset(source);
 }
 
-void Shell::unwatch_terminals(Watched& watched) noexcept {
-    for (const auto& terminal : watched.terminals) {
-        activity_->remove(terminal);
-        by_terminal_.erase(terminal.device);
-    }
+/// A terminal that an earlier session had may be another one's by now.
+Result<> Shell::watch_terminal(const core::SessionId& session, const enforce::Terminal& terminal,
+                               const enforce::Activity& known) {
+    if (!by_terminal_.try_emplace(terminal.device, session).second)
+        return {};
+    return activity_->add(terminal, known);
+}
+
+void Shell::unwatch_terminal(const core::SessionId& session,
+                             const enforce::Terminal& terminal) noexcept {
+    const auto owner = by_terminal_.find(terminal.device);
+    if (owner == by_terminal_.end() || owner->second != session)
+        return;
+    activity_->remove(terminal);
+    by_terminal_.erase(owner);
 }
 
 void Shell::stop_prompts(const core::SessionId& id) {
@@ -109,7 +135,8 @@ void Shell::perform(const core::Forget& effect) {
     const auto found = watched_.find(effect.session);
     if (found == watched_.end())
         return;
-    unwatch_terminals(found->second);
+    for (const auto& terminal : found->second.terminals)
+        unwatch_terminal(effect.session, terminal);
     const auto [first, last] = by_user_.equal_range(found->second.uid);
     for (auto entry = first; entry != last; ++entry)
         if (entry->second == effect.session) {
@@ -147,14 +174,11 @@ void Shell::perform(const core::ReadActivity& effect) {
     const auto now = base::read_clocks();
     auto terminals = look_for_terminals(*view->record);
     for (const auto& terminal : watched.terminals)
-        if (!std::ranges::count(terminals, terminal)) {
-            activity_->remove(terminal);
-            by_terminal_.erase(terminal.device);
-        }
+        if (!std::ranges::count(terminals, terminal))
+            unwatch_terminal(effect.session, terminal);
     for (const auto& terminal : terminals)
-        if (by_terminal_.try_emplace(terminal.device, effect.session).second)
-            log_failure("watching a terminal",
-                        activity_->add(terminal, known_activity(watched, terminal, now)));
+        log_failure("watching a terminal", watch_terminal(effect.session, terminal,
+                                                          known_activity(watched, terminal, now)));
     activity_->refresh();
     core::ActivitySeen seen{.session = effect.session, .terminals = {}};
     for (const auto& terminal : terminals) {
@@ -192,7 +216,7 @@ void Shell::perform(const core::Lock& effect) {
     const auto found = watched_.find(effect.session);
     if (!known || found == watched_.end())
         return;
-    unwatch_terminals(found->second);
+    auto& watched = found->second;
     const auto saved = store_.terminals(effect.session);
     auto report = enforce::hold(target(*known), saved.value_or(std::vector<core::SavedTerminal>{}),
                                 [this](const core::SavedTerminal& terminal) {
@@ -200,20 +224,49 @@ void Shell::perform(const core::Lock& effect) {
                                     stored(result);
                                     return result;
                                 });
-    found->second.terminals.clear();
+    // Watched under the lock too: what is used there tells of somebody who is not held.
+    const auto now = base::read_boot_time();
+    watched.terminals.clear();
     for (const auto& terminal : report.terminals) {
-        found->second.terminals.push_back({terminal.path, terminal.device});
-        if (!system_bus_)
-            continue;
-        log_failure("starting a prompt",
-                    enforce::start_prompt(system_bus_, effect.session, terminal.path,
-                                          [](const std::string& line) { log_failure(line); }));
+        watched.terminals.push_back({terminal.path, terminal.device});
+        log_failure("watching a terminal",
+                    watch_terminal(effect.session, watched.terminals.back(), {now, now}));
     }
-    if (report.held && !system_bus_) {
+    if (const auto started = start_prompts(watched); !started && report.held) {
         report.held = false;
-        report.detail = "held, but there is no bus to start the prompt through";
+        report.detail = "held, but nobody asks there: " + started.error().text();
     }
     events_.push_back(core::LockDone{effect.session, report.held, std::move(report.detail)});
+}
+
+/// One at each terminal, asked for once: PID 1 starts one that is killed.
+Result<> Shell::start_prompts(Watched& watched) {
+    if (!system_bus_)
+        return fail("there is no system bus to start the prompt through");
+    Result<> first{};
+    for (const auto& terminal : watched.terminals) {
+        if (!watched.prompted.insert(terminal.device).second)
+            continue;
+        auto started = enforce::start_prompt(
+            system_bus_, watched.id, terminal.path,
+            [this, id = watched.id, device = terminal.device](const std::string& line) {
+                prompt_failed(id, device, line);
+            });
+        if (started)
+            continue;
+        watched.prompted.erase(terminal.device);
+        if (first)
+            first = std::move(started);
+    }
+    return first;
+}
+
+void Shell::prompt_failed(const core::SessionId& session, std::uint64_t device,
+                          const std::string& line) {
+    const auto found = watched_.find(session);
+    if (found == watched_.end() || found->second.prompted.erase(device) == 0)
+        return;
+    dispatch(core::LockDone{session, false, "held, but nobody asks there: " + line});
 }
 
 void Shell::perform(const core::Unlock& effect) {
@@ -227,6 +280,8 @@ void Shell::perform(const core::Unlock& effect) {
     }
     const auto released = enforce::release(target(*known), *saved);
     if (released) {
+        if (const auto found = watched_.find(effect.session); found != watched_.end())
+            found->second.prompted.clear();
         stop_prompts(effect.session);
         stored(store_.erase_terminals(effect.session));
     }
@@ -241,7 +296,11 @@ void Shell::perform(const core::KillFrozen& effect) {
 
 void Shell::perform(const core::Terminate& effect) {
     const auto* known = record(effect.session);
-    if (!known || known->logind_session.empty() || !system_bus_)
+    if (!known)
+        return;
+    if (known->logind_session.empty())
+        signal_leader(effect.session, SIGTERM);
+    if (known->logind_session.empty() || !system_bus_)
         return;
     log_failure("asking logind to end a session",
                 enforce::terminate_session(system_bus_, known->logind_session,
@@ -250,17 +309,29 @@ void Shell::perform(const core::Terminate& effect) {
 
 void Shell::perform(const core::KillScope& effect) {
     const auto* known = record(effect.session);
-    if (known && !known->cgroup.empty())
+    if (!known)
+        return;
+    if (known->cgroup.empty())
+        signal_leader(effect.session, SIGKILL);
+    else
         log_failure("killing a session", enforce::kill_scope(known->cgroup));
+}
+
+/// All that can be reached of a login that logind made no session for.
+void Shell::signal_leader(const core::SessionId& session, int signal) {
+    const auto found = watched_.find(session);
+    if (found == watched_.end() || !found->second.leader)
+        return;
+    const auto sent = base::send_signal(found->second.leader.get(), signal);
+    if (!sent && sent.error().code != ESRCH)
+        log_failure("ending a login", sent);
 }
 
 void Shell::perform(const core::CheckGone& effect) {
     const auto* known = record(effect.session);
-    const auto found = watched_.find(effect.session);
-    const bool leader_gone =
-        found == watched_.end() || !base::process_of_pidfd(found->second.leader.get());
-    const bool gone =
-        known && !known->cgroup.empty() ? enforce::is_gone(known->cgroup) : leader_gone;
+    const bool gone = !known                  ? true
+                      : known->cgroup.empty() ? !base::is_alive(known->leader)
+                                              : enforce::is_gone(known->cgroup);
     events_.push_back(core::ScopeSeen{effect.session, gone});
 }
 
@@ -288,12 +359,7 @@ void Shell::perform(const core::ReplyAsk& effect) {
 }
 
 void Shell::perform(const core::ReplyProve& effect) {
-    auto reply = effect;
-    // Fail table: a grant that could not be written down is none.
-    if (!batch_stored_)
-        reply.reply = {.verdict = wire::ProveReply::Verdict::denied,
-                       .text = "vigil cannot write its state; see `vigilctl status`."};
-    respond(effect.token, reply);
+    respond(effect.token, effect);
 }
 
 void Shell::perform(const core::ReplyWait& effect) {

@@ -45,10 +45,8 @@ Shell::Shell(sd_event* loop, store::RuntimeStore store, policy::Policy policy,
 Shell::~Shell() = default;
 
 void Shell::start() {
-    const auto now = base::read_clocks();
     draining_ = true;
-    for (const auto& effect : machine_.start(now))
-        std::visit([this](const auto& what) { perform(what); }, effect);
+    perform_all(machine_.start(base::read_clocks()));
     draining_ = false;
     adopt_unknown();
 }
@@ -107,15 +105,28 @@ void Shell::drain() {
     while (!events_.empty()) {
         const auto event = std::move(events_.front());
         events_.pop_front();
-        batch_stored_ = true;
-        for (const auto& effect : machine_.step(event, base::read_clocks()))
-            std::visit([this](const auto& what) { perform(what); }, effect);
+        try {
+            perform_all(machine_.step(event, base::read_clocks()));
+        } catch (const std::exception& error) {
+            base::log(base::Level::error, std::string{"an event is lost: "} + error.what());
+        }
     }
     draining_ = false;
     arm_timer();
 }
 
-void Shell::arm_timer() {
+/// One that fails unforeseen takes none of the others with it: among them are answers that
+/// somebody waits for.
+void Shell::perform_all(const core::Effects& effects) noexcept {
+    for (const auto& effect : effects)
+        try {
+            std::visit([this](const auto& what) { perform(what); }, effect);
+        } catch (const std::exception& error) {
+            base::log(base::Level::error, error.what());
+        }
+}
+
+void Shell::arm_timer() noexcept {
     const auto deadline = machine_.next_deadline();
     if (!deadline) {
         sd_event_source_set_enabled(timer_.get(), SD_EVENT_OFF);
@@ -178,13 +189,9 @@ void Shell::new_terminal(const std::string& path, uid_t owner) {
         const auto terminals = look_for_terminals(*known);
         if (!std::ranges::count(terminals, path, &enforce::Terminal::path))
             continue;
-        if (known->state == core::State::locked)
-            perform(core::Lock{id});
-        else
-            perform(core::ReadActivity{id});
+        dispatch(core::TerminalOpened{id});
         break;
     }
-    drain();
 }
 
 /// Written down, because atime would tell the next vigild no better than to 8 s.
@@ -192,7 +199,13 @@ void Shell::terminal_used(const enforce::Terminal& terminal, const enforce::Acti
     const auto session = by_terminal_.find(terminal.device);
     if (session == by_terminal_.end())
         return;
-    if (const auto found = watched_.find(session->second); found != watched_.end())
+    const auto found = watched_.find(session->second);
+    const auto* known = record(session->second);
+    if (found == watched_.end() || !known)
+        return;
+    if (known->state == core::State::locked)
+        dispatch(core::LockedTerminalUsed{known->id});
+    else
         write_activity(found->second, activity.input, activity.output);
 }
 

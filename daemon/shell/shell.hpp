@@ -12,6 +12,7 @@
 #include <deque>
 #include <functional>
 #include <optional>
+#include <set>
 #include <unordered_map>
 
 namespace vigil::shell {
@@ -82,25 +83,35 @@ private:
         base::UniqueFd leader;
         base::EventSource leader_source;
         std::vector<enforce::Terminal> terminals;
+        std::set<std::uint64_t> prompted; ///< devices of those that a prompt was asked for
         /// What an earlier vigild had seen; good for the first look of this one.
         std::optional<store::RuntimeStore::Activity> before;
         store::RuntimeStore::Activity last; ///< of all its terminals, as written down
     };
 
     void drain();
-    void arm_timer();
+    void perform_all(const core::Effects& effects) noexcept;
+    void arm_timer() noexcept;
     void adopt(const enforce::LogindSession& session);
     void new_terminal(const std::string& path, uid_t owner);
     void write_activity(Watched& watched, BootTime input, BootTime output);
     void terminal_used(const enforce::Terminal& terminal, const enforce::Activity& activity);
     enforce::Activity known_activity(const Watched& watched, const enforce::Terminal& terminal,
                                      const Now& now) const;
-    void unwatch_terminals(Watched& watched) noexcept;
+    void watch_leader(Watched& watched, const base::Process& leader);
+    Result<> watch_terminal(const core::SessionId& session, const enforce::Terminal& terminal,
+                            const enforce::Activity& known);
+    void unwatch_terminal(const core::SessionId& session,
+                          const enforce::Terminal& terminal) noexcept;
+    Result<> start_prompts(Watched& watched);
+    void prompt_failed(const core::SessionId& session, std::uint64_t device,
+                       const std::string& line);
+    void signal_leader(const core::SessionId& session, int signal);
     void stop_prompts(const core::SessionId& id);
     std::vector<enforce::Terminal> look_for_terminals(const core::SessionRecord& record);
     enforce::LockTarget target(const core::SessionRecord& record) const;
     const core::SessionRecord* record(const core::SessionId& id) const;
-    void stored(const Result<>& result);
+    bool stored(const Result<>& result);
     void respond(core::Token token, const Reply& reply);
 
     void perform(const core::StoreSession& effect);
@@ -142,7 +153,6 @@ private:
     core::Token next_token_ = 1;
     std::deque<core::Event> events_;
     bool draining_ = false;
-    bool batch_stored_ = true;  ///< every Store of the effects under way has worked
     bool write_failed_ = false; ///< and was complained about
     std::string store_error_;
 };

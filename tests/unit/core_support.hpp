@@ -165,6 +165,7 @@ struct Host {
     policy::Policy policy;
     Machine machine;
     Written written;
+    bool store_works = true;
 
     explicit Host(policy::Policy rules, Microseconds now = 0s)
         : policy{std::move(rules)}, machine{policy, {}, {}, at(now)} {}
@@ -172,7 +173,14 @@ struct Host {
     Effects step(const Event& event, Microseconds now) {
         if (const auto* change = std::get_if<PolicyChanged>(&event))
             policy = change->policy;
-        return kept(machine.step(event, at(now)));
+        auto effects = kept(machine.step(event, at(now)));
+        // The shell's answer to each StoreGrant.
+        for (std::size_t i = 0; i < effects.size(); ++i)
+            if (const auto* store = std::get_if<StoreGrant>(&effects[i]))
+                std::ranges::copy(
+                    kept(machine.step(GrantStored{store->record.id, store_works}, at(now))),
+                    std::back_inserter(effects));
+        return effects;
     }
     /// kill -9, and up again.
     Effects restart(Microseconds now) {

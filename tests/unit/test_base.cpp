@@ -256,6 +256,26 @@ START_TEST(a_pidfd_names_its_process_until_it_is_reaped) {
 }
 END_TEST
 
+START_TEST(a_process_is_alive_until_it_has_ended) {
+    const pid_t child = fork();
+    if (child == 0) {
+        pause();
+        _exit(0);
+    }
+    const Process process{.pid = child, .start_time = read_process_stat(child)->start_time};
+    ck_assert(is_alive(process));
+    ck_assert(!is_alive({.pid = child, .start_time = process.start_time + 1}));
+    const auto fd = open_pidfd(process);
+    ck_assert(send_signal(fd->get(), SIGKILL).has_value());
+    siginfo_t ended{};
+    ck_assert_int_eq(waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOWAIT), 0);
+    ck_assert(!is_alive(process)); // a zombie
+    ck_assert_int_eq(waitpid(child, nullptr, 0), child);
+    ck_assert(!is_alive(process));
+    CHECK_ERROR(send_signal(fd->get(), SIGTERM), ESRCH);
+}
+END_TEST
+
 START_TEST(no_process_has_a_number_below_one) {
     for (const pid_t pid : {0, -1}) {
         CHECK_ERROR(open_pidfd(pid), ESRCH);
@@ -317,6 +337,7 @@ Suite* suite() {
                               one_knows_oneself,
                               a_name_like_a_uid_line_does_not_lie,
                               a_pidfd_names_its_process_until_it_is_reaped,
+                              a_process_is_alive_until_it_has_ended,
                               no_process_has_a_number_below_one,
                               another_descriptor_is_no_pidfd,
                               a_small_file_has_a_bound,

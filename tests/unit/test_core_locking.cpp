@@ -176,6 +176,62 @@ START_TEST(a_thaw_that_fails_is_tried_again_and_told_once) {
 }
 END_TEST
 
+START_TEST(a_terminal_opened_under_the_lock_is_looked_at_again_and_again) {
+    Host host{some_policy()};
+    host.login(1, 0s);
+    host.step(LockAsked{7, id_of(1), "root"}, 1s);
+    host.step(LockDone{id_of(1), true, {}}, 1s);
+    CHECK_TEXT(kinds(host.step(TerminalOpened{id_of(1)}, 2s)), "Lock");
+    host.step(LockDone{id_of(1), true, {}}, 2s);
+    auto now = Microseconds{2s};
+    for (const auto pause : {20ms, 40ms, 80ms, 160ms, 320ms, 640ms, 1280ms}) {
+        now += pause;
+        ck_assert(host.deadline() == now);
+        CHECK_TEXT(kinds(host.tick(now)), "Lock");
+        host.step(LockDone{id_of(1), true, {}}, now);
+    }
+    ck_assert(host.deadline() == 1h); // its idle end, and nothing before
+}
+END_TEST
+
+START_TEST(no_newcomer_is_looked_for_after_the_unlock) {
+    Host host{some_policy()};
+    host.login(1, 0s);
+    host.step(LockAsked{7, id_of(1), "root"}, 1s);
+    host.step(LockDone{id_of(1), true, {}}, 1s);
+    host.step(TerminalOpened{id_of(1)}, 2s);
+    host.step(UnlockAsked{8, id_of(1), "totp", {}}, 2s);
+    host.step(UnlockDone{id_of(1), true, {}}, 2s);
+    host.step(activity(1, 2s, 2s), 2s);
+    ck_assert(host.deadline() > 1min);
+}
+END_TEST
+
+START_TEST(a_terminal_that_opens_or_is_used_means_something_in_two_states) {
+    auto host = everyone();
+    for (const auto number : {reserved, unlocking, ending, unknown}) {
+        ck_assert(host.step(TerminalOpened{id_of(number)}, 3s).empty());
+        ck_assert(host.step(LockedTerminalUsed{id_of(number)}, 3s).empty());
+    }
+    CHECK_TEXT(kinds(host.step(TerminalOpened{id_of(active)}, 3s)), "ReadActivity");
+    ck_assert(host.step(LockedTerminalUsed{id_of(active)}, 3s).empty());
+    CHECK_TEXT(kinds(host.step(LockedTerminalUsed{id_of(locked)}, 3s)), "Lock");
+}
+END_TEST
+
+START_TEST(a_prompt_that_cannot_start_is_tried_again_and_told_once) {
+    Host host{some_policy()};
+    host.login(1, 0s);
+    host.step(LockAsked{7, id_of(1), "root"}, 1s);
+    host.step(LockDone{id_of(1), true, {}}, 1s);
+    CHECK_TEXT(told(host.step(LockDone{id_of(1), false, "no prompt"}, 2s)), "[no prompt]");
+    CHECK_TEXT(kinds(host.tick(7s)), "Lock");
+    ck_assert(host.step(LockDone{id_of(1), true, {}}, 7s).empty());
+    ck_assert(host.step(LockDone{id_of(1), false, "no prompt"}, 8s).empty());
+    ck_assert(host.state(1) == State::locked);
+}
+END_TEST
+
 START_TEST(wrong_answers_cost_more_and_more_time) {
     auto host = everyone();
     for (const std::uint64_t wait : {1, 2, 4, 8, 16, 30, 30}) {
@@ -226,6 +282,10 @@ Suite* suite() {
           outcomes_mean_nothing_in_other_states, an_unlock_is_stored_before_and_after_the_thaw,
           locked_stays_locked_until_it_holds, what_has_no_terminal_is_given_back_whole,
           a_fresh_login_at_a_terminal_is_not_taken_for_one_without,
+          a_terminal_opened_under_the_lock_is_looked_at_again_and_again,
+          no_newcomer_is_looked_for_after_the_unlock,
+          a_terminal_that_opens_or_is_used_means_something_in_two_states,
+          a_prompt_that_cannot_start_is_tried_again_and_told_once,
           a_thaw_that_fails_is_tried_again_and_told_once, wrong_answers_cost_more_and_more_time,
           a_crash_changes_no_state_and_finishes_what_was_begun,
           the_end_of_an_idle_lock_is_the_same_after_a_crash})

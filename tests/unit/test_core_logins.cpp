@@ -244,6 +244,28 @@ START_TEST(a_restart_does_not_reset_the_idle_clock) {
 }
 END_TEST
 
+START_TEST(a_leader_that_cannot_be_watched_is_not_taken_for_gone) {
+    for (const bool confirmed : {false, true}) {
+        Host host{policy_of({})};
+        host.step(reserve(1), 0s);
+        if (confirmed)
+            host.login(1, 0s);
+        ck_assert(host.step(WatchFailed{id_of(1)}, 1s).empty());
+        ck_assert(host.knows(1));
+        ck_assert(host.deadline() == 6s);
+        CHECK_TEXT(kinds(host.tick(6s)), "Watch");
+        ck_assert(host.deadline() == Microseconds::max());
+    }
+    Host host{policy_of({})};
+    host.login(1, 0s);
+    host.step(TerminateAsked{1, id_of(1), "root", {}}, 1s);
+    host.step(WatchFailed{id_of(1)}, 1s);
+    host.tick(2s);
+    host.tick(4s + 1s);
+    CHECK_TEXT(kinds(host.tick(6s)), "Watch CheckGone");
+}
+END_TEST
+
 Suite* suite() {
     auto* const all = suite_create("core: logins");
     auto* const tests = tcase_create("logins");
@@ -257,7 +279,8 @@ Suite* suite() {
           the_end_of_a_login_depends_on_its_state, who_waits_learns_that_the_session_is_over,
           logind_sessions_are_adopted_with_their_own_start,
           a_reservation_that_logind_knows_becomes_its_session,
-          a_restart_brings_back_the_same_sessions, a_restart_does_not_reset_the_idle_clock})
+          a_restart_brings_back_the_same_sessions, a_restart_does_not_reset_the_idle_clock,
+          a_leader_that_cannot_be_watched_is_not_taken_for_gone})
         tcase_add_test(tests, test);
     suite_add_tcase(all, tests);
     return all;

@@ -122,8 +122,38 @@ START_TEST(uses_are_counted_on_disk) {
         proved(some_policy({.require = {policy::Factor::totp}, .valid_for = 5min, .uses = 3}));
     CHECK_TEXT(kinds(host.step(command(), 1s)), "StoreGrant ReplyAsk");
     host.restart(2s);
-    CHECK_TEXT(kinds(host.step(command(), 3s)), "EraseGrant ReplyAsk");
+    CHECK_TEXT(kinds(host.step(command(), 3s)), "StoreGrant EraseGrant ReplyAsk");
     ck_assert(ask(host, command(), 4s) == Verdict::prove);
+}
+END_TEST
+
+START_TEST(what_cannot_be_written_down_is_no_grant_and_no_use) {
+    Host host{some_policy({.require = {policy::Factor::totp}, .valid_for = 5min, .uses = 3})};
+    host.login(1, 0s);
+    host.store_works = false;
+    const auto effects = host.step(proof(command()), 0s);
+    ck_assert(find<ReplyProve>(effects)->reply.verdict == wire::ProveReply::Verdict::denied);
+    CHECK_TEXT(told(effects), "[the grant cannot be written down]");
+    ck_assert_uint_eq(host.machine.grant_count(), 0);
+    host.store_works = true;
+    ck_assert(ask(host, command(), 1s) == Verdict::prove);
+    host.step(proof(command()), 1s);
+    host.store_works = false;
+    ck_assert(ask(host, command(), 2s) == Verdict::denied);
+    host.store_works = true;
+    ck_assert(ask(host, command(), 3s) == Verdict::prove);
+}
+END_TEST
+
+START_TEST(a_grant_that_is_revoked_while_it_is_written_down_is_none) {
+    Host host{some_policy()};
+    host.login(1, 0s);
+    const auto asked = proof(command());
+    CHECK_TEXT(kinds(host.machine.step(asked, at(0s))), "StoreGrant");
+    host.step(LockAsked{1, id_of(1), "root"}, 0s);
+    const auto effects = host.step(GrantStored{asked.fresh_id, true}, 0s);
+    ck_assert(find<ReplyProve>(effects)->reply.verdict == wire::ProveReply::Verdict::denied);
+    ck_assert(host.step(GrantStored{asked.fresh_id, true}, 0s).empty());
 }
 END_TEST
 
@@ -236,6 +266,8 @@ Suite* suite() {
           a_grant_dies_with_a_lock_a_logout_an_end_the_factors_and_the_policy,
           a_crash_in_the_middle_of_a_lock_keeps_no_grant,
           a_grant_survives_a_restart_with_its_binding, uses_are_counted_on_disk,
+          what_cannot_be_written_down_is_no_grant_and_no_use,
+          a_grant_that_is_revoked_while_it_is_written_down_is_none,
           a_scope_of_the_session_spans_its_terminals, what_binds_to_nothing_is_no_grant,
           only_an_accepted_proof_of_a_named_factor_counts,
           a_locked_session_gets_neither_yes_nor_grant, the_strictest_of_all_subjects_decides,
