@@ -209,6 +209,7 @@ private:
     void step_up() {
         const auto number = some();
         const auto terminal = 1 + pick(2);
+        host_.store_works = !chance(8);
         const auto effects = host_.step(command(number, terminal), now_);
         const auto verdict = find<ReplyAsk>(effects)->reply.verdict;
         const bool proved = std::ranges::any_of(proofs_, [&](const auto& proof) {
@@ -218,12 +219,13 @@ private:
             ck_assert_msg(proved, "a grant was good for something else");
         if (verdict != wire::AskReply::Verdict::prove)
             return;
-        host_.step(ProofChecked{.request = command(number, terminal),
-                                .fresh_id = id_of(1'000'000 + next_++),
-                                .outcome = ProofChecked::Outcome::accepted,
-                                .factor = "totp"},
-                   now_);
-        proofs_.push_back({number, terminal, boot() + valid_for});
+        const auto proved_now = host_.step(ProofChecked{.request = command(number, terminal),
+                                                        .fresh_id = id_of(1'000'000 + next_++),
+                                                        .outcome = ProofChecked::Outcome::accepted,
+                                                        .factor = "totp"},
+                                           now_);
+        if (find<ReplyProve>(proved_now)->reply.verdict == wire::ProveReply::Verdict::accepted)
+            proofs_.push_back({number, terminal, boot() + valid_for});
     }
 
     void crash() {
@@ -263,7 +265,7 @@ private:
     }
 
     void happen() {
-        switch (pick(16)) {
+        switch (pick(19)) {
         case 0:
         case 1:
             return log_in();
@@ -295,6 +297,12 @@ private:
             return chance(20) ? change_policy() : feed(UnlockRefused{4, id_of(some())});
         case 15:
             return chance(10) ? change_factors() : feed(ReleaseAsked{5, process_of(some())});
+        case 16:
+            return feed(TerminalOpened{id_of(some())});
+        case 17:
+            return feed(LockedTerminalUsed{id_of(some())});
+        case 18:
+            return feed(WatchFailed{id_of(some())});
         }
     }
 
