@@ -55,8 +55,10 @@ def compile_everything():
 
 def meson_suite(suite, count):
     note(f"== {suite}")
-    log = BUILD / "meson-logs" / "testlog.json"
-    log.unlink(missing_ok=True)
+    logs = BUILD / "meson-logs"
+    log = logs / "testlog.json"
+    for old in (log, *logs.glob("*.xml")):
+        old.unlink(missing_ok=True)
     subprocess.run(["meson", "test", "-C", BUILD, "--no-rebuild", "--suite", suite, "--print-errorlogs"], check=False,
                    env={**build_environment(), "CK_VERBOSITY": "normal"}, stdin=subprocess.DEVNULL)
     records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
@@ -68,9 +70,12 @@ def meson_suite(suite, count):
 
 
 def count_program(record):
-    """(passed, failed, skipped) of one test program: its own numbers where it prints any, else one test."""
+    """(passed, failed, skipped) of one test program: its own numbers where it has any, else one test."""
     output = record.get("stdout", "")
     good = record["result"] in ("OK", "EXPECTEDFAIL")
+    for word in record.get("command", []):
+        if word.startswith("--junitxml="):
+            return count_report(Path(word.partition("=")[2]), good)
     check = re.findall(r"^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)", output, re.MULTILINE)
     tap = re.findall(r"^(ok|not ok)\b[^#\n]*(# *SKIP)?", output, re.MULTILINE | re.IGNORECASE)
     if check:
@@ -87,6 +92,17 @@ def count_program(record):
     return (1, 0, 0) if good else (0, 1, 0)
 
 
+def count_report(report, good):
+    """(passed, failed, skipped) of a run of pytest, by its own report; without one it did not get to its end."""
+    if not report.exists():
+        return 0, 1, 0
+    numbers = xml.etree.ElementTree.parse(report).getroot().find("testsuite").attrib
+    bad = int(numbers["failures"]) + int(numbers["errors"])
+    skipped = int(numbers["skipped"])
+    # An error in a fixture's end comes on top of the test's own result, and a bad end may be of no test at all.
+    return max(0, int(numbers["tests"]) - bad - skipped), bad or (0 if good else 1), skipped
+
+
 def host_tests(suite, chosen, count):
     note(f"== host, on {suite}")
     with tempfile.TemporaryDirectory() as folder:
@@ -94,16 +110,8 @@ def host_tests(suite, chosen, count):
         command = ["/usr/bin/python3", "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--suite={suite}",
                    f"--junitxml={report}", *(["-k", chosen] if chosen else []), SOURCE / "tests" / "host"]
         status = subprocess.run(command, check=False, env=build_environment(), stdin=subprocess.DEVNULL).returncode
-        if not report.exists():
-            count.add(0, 1, 0)
-            return
-        numbers = xml.etree.ElementTree.parse(report).getroot().find("testsuite").attrib
-    failed = int(numbers["failures"]) + int(numbers["errors"])
-    skipped = int(numbers["skipped"])
-    # 5 is pytest's "no test was chosen", as -k may mean it; any other bad end has to be in the numbers.
-    if status not in (0, 5) and not failed:
-        failed = 1
-    count.add(max(0, int(numbers["tests"]) - failed - skipped), failed, skipped)
+        # 5 is pytest's "no test was chosen", as -k may mean it.
+        count.add(*count_report(report, good=status in (0, 5)))
 
 
 def main():
