@@ -3,6 +3,7 @@
 #include "base/c_string.hpp"
 #include "base/clock.hpp"
 #include "base/log.hpp"
+#include "base/process.hpp"
 #include "daemon/bus/server.hpp"
 #include "daemon/bus/system_bus.hpp"
 #include "daemon/factors/credential.hpp"
@@ -203,7 +204,8 @@ int run(const Arguments& arguments) {
         throw std::runtime_error{Error{-r, "making the event loop"}.text()};
     const base::EventLoop loop{raw};
 
-    shell::PolicyKeeper keeper{arguments.policy, arguments.state + "/policy.last-good"};
+    shell::PolicyKeeper keeper{arguments.policy, arguments.state + "/policy.last-good",
+                               base::read_small_file("/proc/cmdline").value_or(std::string{})};
     auto policy = keeper.start(base::read_clocks().wall);
     auto inherited = take_inherited();
     auto store = open_store(arguments.runtime + "/state.db");

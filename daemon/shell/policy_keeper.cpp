@@ -5,6 +5,7 @@
 #include "base/unique_fd.hpp"
 #include "policy/load.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 
@@ -66,9 +67,35 @@ Result<> write_whole(const std::string& path, std::string_view text) {
 /// Room for the main file and many fragments.
 constexpr std::size_t largest_kept = 16 * policy::max_file_bytes;
 
+/// As the kernel takes it apart: at white space, and what stands after " -- " is init's.
+bool has_word(std::string_view line, std::string_view word) {
+    while (!line.empty()) {
+        const auto start = line.find_first_not_of(" \t\n");
+        if (start == line.npos)
+            return false;
+        line.remove_prefix(start);
+        const auto end = std::min(line.find_first_of(" \t\n"), line.size());
+        if (line.substr(0, end) == "--")
+            return false;
+        if (line.substr(0, end) == word)
+            return true;
+        line.remove_prefix(end);
+    }
+    return false;
+}
+
 } // namespace
 
+PolicyKeeper::PolicyKeeper(std::string path, std::string last_good,
+                           std::string_view kernel_command_line)
+    : path_{std::move(path)}, last_good_{std::move(last_good)},
+      observe_only_{has_word(kernel_command_line, observe_word)} {}
+
 policy::Policy PolicyKeeper::start(WallTime now) {
+    if (observe_only_)
+        base::log(base::Level::warning, "the kernel's command line says " +
+                                            std::string{observe_word} +
+                                            ": nothing is locked, ended or refused");
     if (auto fresh = reload(now))
         return std::move(*fresh);
     base::log(base::Level::error, "the policy is broken: " + error_);
@@ -77,6 +104,13 @@ policy::Policy PolicyKeeper::start(WallTime now) {
         kept ? unpack(*kept) : Result<std::vector<policy::Source>>{std::unexpected{kept.error()}};
     auto old = sources ? policy::parse(*sources)
                        : Result<policy::Policy>{std::unexpected{sources.error()}};
+    if (observe_only_) {
+        usable_ = true;
+        if (!old)
+            old = policy::Policy{};
+        old->mode = policy::Mode::observe;
+        return std::move(*old);
+    }
     if (!old || sources->empty()) {
         base::log(base::Level::error, "there is no last good policy either: step-up is refused and "
                                       "no limit is watched until it is mended");
@@ -98,6 +132,8 @@ Result<policy::Policy> PolicyKeeper::reload(WallTime now) {
     error_.clear();
     usable_ = true;
     loaded_ = now;
+    if (observe_only_)
+        parsed->mode = policy::Mode::observe;
     if (const auto kept = write_whole(last_good_, pack(*sources)); !kept)
         base::log(base::Level::warning,
                   "the good policy cannot be kept for later: " + kept.error().text());

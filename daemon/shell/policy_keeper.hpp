@@ -7,14 +7,19 @@
 #include "policy/policy.hpp"
 
 #include <string>
+#include <string_view>
 
 namespace vigil::shell {
+
+/// The way back in for whoever can stop the boot loader (invariant 8).
+inline constexpr std::string_view observe_word = "vigil.mode=observe";
 
 class PolicyKeeper {
 public:
     /// `path`: policy.yaml. `last_good`: where its text is kept, root's alone.
-    PolicyKeeper(std::string path, std::string last_good)
-        : path_{std::move(path)}, last_good_{std::move(last_good)} {}
+    /// `kernel_command_line` (proc_cmdline(5)): with `observe_word` in it every policy only
+    /// observes.
+    PolicyKeeper(std::string path, std::string last_good, std::string_view kernel_command_line);
 
     /// Reads the file; if it is broken, the last good one (at start). Returns the policy to use.
     /// `usable()` is false if there is none at all: step-up is then refused, limits go unwatched.
@@ -31,6 +36,7 @@ public:
 private:
     std::string path_;
     std::string last_good_;
+    bool observe_only_ = false;
     bool usable_ = false;
     std::string error_;
     WallTime loaded_{};

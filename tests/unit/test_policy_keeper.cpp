@@ -1,0 +1,105 @@
+// The policy in force: a broken file, the last good one, and the kernel's command line.
+
+#include "daemon/shell/policy_keeper.hpp"
+#include "tests/unit/test.hpp"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+using namespace vigil;
+using shell::PolicyKeeper;
+
+namespace {
+
+constexpr const char* good = "version: 1\nsessions:\n  - {name: all, idle_lock: 5m}\n";
+constexpr const char* broken = "version: 1\nsessions: 7\n";
+
+/// A folder of its own with a policy in it.
+struct Place {
+    std::filesystem::path folder;
+
+    explicit Place(const char* text) {
+        char name[] = "/tmp/vigil-keeper-XXXXXX";
+        ck_assert_ptr_nonnull(mkdtemp(name));
+        folder = name;
+        write(text);
+    }
+    ~Place() { std::filesystem::remove_all(folder); }
+    void write(const char* text) const { std::ofstream{folder / "policy.yaml"} << text; }
+    PolicyKeeper keeper(const char* command_line = "BOOT_IMAGE=/vmlinuz ro quiet") const {
+        return {folder / "policy.yaml", folder / "last-good", command_line};
+    }
+};
+
+START_TEST(a_good_file_is_in_force) {
+    const Place place{good};
+    auto keeper = place.keeper();
+    const auto policy = keeper.start(WallTime{});
+    ck_assert(keeper.usable());
+    ck_assert(policy.mode == policy::Mode::enforce);
+    ck_assert_uint_eq(policy.sessions.size(), 1);
+}
+END_TEST
+
+START_TEST(a_broken_file_changes_nothing_across_a_restart) {
+    const Place place{good};
+    place.keeper().start(WallTime{});
+    place.write(broken);
+    auto keeper = place.keeper();
+    ck_assert_uint_eq(keeper.start(WallTime{}).sessions.size(), 1);
+    ck_assert(keeper.usable());
+    ck_assert(!keeper.error().empty());
+    ck_assert(!keeper.reload(WallTime{}).has_value());
+    ck_assert(keeper.usable());
+}
+END_TEST
+
+START_TEST(without_any_good_one_none_is_usable) {
+    const Place place{broken};
+    auto keeper = place.keeper();
+    ck_assert(keeper.start(WallTime{}).sessions.empty());
+    ck_assert(!keeper.usable());
+}
+END_TEST
+
+START_TEST(a_word_on_the_kernels_command_line_makes_every_policy_observe) {
+    const Place place{good};
+    auto keeper = place.keeper("ro vigil.mode=observe quiet");
+    ck_assert(keeper.start(WallTime{}).mode == policy::Mode::observe);
+    ck_assert(keeper.reload(WallTime{})->mode == policy::Mode::observe);
+    // Nor does it need a good file: it is there for whoever broke it.
+    std::filesystem::remove(place.folder / "last-good");
+    place.write(broken);
+    auto rescue = place.keeper("ro vigil.mode=observe\n");
+    ck_assert(rescue.start(WallTime{}).mode == policy::Mode::observe);
+    ck_assert(rescue.usable());
+}
+END_TEST
+
+START_TEST(what_only_looks_like_the_word_is_not_it) {
+    const Place place{good};
+    for (const auto* line : {"", "vigil.mode=enforce", "xvigil.mode=observe", "vigil.mode=observe2",
+                             "init=/bin/sh -- vigil.mode=observe"})
+        ck_assert(place.keeper(line).start(WallTime{}).mode == policy::Mode::enforce);
+}
+END_TEST
+
+Suite* suite() {
+    auto* const all = suite_create("policy keeper");
+    auto* const tests = tcase_create("keeper");
+    for (const auto* test :
+         {a_good_file_is_in_force, a_broken_file_changes_nothing_across_a_restart,
+          without_any_good_one_none_is_usable,
+          a_word_on_the_kernels_command_line_makes_every_policy_observe,
+          what_only_looks_like_the_word_is_not_it})
+        tcase_add_test(tests, test);
+    suite_add_tcase(all, tests);
+    return all;
+}
+
+} // namespace
+
+int main() {
+    return vigil::test::run(suite());
+}
