@@ -99,7 +99,8 @@ Json to_json(const wire::Session& session) {
              {{"idle_lock", limit(session.idle_lock)},
               {"idle_terminate", limit(session.idle_terminate)},
               {"max_duration", limit(session.max_duration)}}},
-            {"next", next}};
+            {"next", next},
+            {"uncovered", session.uncovered}};
 }
 
 Json to_json(const wire::Factor& factor) {

@@ -1,6 +1,7 @@
 // What is listed, and of whom.
 
 #include "base/clock.hpp"
+#include "base/log.hpp"
 #include "daemon/bus/api.hpp"
 #include "daemon/shell/facts.hpp"
 #include "wire/codec.hpp"
@@ -10,6 +11,16 @@
 namespace vigil::bus {
 
 namespace {
+
+/// A user may ask for his session as often as he likes; a look at all processes is not so cheap.
+constexpr Microseconds holders_patience = Seconds{1};
+
+std::string holder_line(const enforce::ForeignHolder& holder) {
+    return "process " + std::to_string(holder.pid) + " (" + base::escape(holder.command, 64) +
+           ") outside the session " +
+           (holder.path.empty() ? "has too many files open to be looked through"
+                                : "has " + holder.path + " open");
+}
 
 const char* state_text(core::State state) {
     switch (state) {
@@ -88,7 +99,10 @@ Result<> Api::show(const Call& call) {
     const auto view = id ? shell_.machine().view(*id) : std::nullopt;
     if (!view)
         return fail("There is no session " + *text);
-    const auto session = describe(*view);
+    auto session = describe(*view);
+    if (session.state == "locked")
+        for (const auto& holder : shell_.foreign_holders(*id, holders_patience))
+            session.uncovered.push_back(holder_line(holder));
     reply(call, [&](auto* message) { return wire::append(message, session); });
     return {};
 }

@@ -1,10 +1,10 @@
 #include "daemon/enforce/lock.hpp"
 
 #include "daemon/enforce/scope.hpp"
+#include "daemon/enforce/terminal_users.hpp"
 
 #include <algorithm>
 #include <cerrno>
-#include <unordered_set>
 
 namespace vigil::enforce {
 
@@ -19,21 +19,19 @@ constexpr Microseconds freeze_patience = std::chrono::milliseconds{50};
 
 /// Moves users of the terminals into the child until a look finds none outside. false: still there
 /// after `max_passes`.
-Result<bool> gather(const LockTarget& target, const std::vector<Terminal>& terminals) {
+Result<bool> gather(const LockTarget& target, UserSearch& search) {
     const std::string child = target.scope + "/" + frozen_child;
     for (int pass = 0; pass < max_passes; ++pass) {
         const auto inside = processes_in(child);
         if (!inside)
             return std::unexpected{inside.error()};
-        bool found = false;
-        for (const pid_t pid : users_of(target.scope, target.leader, terminals)) {
-            if (std::ranges::binary_search(*inside, pid))
-                continue;
-            found = true;
+        const auto users = search.look(*inside);
+        if (!users)
+            return std::unexpected{users.error()};
+        for (const pid_t pid : *users)
             if (const auto moved = move_to_frozen(target.scope, pid); !moved)
                 return std::unexpected{moved.error()};
-        }
-        if (!found)
+        if (users->empty())
             return true;
     }
     return false;
@@ -104,14 +102,15 @@ private:
     Result<> freeze_users(const std::vector<Terminal>& terminals) {
         if (auto made = make_frozen_child(target_.scope); !made)
             return made;
-        const auto gathered = gather(target_, terminals);
+        UserSearch search{target_.scope, target_.leader, terminals};
+        const auto gathered = gather(target_, search);
         if (!gathered)
             return std::unexpected{gathered.error()};
         const auto frozen = freeze(target_.scope, freeze_patience);
         if (!frozen)
             return std::unexpected{frozen.error()};
         // What forked while it was moved, and what joined since; it freezes as it moves in.
-        const auto stragglers = gather(target_, terminals);
+        const auto stragglers = gather(target_, search);
         if (!stragglers)
             return std::unexpected{stragglers.error()};
         if (!*stragglers)

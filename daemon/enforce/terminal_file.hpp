@@ -1,5 +1,6 @@
 #pragma once
-// Opening a terminal from outside its session, without becoming part of it or waiting for it.
+// What the parts of terminals.hpp share: opening a terminal from outside its session without
+// becoming part of it or waiting for it, and who carries its bytes.
 
 #include "base/error.hpp"
 #include "base/unique_fd.hpp"
@@ -10,6 +11,11 @@ namespace vigil::enforce {
 /// O_NOCTTY, O_NONBLOCK. ENOENT: gone, also where the path is another device by now, or one that
 /// has hung up.
 Result<base::UniqueFd> open_terminal(const std::string& path, std::uint64_t device);
+
+/// The leader and, for sshd, those children of it that run the very same file: they carry the bytes
+/// and must go on. Only direct children: any user may start an sshd of his own further below. Empty
+/// if the leader is not in the scope (any more). `processes` is sorted.
+std::vector<pid_t> carriers_of(const std::vector<pid_t>& processes, pid_t leader);
 
 /// The terminal of a pty's number.
 Result<Terminal> pty_terminal(std::uint32_t index);

@@ -1,21 +1,15 @@
 #include "base/process.hpp"
+#include "daemon/enforce/descriptors.hpp"
 #include "daemon/enforce/scope.hpp"
 #include "daemon/enforce/terminal_file.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <filesystem>
 #include <string_view>
-#include <unordered_set>
 
-#include <fcntl.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <termios.h>
-#include <unistd.h>
 
 namespace vigil::enforce {
 
@@ -24,9 +18,6 @@ namespace {
 // Documentation/admin-guide/devices.txt
 constexpr unsigned first_pty_major = 136;
 constexpr unsigned last_pty_major = 143;
-const dev_t current_terminal = makedev(5, 0); ///< /dev/tty
-const dev_t system_console = makedev(5, 1);   ///< /dev/console
-const dev_t current_console = makedev(4, 0);  ///< /dev/tty0
 
 bool is_pty(std::uint64_t device) noexcept {
     return major(device) >= first_pty_major && major(device) <= last_pty_major;
@@ -43,58 +34,9 @@ bool parse_number(std::string_view text, Number& number) noexcept {
     return error == std::errc{} && stop == end;
 }
 
-/// Calls `use(number)` for the entries of a folder of procfs whose names are numbers. One that
-/// cannot be read has none: the process is gone.
-template <typename Number, typename Use>
-void for_numbers_in(const std::string& directory, Use use) {
-    std::error_code error;
-    std::filesystem::directory_iterator entries{directory, error};
-    for (; !error && entries != std::filesystem::directory_iterator{}; entries.increment(error)) {
-        Number number = 0;
-        if (parse_number(std::string_view{entries->path().filename().native()}, number))
-            use(number);
-    }
-}
-
-/// The device behind a descriptor opened as /dev/tty and the like, whose own node does not tell.
-dev_t real_device(pid_t pid, int fd) {
-    const auto pidfd = base::open_pidfd(pid);
-    if (!pidfd)
-        return 0;
-    const base::UniqueFd copy{static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd->get(), fd, 0U))};
-    unsigned device = 0;
-    if (!copy || ::ioctl(copy.get(), TIOCGDEV, &device) < 0)
-        return 0;
-    return device;
-}
-
-/// The terminal a descriptor of a process reads from, 0 where it is something else.
-dev_t device_behind(pid_t pid, int fd) {
-    // statx without asking the file system: its server may be the user's own, and never answer.
-    struct statx info{};
-    const std::string path = proc_path(pid, "fd/") + std::to_string(fd);
-    if (::statx(AT_FDCWD, path.c_str(), AT_STATX_DONT_SYNC, STATX_TYPE, &info) < 0 ||
-        !S_ISCHR(info.stx_mode))
-        return 0;
-    const dev_t device = makedev(info.stx_rdev_major, info.stx_rdev_minor);
-    if (device == current_terminal || device == system_console || device == current_console)
-        return real_device(pid, fd);
-    return device;
-}
-
 const Terminal* find(const std::vector<Terminal>& terminals, std::uint64_t device) noexcept {
     const auto found = std::ranges::find(terminals, device, &Terminal::device);
     return found == terminals.end() ? nullptr : &*found;
-}
-
-/// The first of `terminals` that the process has open.
-const Terminal* open_terminal_of(pid_t pid, const std::vector<Terminal>& terminals) {
-    const Terminal* found = nullptr;
-    for_numbers_in<int>(proc_path(pid, "fd"), [&](int fd) {
-        if (found == nullptr)
-            found = find(terminals, device_behind(pid, fd));
-    });
-    return found;
 }
 
 struct Executable {
@@ -112,24 +54,6 @@ Executable executable_of(pid_t pid) noexcept {
     return {.device = info.st_dev, .inode = info.st_ino, .owner = info.st_uid};
 }
 
-/// The leader and, for sshd, those children of it that run the very same file: they carry the bytes
-/// and must go on. Only direct children: any user may start an sshd of his own further below. Empty
-/// if the leader is not in the scope (any more).
-std::vector<pid_t> carriers_of(const std::vector<pid_t>& processes, pid_t leader) {
-    if (!std::ranges::binary_search(processes, leader))
-        return {};
-    std::vector<pid_t> carriers{leader};
-    const Executable own = executable_of(leader);
-    if (own.owner != 0)
-        return carriers;
-    for (const pid_t pid : processes) {
-        const auto stat = base::read_process_stat(pid);
-        if (stat && stat->parent == leader && executable_of(pid) == own)
-            carriers.push_back(pid);
-    }
-    return carriers;
-}
-
 /// "tty-index:\t3" in the fdinfo of a pty's master.
 bool parse_pty_index(std::string_view fdinfo, std::uint32_t& index) noexcept {
     constexpr std::string_view label = "tty-index:\t";
@@ -141,15 +65,17 @@ bool parse_pty_index(std::string_view fdinfo, std::uint32_t& index) noexcept {
 }
 
 void add_masters_of(pid_t pid, std::vector<Terminal>& terminals) {
-    for_numbers_in<int>(proc_path(pid, "fdinfo"), [&](int fd) {
+    // A folder that cannot be read has none: the process is gone.
+    static_cast<void>(for_numbers_in(proc_path(pid, "fdinfo"), [&](int, int fd) {
         const auto text = base::read_small_file(proc_path(pid, "fdinfo/") + std::to_string(fd));
         std::uint32_t index = 0;
         if (!text || !parse_pty_index(*text, index))
-            return;
+            return true;
         auto terminal = pty_terminal(index);
         if (terminal && find(terminals, terminal->device) == nullptr)
             terminals.push_back(std::move(*terminal));
-    });
+        return true;
+    }));
 }
 
 /// The terminal that login(1) and its like were started on: the leader's own, or, as login gives
@@ -168,6 +94,21 @@ void add_controlling(const std::vector<pid_t>& processes, pid_t leader,
 }
 
 } // namespace
+
+std::vector<pid_t> carriers_of(const std::vector<pid_t>& processes, pid_t leader) {
+    if (!std::ranges::binary_search(processes, leader))
+        return {};
+    std::vector<pid_t> carriers{leader};
+    const Executable own = executable_of(leader);
+    if (own.owner != 0)
+        return carriers;
+    for (const pid_t pid : processes) {
+        const auto stat = base::read_process_stat(pid);
+        if (stat && stat->parent == leader && executable_of(pid) == own)
+            carriers.push_back(pid);
+    }
+    return carriers;
+}
 
 Result<Terminal> pty_terminal(std::uint32_t index) {
     const std::string path = "/dev/pts/" + std::to_string(index);
@@ -211,45 +152,6 @@ Result<std::vector<Terminal>> find_terminals(const std::string& scope, pid_t lea
     if (terminals.empty() && !carriers.empty())
         add_controlling(*processes, leader, terminals);
     return terminals;
-}
-
-std::vector<pid_t> users_of(const std::string& scope, pid_t leader,
-                            const std::vector<Terminal>& terminals) {
-    std::vector<pid_t> users;
-    const auto processes = processes_in(scope);
-    if (!processes)
-        return users;
-    const std::vector<pid_t> carriers = carriers_of(*processes, leader);
-    for (const pid_t pid : *processes) {
-        if (std::ranges::find(carriers, pid) != carriers.end())
-            continue;
-        const auto stat = base::read_process_stat(pid);
-        if (stat && (find(terminals, stat->terminal) != nullptr ||
-                     open_terminal_of(pid, terminals) != nullptr))
-            users.push_back(pid);
-    }
-    return users;
-}
-
-std::vector<ForeignHolder> foreign_holders(const std::string& scope,
-                                           const std::vector<Terminal>& terminals) {
-    std::unordered_set<pid_t> own;
-    if (const auto processes = processes_in(scope))
-        own.insert(processes->begin(), processes->end());
-    std::vector<ForeignHolder> holders;
-    for_numbers_in<pid_t>("/proc", [&](pid_t pid) {
-        if (own.contains(pid))
-            return;
-        const auto uid = base::read_real_uid(pid);
-        if (!uid || *uid == 0)
-            return;
-        const Terminal* terminal = open_terminal_of(pid, terminals);
-        const auto stat = base::read_process_stat(pid);
-        if (terminal != nullptr && stat)
-            holders.push_back(
-                {.pid = pid, .command = stat->command, .uid = *uid, .path = terminal->path});
-    });
-    return holders;
 }
 
 } // namespace vigil::enforce

@@ -1,6 +1,6 @@
 #pragma once
-// The terminals of a session: found by looking at its processes (logind and utmp do not know them,
-// facts.md), read, written, taken and given back (tty_ioctl(4), termios(3)).
+// The terminals of a session: found by looking at its processes (logind and utmp do not know them),
+// read, written, taken and given back (tty_ioctl(4), termios(3)).
 
 #include "daemon/core/records.hpp"
 
@@ -17,23 +17,6 @@ struct Terminal {
 /// of its ptmx descriptors), or a console that processes of the session have as theirs. A pane of
 /// tmux is none. `leader` is the session's leader.
 Result<std::vector<Terminal>> find_terminals(const std::string& scope, pid_t leader);
-
-/// Processes of the session that would read this lock's keys, or run on behind it: those with one
-/// of `terminals` as their controlling terminal or open under any descriptor. Never the leader, nor
-/// sshd's own processes, which carry the bytes.
-std::vector<pid_t> users_of(const std::string& scope, pid_t leader,
-                            const std::vector<Terminal>& terminals);
-
-struct ForeignHolder {
-    pid_t pid = 0;
-    std::string command;
-    uid_t uid = 0;
-    std::string path;
-};
-
-/// Processes outside the session, not root's, that have one of the terminals open.
-std::vector<ForeignHolder> foreign_holders(const std::string& scope,
-                                           const std::vector<Terminal>& terminals);
 
 /// Settings and ownership of the terminal as they are now.
 Result<core::SavedTerminal> save(const core::SessionId& session, const Terminal& terminal);

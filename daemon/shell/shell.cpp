@@ -237,12 +237,20 @@ std::vector<std::string> Shell::terminals_of(const core::SessionView& view) cons
     return names;
 }
 
-std::vector<enforce::ForeignHolder> Shell::foreign_holders(const core::SessionId& id) const {
+std::vector<enforce::ForeignHolder> Shell::foreign_holders(const core::SessionId& id,
+                                                           Microseconds age) {
     const auto* known = record(id);
     const auto found = watched_.find(id);
     if (!known || found == watched_.end())
         return {};
-    return enforce::foreign_holders(known->cgroup, found->second.terminals);
+    auto& watched = found->second;
+    const BootTime now = base::read_boot_time();
+    if (!watched.looked_for_holders || *watched.looked_for_holders + age <= now) {
+        watched.looked_for_holders = now;
+        watched.holders =
+            enforce::foreign_holders(known->cgroup, known->facts.uid, watched.terminals);
+    }
+    return watched.holders;
 }
 
 std::optional<core::SessionId> Shell::locked_at(const std::string& terminal) {

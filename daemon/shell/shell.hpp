@@ -7,6 +7,7 @@
 #include "daemon/enforce/activity.hpp"
 #include "daemon/enforce/lock.hpp"
 #include "daemon/enforce/logind.hpp"
+#include "daemon/enforce/terminal_users.hpp"
 #include "daemon/store/store.hpp"
 
 #include <deque>
@@ -67,8 +68,9 @@ public:
     std::vector<std::string> terminals_of(const core::SessionView& view) const;
 
     /// Who else has a terminal of the session open now: looked up each time, because a descriptor
-    /// can reach another process after the lock too.
-    std::vector<enforce::ForeignHolder> foreign_holders(const core::SessionId& id) const;
+    /// can reach another process after the lock too. `age`: an answer so old is good enough.
+    std::vector<enforce::ForeignHolder> foreign_holders(const core::SessionId& id,
+                                                        Microseconds age = Microseconds{0});
 
     /// The locked session that has this terminal ("pts/3" or "/dev/pts/3").
     std::optional<core::SessionId> locked_at(const std::string& terminal);
@@ -84,6 +86,8 @@ private:
         base::EventSource leader_source;
         std::vector<enforce::Terminal> terminals;
         std::set<std::uint64_t> prompted; ///< devices of those that a prompt was asked for
+        std::vector<enforce::ForeignHolder> holders;
+        std::optional<BootTime> looked_for_holders;
         /// What an earlier vigild had seen; good for the first look of this one.
         std::optional<store::RuntimeStore::Activity> before;
         store::RuntimeStore::Activity last; ///< of all its terminals, as written down

@@ -195,6 +195,30 @@ def test_a_reader_without_the_terminal_as_its_own_is_frozen_too(host, alice):
     assert PASSWORDS["alice"] not in host.read("/tmp/stolen")
 
 
+def test_a_shell_that_left_the_session_but_not_its_terminal_stands_still_too(host, alice):
+    alice.type("systemd-run --user --scope --quiet bash --norc\r")
+    alice.type("PS1='outside> '; echo pid $$\r")
+    pid = alice.screen.wait_for(r"^pid (\d+)$")[1]
+    cgroup = lambda: host.read(f"/proc/{pid}/cgroup").strip()  # noqa: E731
+    assert "/user@" in cgroup()
+    alice.type("for ((n = 0; ; n++)); do echo $n >outside; read -t 0.05 key && echo got a ''key; done\r")
+    count = lambda: host.read("/home/alice/outside").strip()  # noqa: E731
+    wait_until(lambda: alice.exists("/home/alice/outside") and count() > "0", 5, "the loop runs")
+    alice.lock()
+    stood = still(count)
+    alice.type("touch /tmp/outside\r")
+    alice.screen.wait_for("Wrong")
+    assert still(count) == stood
+    alice.screen.wait_for(UNLOCK_PROMPT)
+    unlock(alice)
+    wait_until(lambda: count() not in ("", stood), 3, "the loop goes on")
+    assert cgroup() == host.read(f"/proc/{alice.listed['leader_pid']}/cgroup").strip()
+    alice.screen.key("ctrl-c")
+    alice.screen.wait_for("^outside>$")
+    assert alice.answers()
+    assert "got a key" not in alice.screen.said() and not alice.exists("/tmp/outside")
+
+
 def test_no_password_is_taken_where_a_foreign_process_reads(host, alice):
     codes = enrol_totp(host, "alice")
     other = Login(host, "alice")
@@ -203,6 +227,9 @@ def test_no_password_is_taken_where_a_foreign_process_reads(host, alice):
     alice.lock(prompt=r"^\s*Code:")
     warning = " ".join(line.strip() for line in alice.screen.lines())
     assert f"Process {pid} (sleep)" in warning and "Password" not in warning
+    told = f"process {pid} (sleep) outside the session has {alice.path} open"
+    assert told in host.vigilctl("show", alice.id, "--json")["uncovered"]
+    assert told in host.vigilctl("show", alice.id).stdout
     alice.type(PASSWORDS["alice"] + "\r")
     alice.screen.wait_for("Only a code")
     assert alice.state() == "locked"
@@ -212,6 +239,14 @@ def test_no_password_is_taken_where_a_foreign_process_reads(host, alice):
     host.run("kill", pid)
     for factor in host.vigilctl("factors", "alice", "--json"):
         host.vigilctl("forget", factor["id"])
+
+
+def test_a_reader_through_dev_tty_is_seen(host, alice):
+    alice.type("systemd-run --user --scope --quiet setsid sleep 1000 </dev/tty & clear\r")
+    pid = wait_until(lambda: host.run("pgrep", "-x", "sleep", check=False).stdout.split(), 5, "sleep runs")[0]
+    alice.lock(prompt=rf"Process {pid} \(sleep\) outside this session reads this terminal$")
+    host.vigilctl("unlock", alice.id, "--reason", "test")
+    host.run("kill", pid)
 
 
 def test_a_reader_that_comes_after_the_lock_is_noticed_before_a_password_counts(host, alice):

@@ -1,18 +1,16 @@
-// On a real cgroup v2 tree, mounted in a mount namespace of the test's own. Needs root.
 #include "daemon/enforce/scope.hpp"
-#include "tests/unit/test.hpp"
+#include "tests/unit/scope_help.hpp"
 
 #include <algorithm>
 #include <csignal>
 
 #include <poll.h>
-#include <sched.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 using namespace vigil;
+using test::directory;
+using test::scope;
 
 namespace {
 
@@ -47,30 +45,6 @@ struct Ticker {
         return ::poll(&one, 1, milliseconds) == 1 && (one.revents & POLLIN) != 0;
     }
 };
-
-const std::string& scope() {
-    static const std::string path = "/vigil-test-" + std::to_string(::getpid()) + ".scope";
-    return path;
-}
-
-std::string directory() {
-    return "/sys/fs/cgroup" + scope();
-}
-
-void set_up() {
-    ck_assert_int_eq(::unshare(CLONE_NEWNS), 0);
-    ck_assert_int_eq(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
-    ck_assert_int_eq(::mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, nullptr), 0);
-    ck_assert_int_eq(::mkdir(directory().c_str(), 0755), 0);
-}
-
-void tear_down() {
-    enforce::kill_scope(scope());
-    while (::waitpid(-1, nullptr, 0) > 0)
-        ;
-    ::rmdir((directory() + "/" + enforce::frozen_child).c_str());
-    ck_assert_int_eq(::rmdir(directory().c_str()), 0);
-}
 
 Ticker held_ticker() {
     Ticker ticker;
@@ -168,7 +142,7 @@ END_TEST
 int main() {
     Suite* suite = suite_create("scope");
     TCase* tests = tcase_create("scope");
-    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_add_checked_fixture(tests, test::make_scope, test::remove_scope);
     tcase_set_timeout(tests, 20);
     tcase_add_test(tests, a_frozen_process_stands_still_and_goes_on_after_the_thaw);
     tcase_add_test(tests, what_moves_into_a_frozen_child_freezes);

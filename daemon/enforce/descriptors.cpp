@@ -1,0 +1,168 @@
+#include "daemon/enforce/descriptors.hpp"
+
+#include "base/process.hpp"
+#include "base/unique_fd.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <string_view>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+namespace vigil::enforce {
+
+namespace {
+
+// Documentation/admin-guide/devices.txt
+const dev_t current_terminal = makedev(5, 0); ///< /dev/tty
+const dev_t system_console = makedev(5, 1);   ///< /dev/console
+const dev_t current_console = makedev(4, 0);  ///< /dev/tty0
+
+/// What opening a process's folders costs, in steps.
+constexpr std::size_t process_steps = 4;
+/// A descriptor whose node does not tell its device has to be fetched.
+constexpr std::size_t fetch_steps = 4;
+/// Links of /proc/PID/task beside those of the threads.
+constexpr nlink_t folder_links = 2;
+
+/// The device behind a descriptor opened as /dev/tty and the like. nullopt: it can't be told.
+std::optional<dev_t> fetched_device(pid_t thread, int number) {
+    // A thread with descriptors of its own has no pidfd before Linux 6.9.
+    const auto pidfd = base::open_pidfd(thread);
+    if (!pidfd)
+        return std::nullopt;
+    const base::UniqueFd copy{
+        static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd->get(), number, 0U))};
+    if (!copy)
+        return errno == EBADF || errno == ESRCH ? std::optional<dev_t>{0} : std::nullopt;
+    unsigned device = 0;
+    // EIO: a terminal that hung up
+    return ::ioctl(copy.get(), TIOCGDEV, &device) == 0 ? dev_t{device} : dev_t{0};
+}
+
+/// One look through the tables of a process.
+class Look {
+public:
+    Look(pid_t pid, const std::vector<Terminal>& terminals, Budget& budget)
+        : pid_{pid}, terminals_{terminals}, budget_{budget} {}
+
+    OpenTerminal run() {
+        const std::string process = "/proc/" + std::to_string(pid_) + "/";
+        if (!budget_.take(process_steps))
+            return {.complete = false};
+        table(process + "fd", pid_);
+        if (goes_on())
+            threads(process + "task");
+        return found_;
+    }
+
+private:
+    bool goes_on() const noexcept { return found_.terminal == nullptr && budget_.left() > 0; }
+
+    void table(const std::string& folder, pid_t thread) {
+        const auto looked = for_numbers_in(folder, [&](int opened, int number) {
+            if (!budget_.take(1))
+                found_.complete = false;
+            else
+                descriptor(opened, number, thread);
+            return goes_on();
+        });
+        // Gone is looked through. Anything else is not.
+        if (!looked && looked.error().code != ENOENT && looked.error().code != ESRCH)
+            found_.complete = false;
+        if (budget_.left() == 0)
+            found_.complete = false;
+    }
+
+    void descriptor(int folder, int number, pid_t thread) {
+        std::array<char, 16> name{};
+        std::to_chars(name.data(), name.data() + name.size() - 1, number);
+        // statx without asking the file system: its server may be the user's own, and never answer.
+        struct statx info{};
+        if (::statx(folder, name.data(), AT_STATX_DONT_SYNC, STATX_TYPE, &info) < 0 ||
+            !S_ISCHR(info.stx_mode))
+            return;
+        std::optional<dev_t> device = makedev(info.stx_rdev_major, info.stx_rdev_minor);
+        if (*device == current_terminal || *device == system_console || *device == current_console)
+            device = budget_.take(fetch_steps) ? fetched_device(thread, number) : std::nullopt;
+        if (!device) {
+            found_.complete = false;
+            return;
+        }
+        const auto terminal = std::ranges::find(terminals_, *device, &Terminal::device);
+        if (terminal != terminals_.end())
+            found_.terminal = &*terminal;
+    }
+
+    /// A thread may have a table of its own: unshare(2), CLONE_FILES.
+    void threads(const std::string& folder) {
+        struct stat info{};
+        if (::stat(folder.c_str(), &info) < 0 || info.st_nlink <= folder_links + 1)
+            return;
+        std::vector<pid_t> looked{pid_};
+        const auto done = for_numbers_in(folder, [&](int, int thread) {
+            if (thread == pid_)
+                return true;
+            if (!budget_.take(1 + looked.size()))
+                found_.complete = false;
+            else if (std::ranges::none_of(looked, [&](pid_t other) {
+                         return ::syscall(SYS_kcmp, other, thread, KCMP_FILES, 0, 0) == 0;
+                     })) {
+                looked.push_back(thread);
+                table(folder + "/" + std::to_string(thread) + "/fd", thread);
+            }
+            return goes_on();
+        });
+        if (!done && done.error().code != ENOENT && done.error().code != ESRCH)
+            found_.complete = false;
+    }
+
+    const pid_t pid_;
+    const std::vector<Terminal>& terminals_;
+    Budget& budget_;
+    OpenTerminal found_;
+};
+
+} // namespace
+
+Result<> for_numbers_in(const std::string& directory,
+                        const std::function<bool(int folder, int number)>& use) {
+    const base::UniqueFd folder{::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    if (!folder)
+        return fail(errno, "opening " + directory);
+    alignas(dirent64) std::array<char, 2048> buffer; // procfs makes an entry for each that fits
+    while (true) {
+        const ssize_t got = ::getdents64(folder.get(), buffer.data(), buffer.size());
+        if (got < 0)
+            return fail(errno, "reading " + directory);
+        if (got == 0)
+            return {};
+        for (ssize_t at = 0; at < got;) {
+            const auto* entry = reinterpret_cast<const dirent64*>(buffer.data() + at);
+            at += entry->d_reclen;
+            const std::string_view name{entry->d_name};
+            int number = 0;
+            const auto [stop, error] =
+                std::from_chars(name.data(), name.data() + name.size(), number);
+            if (error == std::errc{} && stop == name.data() + name.size() &&
+                !use(folder.get(), number))
+                return {};
+        }
+    }
+}
+
+OpenTerminal open_terminal_of(pid_t pid, const std::vector<Terminal>& terminals, Budget& budget) {
+    return Look{pid, terminals, budget}.run();
+}
+
+} // namespace vigil::enforce
