@@ -47,9 +47,8 @@ std::string host_name() {
 
 std::string holder_warning(const enforce::ForeignHolder& holder) {
     return "Process " + std::to_string(holder.pid) + " (" + base::escape(holder.command, 64) +
-           (holder.path.empty()
-                ? ") outside this session has too many files open to be looked through"
-                : ") outside this session reads this terminal too") +
+           (holder.path.empty() ? ") outside this session cannot be looked through"
+                                : ") outside this session reads this terminal too") +
            ": no password is taken here.";
 }
 

@@ -18,8 +18,7 @@ constexpr Microseconds holders_patience = Seconds{1};
 std::string holder_line(const enforce::ForeignHolder& holder) {
     return "process " + std::to_string(holder.pid) + " (" + base::escape(holder.command, 64) +
            ") outside the session " +
-           (holder.path.empty() ? "has too many files open to be looked through"
-                                : "has " + holder.path + " open");
+           (holder.path.empty() ? "cannot be looked through" : "has " + holder.path + " open");
 }
 
 const char* state_text(core::State state) {

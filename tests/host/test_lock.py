@@ -242,7 +242,7 @@ def test_no_password_is_taken_where_a_foreign_process_reads(host, alice):
 
 
 def test_a_reader_through_dev_tty_is_seen(host, alice):
-    alice.type("systemd-run --user --scope --quiet setsid sleep 1000 </dev/tty & clear\r")
+    alice.type("systemd-run --user --scope --quiet setsid sleep 1000 </dev/tty >/dev/null 2>&1 & clear\r")
     pid = wait_until(lambda: host.run("pgrep", "-x", "sleep", check=False).stdout.split(), 5, "sleep runs")[0]
     alice.lock(prompt=rf"Process {pid} \(sleep\) outside this session reads this terminal$")
     host.vigilctl("unlock", alice.id, "--reason", "test")
