@@ -1,22 +1,22 @@
 #include "daemon/enforce/activity.hpp"
 
 #include "base/clock.hpp"
+#include "daemon/enforce/inotify.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <ctime>
 #include <map>
+#include <optional>
 #include <string_view>
+#include <unordered_map>
 
-#include <fcntl.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 namespace vigil::enforce {
 
 namespace {
+
+using Stat = struct stat;
 
 constexpr const char* pty_directory = "/dev/pts";
 constexpr const char* current_terminal = "/dev/tty";
@@ -29,49 +29,10 @@ constexpr Microseconds owner_patience = std::chrono::milliseconds{500};
 /// The kernel shows reads and writes of a terminal in steps of so many seconds.
 constexpr std::int64_t time_step = 8;
 
-/// An inotify descriptor, and how its events are taken from it.
-class Inotify {
-public:
-    Result<> open(base::UniqueFd kept) {
-        fd_ = std::move(kept);
-        if (fd_)
-            return {};
-        fd_.reset(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-        if (!fd_)
-            return fail(errno, "opening inotify");
-        return {};
-    }
-
-    Result<int> watch(const std::string& path, std::uint32_t mask) {
-        const int number = ::inotify_add_watch(fd_.get(), path.c_str(), mask);
-        if (number < 0)
-            return fail(errno, "watching " + path);
-        return number;
-    }
-
-    void forget(int number) noexcept { ::inotify_rm_watch(fd_.get(), number); }
-
-    /// Calls `use(event, name)` for all that is there.
-    template <typename Use>
-    void read(Use use) {
-        alignas(inotify_event) std::array<char, 16 * 1024> buffer;
-        while (true) {
-            const ssize_t got = ::read(fd_.get(), buffer.data(), buffer.size());
-            if (got <= 0)
-                return;
-            for (std::size_t at = 0; at + sizeof(inotify_event) <= static_cast<std::size_t>(got);) {
-                const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
-                use(*event, std::string{event->len > 0 ? event->name : ""});
-                at += sizeof(inotify_event) + event->len;
-            }
-        }
-    }
-
-    int fd() const noexcept { return fd_.get(); }
-
-private:
-    base::UniqueFd fd_;
-};
+BootTime boot_time_of(std::int64_t wall_seconds, const Now& now) {
+    // In the future only where the wall clock was set back; then it was at most now.
+    return std::min(now.boot, now.boot - (now.wall - WallTime{Seconds{wall_seconds}}));
+}
 
 /// One of a terminal's two directions.
 struct Direction {
@@ -79,6 +40,16 @@ struct Direction {
     BootTime last{};
     BootTime told{};        ///< of which the listener knows
     std::int64_t stamp = 0; ///< atime or mtime when last looked at
+    BootTime step_end{};    ///< of the step that it is in
+
+    /// Converted once, so that a clock that is set later moves nothing.
+    void note(std::int64_t seen, const Now& now) {
+        if (seen == stamp)
+            return;
+        stamp = seen;
+        const auto end = WallTime{Seconds{(seen / time_step + 1) * time_step}};
+        step_end = now.boot + std::min<Microseconds>(end - now.wall, Seconds{time_step});
+    }
 };
 
 struct Watched {
@@ -87,14 +58,66 @@ struct Watched {
     Direction output;
 };
 
+/// All terminals in one direction.
+struct Side {
+    Direction Watched::* direction;
+    std::uint32_t mask;
+    timespec Stat::* stamp;
+    Inotify inotify;
+    std::unordered_map<int, Watched*> watched; ///< by the number of the watch
+    /// Events of watches that an earlier vigild made, until add() claims them or the loop runs.
+    std::map<int, BootTime> unclaimed;
+
+    Result<bool> watch(Watched& terminal);
+    void claim(Watched& terminal);
+    void forget(Watched& terminal) noexcept;
+};
+
+/// true: it was watched under this number already.
+Result<bool> Side::watch(Watched& terminal) {
+    // The kernel has one number for a node and would say so of one that is watched. Another: the
+    // terminal's number was used again, and what was watched is gone.
+    const auto made = inotify.watch(terminal.terminal.path, mask);
+    if (!made)
+        return std::unexpected{made.error()};
+    Direction& own = terminal.*direction;
+    if (own.watch == *made)
+        return true;
+    if (own.watch >= 0)
+        watched.erase(own.watch);
+    own.watch = *made;
+    watched.insert_or_assign(*made, &terminal);
+    return false;
+}
+
+void Side::claim(Watched& terminal) {
+    Direction& own = terminal.*direction;
+    const auto waiting = unclaimed.find(own.watch);
+    if (waiting == unclaimed.end())
+        return;
+    own.last = std::max(own.last, waiting->second);
+    unclaimed.erase(waiting);
+}
+
+void Side::forget(Watched& terminal) noexcept {
+    Direction& own = terminal.*direction;
+    if (own.watch < 0)
+        return;
+    inotify.forget(own.watch);
+    watched.erase(own.watch);
+}
+
+/// The terminal's own times, if it is still the one.
+std::optional<Stat> look_at(const Terminal& terminal) noexcept {
+    Stat node{};
+    if (::stat(terminal.path.c_str(), &node) < 0 || node.st_rdev != terminal.device)
+        return std::nullopt;
+    return node;
+}
+
 /// `state` is one of SD_EVENT_ON, SD_EVENT_OFF and SD_EVENT_ONESHOT.
 void enable(const base::EventSource& source, int state) noexcept {
     sd_event_source_set_enabled(source.get(), state);
-}
-
-BootTime boot_time_of(std::int64_t wall_seconds, const Now& now) {
-    // In the future only where the wall clock was set back; then it was at most now.
-    return std::min(now.boot, now.boot - (now.wall - WallTime{Seconds{wall_seconds}}));
 }
 
 } // namespace
@@ -103,8 +126,8 @@ BootTime boot_time_of(std::int64_t wall_seconds, const Now& now) {
 // so that echo after each key would fill one queue, and cannot fill two.
 struct ActivityWatch::Implementation {
     ActivityListener listener;
-    Inotify inputs;
-    Inotify outputs;
+    Side inputs{&Watched::input, IN_ACCESS, &Stat::st_atim, {}, {}, {}};
+    Side outputs{&Watched::output, IN_MODIFY, &Stat::st_mtim, {}, {}, {}};
     Inotify nodes;
     base::EventSource input_source;
     base::EventSource output_source;
@@ -115,23 +138,18 @@ struct ActivityWatch::Implementation {
     std::map<std::string, BootTime> without_owner; ///< new ptys, and until when to wait
     int current_terminal_watch = -1;
     BootTime current_terminal_read{}; ///< somebody, somewhere, read /dev/tty
-    /// Events of watches that an earlier vigild made, until add() claims them or the loop runs.
-    std::map<int, BootTime> unclaimed_inputs;
-    std::map<int, BootTime> unclaimed_outputs;
     bool inherited = false;
     bool starting = true;
 
     Result<> open(sd_event* loop, ActivityQueues queues);
     bool look(BootTime now);
+    bool look(Side& side, BootTime now);
     void tell();
-    void unknown(const inotify_event& event, Inotify& inotify, std::map<int, BootTime>& unclaimed,
-                 BootTime now);
-    void overflowed(BootTime now);
+    void unknown(Side& side, const inotify_event& event, BootTime now);
+    void overflowed(Side& side);
     void after(bool seen);
     void nodes_changed();
     void settle_owners(BootTime now);
-    Result<> watch(Direction& direction, Inotify& inotify, std::map<int, BootTime>& unclaimed,
-                   const std::string& path, std::uint32_t mask);
     Activity read(Watched& watched, const Now& now) const;
 };
 
@@ -173,16 +191,16 @@ Result<> ActivityWatch::Implementation::open(sd_event* loop, ActivityQueues queu
     };
 
     inherited = static_cast<bool>(queues.inputs);
-    auto opened = inputs.open(std::move(queues.inputs));
+    auto opened = inputs.inotify.open(std::move(queues.inputs));
     if (opened)
-        opened = outputs.open(std::move(queues.outputs));
+        opened = outputs.inotify.open(std::move(queues.outputs));
     if (opened)
         opened = nodes.open({});
     if (!opened)
         return opened;
     if (const auto made = nodes.watch(pty_directory, IN_CREATE | IN_ONLYDIR); !made)
         return std::unexpected{made.error()};
-    if (const auto made = inputs.watch(current_terminal, IN_ACCESS))
+    if (const auto made = inputs.inotify.watch(current_terminal, IN_ACCESS))
         current_terminal_watch = *made;
 
     sd_event_source* source = nullptr;
@@ -202,9 +220,9 @@ Result<> ActivityWatch::Implementation::open(sd_event* loop, ActivityQueues queu
             owner.reset(source);
         return r;
     };
-    int r = add_io(inputs, on_activity, input_source);
+    int r = add_io(inputs.inotify, on_activity, input_source);
     if (r >= 0)
-        r = add_io(outputs, on_activity, output_source);
+        r = add_io(outputs.inotify, on_activity, output_source);
     if (r >= 0)
         r = add_io(nodes, on_node, node_source);
     if (r >= 0)
@@ -218,50 +236,50 @@ Result<> ActivityWatch::Implementation::open(sd_event* loop, ActivityQueues queu
 
 /// Notes `now` for all that has events. false: nothing has.
 bool ActivityWatch::Implementation::look(BootTime now) {
+    const bool read = look(inputs, now);
+    return look(outputs, now) || read;
+}
+
+bool ActivityWatch::Implementation::look(Side& side, BootTime now) {
     bool seen = false;
     bool lost = false;
-    const auto take = [&](Inotify& inotify, Direction Watched::* direction,
-                          std::map<int, BootTime>& unclaimed) {
-        inotify.read([&](const inotify_event& event, const std::string&) {
-            if ((event.mask & IN_Q_OVERFLOW) != 0)
-                lost = true;
-            if (event.wd == current_terminal_watch && direction == &Watched::input) {
-                current_terminal_read = now;
-                seen = true;
-                return;
-            }
-            const auto found = std::ranges::find_if(terminals, [&](const auto& one) {
-                return (one.second.*direction).watch == event.wd;
-            });
-            if (found == terminals.end())
-                return unknown(event, inotify, unclaimed, now);
-            if ((event.mask & IN_IGNORED) != 0) {
-                (found->second.*direction).watch = -1;
-                return;
-            }
-            (found->second.*direction).last = now;
+    side.inotify.read([&](const inotify_event& event, const std::string&) {
+        if ((event.mask & IN_Q_OVERFLOW) != 0) {
+            lost = true;
+            return;
+        }
+        if (event.wd == current_terminal_watch && &side == &inputs) {
+            current_terminal_read = now;
             seen = true;
-        });
-    };
-    take(inputs, &Watched::input, unclaimed_inputs);
-    take(outputs, &Watched::output, unclaimed_outputs);
+            return;
+        }
+        const auto found = side.watched.find(event.wd);
+        if (found == side.watched.end())
+            return unknown(side, event, now);
+        Direction& direction = found->second->*side.direction;
+        if ((event.mask & IN_IGNORED) != 0) {
+            direction.watch = -1;
+            side.watched.erase(found);
+            return;
+        }
+        direction.last = now;
+        seen = true;
+    });
     if (lost)
-        overflowed(now);
+        overflowed(side);
     return seen || lost;
 }
 
 /// A watch that an earlier vigild made. Nobody may claim it: then it would only wake us.
-void ActivityWatch::Implementation::unknown(const inotify_event& event, Inotify& inotify,
-                                            std::map<int, BootTime>& unclaimed, BootTime now) {
-    if ((event.mask & (IN_IGNORED | IN_Q_OVERFLOW)) != 0)
+void ActivityWatch::Implementation::unknown(Side& side, const inotify_event& event, BootTime now) {
+    if ((event.mask & IN_IGNORED) != 0)
         return;
     if (starting)
-        unclaimed[event.wd] = now;
+        side.unclaimed[event.wd] = now;
     else
-        inotify.forget(event.wd);
+        side.inotify.forget(event.wd);
 }
 
-/// The listener may add and remove terminals.
 void ActivityWatch::Implementation::tell() {
     std::vector<std::pair<Terminal, Activity>> used;
     for (auto& [device, watched] : terminals) {
@@ -275,10 +293,19 @@ void ActivityWatch::Implementation::tell() {
         listener.used(terminal, activity);
 }
 
-/// Whose events were dropped is not known: everything that could be is taken for used.
-void ActivityWatch::Implementation::overflowed(BootTime now) {
-    for (auto& [device, watched] : terminals)
-        watched.input.last = watched.output.last = now;
+/// Whose events were dropped is not known, and any user can flood the queue. Each terminal's own
+/// time tells to a step: as late as it can have been, because a lock is never early, and no later
+/// however often the queue overflows.
+void ActivityWatch::Implementation::overflowed(Side& side) {
+    const Now now = base::read_clocks();
+    for (auto& [device, watched] : terminals) {
+        Direction& direction = watched.*side.direction;
+        const auto node = look_at(watched.terminal);
+        if (!node)
+            continue; // gone, and what was in it with it
+        direction.note(((*node).*side.stamp).tv_sec, now);
+        direction.last = std::max(direction.last, std::min(direction.step_end, now.boot));
+    }
 }
 
 /// In use: leave the queues alone until the next look. Not: be woken by the next event.
@@ -337,42 +364,25 @@ void ActivityWatch::Implementation::settle_owners(BootTime now) {
         listener.new_terminal(path, uid);
 }
 
-Result<> ActivityWatch::Implementation::watch(Direction& direction, Inotify& inotify,
-                                              std::map<int, BootTime>& unclaimed,
-                                              const std::string& path, std::uint32_t mask) {
-    if (direction.watch >= 0)
-        return {};
-    const auto made = inotify.watch(path, mask);
-    if (!made)
-        return std::unexpected{made.error()};
-    direction.watch = *made;
-    if (const auto waiting = unclaimed.find(*made); waiting != unclaimed.end()) {
-        direction.last = std::max(direction.last, waiting->second);
-        unclaimed.erase(waiting);
-    }
-    return {};
-}
-
 /// What inotify told, and what it cannot tell: a program that reads its terminal as /dev/tty (less
 /// does) is seen at that node alone. The terminal's own time moves with it, in steps.
 Activity ActivityWatch::Implementation::read(Watched& watched, const Now& now) const {
-    struct stat node{};
-    if (::stat(watched.terminal.path.c_str(), &node) == 0 &&
-        node.st_rdev == watched.terminal.device) {
-        const std::int64_t step = node.st_atim.tv_sec / time_step * time_step;
-        const bool moved = node.st_atim.tv_sec != watched.input.stamp;
-        watched.input.stamp = node.st_atim.tv_sec;
-        const BootTime from = boot_time_of(step, now);
-        const BootTime until = boot_time_of(step + time_step, now);
+    const auto node = look_at(watched.terminal);
+    if (node) {
+        Direction& input = watched.input;
+        const bool moved = node->st_atim.tv_sec != input.stamp;
+        input.note(node->st_atim.tv_sec, now);
+        const BootTime until = std::min(input.step_end, now.boot);
+        const BootTime from = input.step_end - Seconds{time_step};
         if (current_terminal_read >= from && current_terminal_read < until + Seconds{1})
-            watched.input.last = std::max(watched.input.last, current_terminal_read);
-        if (moved && watched.input.last < boot_time_of(node.st_atim.tv_sec, now))
-            watched.input.last = until;
-        const bool wrote = node.st_mtim.tv_sec != watched.output.stamp;
-        watched.output.stamp = node.st_mtim.tv_sec;
-        if (wrote && watched.output.last < boot_time_of(node.st_mtim.tv_sec, now))
-            watched.output.last =
-                boot_time_of((node.st_mtim.tv_sec / time_step + 1) * time_step, now);
+            input.last = std::max(input.last, current_terminal_read);
+        if (moved && input.last < boot_time_of(node->st_atim.tv_sec, now))
+            input.last = until;
+        Direction& output = watched.output;
+        const bool wrote = node->st_mtim.tv_sec != output.stamp;
+        output.note(node->st_mtim.tv_sec, now);
+        if (wrote && output.last < boot_time_of(node->st_mtim.tv_sec, now))
+            output.last = std::min(output.step_end, now.boot);
     }
     return {.input = watched.input.last, .output = watched.output.last};
 }
@@ -387,11 +397,11 @@ ActivityWatch::create(sd_event* loop, ActivityListener listener, ActivityQueues 
 }
 
 int ActivityWatch::input_queue() const noexcept {
-    return implementation_->inputs.fd();
+    return implementation_->inputs.inotify.fd();
 }
 
 int ActivityWatch::output_queue() const noexcept {
-    return implementation_->outputs.fd();
+    return implementation_->outputs.inotify.fd();
 }
 
 bool ActivityWatch::inherited() const noexcept {
@@ -412,21 +422,25 @@ Result<> ActivityWatch::add(const Terminal& terminal, Activity known) {
     auto& self = *implementation_;
     auto [at, is_new] = self.terminals.try_emplace(terminal.device, Watched{.terminal = terminal});
     Watched& watched = at->second;
-    if (is_new) {
+    const auto read = self.inputs.watch(watched);
+    const auto wrote = self.outputs.watch(watched);
+    if (is_new || (read && !*read)) {
         watched.input.last = known.input;
         watched.output.last = known.output;
         // What its node says now is part of what is known.
-        if (struct stat node{}; ::stat(terminal.path.c_str(), &node) == 0) {
-            watched.input.stamp = node.st_atim.tv_sec;
-            watched.output.stamp = node.st_mtim.tv_sec;
+        if (const auto node = look_at(terminal)) {
+            const Now now = base::read_clocks();
+            watched.input.note(node->st_atim.tv_sec, now);
+            watched.output.note(node->st_mtim.tv_sec, now);
         }
     }
-    auto made =
-        self.watch(watched.input, self.inputs, self.unclaimed_inputs, terminal.path, IN_ACCESS);
-    if (made)
-        made = self.watch(watched.output, self.outputs, self.unclaimed_outputs, terminal.path,
-                          IN_MODIFY);
-    return made;
+    self.inputs.claim(watched);
+    self.outputs.claim(watched);
+    if (!read)
+        return std::unexpected{read.error()};
+    if (!wrote)
+        return std::unexpected{wrote.error()};
+    return {};
 }
 
 void ActivityWatch::remove(const Terminal& terminal) noexcept {
@@ -434,10 +448,8 @@ void ActivityWatch::remove(const Terminal& terminal) noexcept {
     const auto found = self.terminals.find(terminal.device);
     if (found == self.terminals.end())
         return;
-    if (found->second.input.watch >= 0)
-        self.inputs.forget(found->second.input.watch);
-    if (found->second.output.watch >= 0)
-        self.outputs.forget(found->second.output.watch);
+    self.inputs.forget(found->second);
+    self.outputs.forget(found->second);
     self.terminals.erase(found);
 }
 

@@ -1,12 +1,18 @@
 #include "base/clock.hpp"
+#include "base/process.hpp"
 #include "daemon/enforce/activity.hpp"
 #include "tests/unit/pty.hpp"
 
 #include <csignal>
+#include <cstdlib>
+#include <ctime>
 #include <vector>
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 using namespace vigil;
@@ -48,6 +54,17 @@ struct Loop {
     }
     int run_for(Microseconds time) const { return run_until(base::read_boot_time() + time); }
 };
+
+/// Terminals, and a /dev/tty, that nobody else on the machine makes and reads: wakeups are counted.
+void make_dev() {
+    ck_assert_int_eq(::unshare(CLONE_NEWNS), 0);
+    ck_assert_int_eq(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    ck_assert_int_eq(::mount("devpts", "/dev/pts", "devpts", 0, "newinstance,ptmxmode=0666"), 0);
+    ck_assert_int_eq(::mount("/dev/pts/ptmx", "/dev/ptmx", nullptr, MS_BIND, nullptr), 0);
+    ck_assert_int_eq(::mount("tmpfs", "/mnt", "tmpfs", 0, nullptr), 0);
+    ck_assert_int_eq(::mknod("/mnt/tty", S_IFCHR | 0666, makedev(5, 0)), 0);
+    ck_assert_int_eq(::mount("/mnt/tty", "/dev/tty", nullptr, MS_BIND, nullptr), 0);
+}
 
 void type_and_read(const Pty& pty) {
     pty.type("x\n");
@@ -198,6 +215,126 @@ START_TEST(keys_read_through_dev_tty_count) {
 }
 END_TEST
 
+/// More than the kernel keeps for a reader who does not come.
+int more_than_the_queue() {
+    const auto text = base::read_small_file("/proc/sys/fs/inotify/max_queued_events");
+    CHECK_OK(text);
+    return std::atoi(text->c_str()) + 100;
+}
+
+/// By turns, because the kernel merges an event with the same one before it.
+void flood_input(const Pty& one, const Pty& other) {
+    for (int i = more_than_the_queue(); i > 0; i -= 2) {
+        type_and_read(one);
+        type_and_read(other);
+    }
+}
+
+void write_line(const Pty& pty) {
+    char line[64];
+    ck_assert_int_eq(::write(pty.slave.get(), "x\n", 2), 2);
+    ck_assert_int_gt(::read(pty.master.get(), line, sizeof line), 0);
+}
+
+void flood_output(const Pty& one, const Pty& other) {
+    for (int i = more_than_the_queue(); i > 0; i -= 2) {
+        write_line(one);
+        write_line(other);
+    }
+}
+
+/// Last read and written a minute ago.
+void age(const Pty& pty) {
+    timespec times[2];
+    ck_assert_int_eq(::clock_gettime(CLOCK_REALTIME, &times[0]), 0);
+    times[0].tv_sec -= 60;
+    times[1] = times[0];
+    ck_assert_int_eq(::futimens(pty.slave.get(), times), 0);
+}
+
+struct Flood {
+    Pty alices;
+    Pty bobs;
+    Pty bobs_other;
+    Loop loop;
+    BootTime known = base::read_boot_time() - Seconds{30};
+
+    Flood() {
+        age(alices);
+        for (const Pty* pty : {&alices, &bobs, &bobs_other})
+            CHECK_OK(loop.watch->add(pty->terminal, {known, known}));
+    }
+    enforce::Activity alice_as_seen() const {
+        loop.watch->refresh();
+        return *loop.watch->get(alices.terminal);
+    }
+};
+
+START_TEST(a_flood_of_input_leaves_the_terminals_of_others_idle) {
+    const Flood flood;
+    flood_input(flood.bobs, flood.bobs_other);
+    ck_assert(flood.alice_as_seen().input == flood.known);
+    ck_assert(flood.alice_as_seen().output == flood.known);
+    ck_assert(flood.loop.watch->get(flood.bobs.terminal)->input > flood.known);
+}
+END_TEST
+
+START_TEST(a_flood_of_output_leaves_the_terminals_of_others_idle) {
+    const Flood flood;
+    flood_output(flood.bobs, flood.bobs_other);
+    ck_assert(flood.alice_as_seen().output == flood.known);
+    ck_assert(flood.alice_as_seen().input == flood.known);
+}
+END_TEST
+
+START_TEST(a_key_that_was_lost_in_a_flood_counts) {
+    const Flood flood;
+    flood_input(flood.bobs, flood.bobs_other);
+    const BootTime typed = base::read_boot_time();
+    type_and_read(flood.alices);
+    ck_assert(flood.alice_as_seen().input >= typed);
+    // Nor does a second flood put it off by more than the step that the kernel shows.
+    const BootTime first = flood.alice_as_seen().input;
+    flood_input(flood.bobs, flood.bobs_other);
+    ck_assert(flood.alice_as_seen().input >= first);
+    ck_assert(flood.alice_as_seen().input <= typed + Seconds{8});
+}
+END_TEST
+
+START_TEST(output_that_was_lost_in_a_flood_counts) {
+    const Flood flood;
+    flood_output(flood.bobs, flood.bobs_other);
+    const BootTime written = base::read_boot_time();
+    write_line(flood.alices);
+    ck_assert(flood.alice_as_seen().output >= written);
+}
+END_TEST
+
+START_TEST(a_terminals_number_that_is_used_again_is_watched_anew) {
+    const Loop loop;
+    enforce::Terminal before;
+    const BootTime known = base::read_boot_time() - Seconds{30};
+    {
+        const Pty first;
+        before = first.terminal;
+        CHECK_OK(loop.watch->add(first.terminal, {}));
+        type_and_read(first);
+    }
+    const Pty second;
+    ck_assert(second.terminal == before);
+    CHECK_OK(loop.watch->add(second.terminal, {known, known}));
+    ck_assert(loop.watch->get(second.terminal)->input == known);
+    loop.watch->refresh(); // with what was still in the queue of the first
+    ck_assert(loop.watch->get(second.terminal)->input == known);
+    const BootTime typed = base::read_boot_time();
+    type_and_read(second);
+    loop.watch->refresh();
+    ck_assert(loop.watch->get(second.terminal)->input >= typed);
+    loop.watch->remove(second.terminal);
+    ck_assert(!loop.watch->get(second.terminal).has_value());
+}
+END_TEST
+
 START_TEST(a_new_terminal_is_told_with_its_owner) {
     const Loop loop;
     const Pty pty;
@@ -237,6 +374,7 @@ END_TEST
 int main() {
     Suite* suite = suite_create("activity");
     TCase* activity = tcase_create("activity");
+    tcase_add_checked_fixture(activity, make_dev, nullptr);
     tcase_set_timeout(activity, 20);
     tcase_add_test(activity, what_is_typed_while_nobody_watches_is_seen_by_the_next);
     tcase_add_test(activity, a_watch_that_nobody_claims_wakes_once_and_is_gone);
@@ -245,6 +383,11 @@ int main() {
     tcase_add_test(activity, a_terminal_at_rest_wakes_nobody_and_one_key_is_seen_at_once);
     tcase_add_test(activity, output_is_not_input);
     tcase_add_test(activity, keys_read_through_dev_tty_count);
+    tcase_add_test(activity, a_flood_of_input_leaves_the_terminals_of_others_idle);
+    tcase_add_test(activity, a_flood_of_output_leaves_the_terminals_of_others_idle);
+    tcase_add_test(activity, a_key_that_was_lost_in_a_flood_counts);
+    tcase_add_test(activity, output_that_was_lost_in_a_flood_counts);
+    tcase_add_test(activity, a_terminals_number_that_is_used_again_is_watched_anew);
     tcase_add_test(activity, a_new_terminal_is_told_with_its_owner);
     tcase_add_test(activity, a_new_terminal_that_stays_roots_is_told_after_half_a_second);
     tcase_add_test(activity, a_removed_terminal_is_unknown_and_silent);
