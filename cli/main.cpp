@@ -1,6 +1,7 @@
 // vigilctl(1).
 
 #include "base/clock.hpp"
+#include "base/log.hpp"
 #include "cli/client.hpp"
 #include "cli/commands.hpp"
 #include "wire/errors.hpp"
@@ -37,6 +38,26 @@ vigil::cli::Look look_of_stdout() {
             .utf8 = std::strcmp(nl_langinfo(CODESET), "UTF-8") == 0};
 }
 
+/// One line: what is wrong, with which command, where help is.
+void complain(const CLI::App& app, const CLI::ParseError& error) {
+    const CLI::App* command = &app;
+    std::string name = app.get_name();
+    while (!command->get_subcommands().empty()) {
+        command = command->get_subcommands().front();
+        name += " " + command->get_name();
+    }
+    const auto unknown = command->remaining();
+    const bool wants_command = !command->get_subcommands({}).empty();
+    std::string what = error.what();
+    if (wants_command && unknown.empty())
+        what = "a command is missing";
+    else if (wants_command)
+        what = "there is no command `" + vigil::base::escape(unknown.front()) + "`";
+    else if (!unknown.empty())
+        what = "`" + vigil::base::escape(unknown.front()) + "` was not expected";
+    std::fprintf(stderr, "%s: %s; see `%s --help`\n", name.c_str(), what.c_str(), name.c_str());
+}
+
 } // namespace
 
 int main(int argc, char** argv) try {
@@ -57,7 +78,10 @@ int main(int argc, char** argv) try {
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? 0 : vigil::cli::exit_usage;
+        if (error.get_exit_code() == 0) // --help, --version
+            return app.exit(error);
+        complain(app, error);
+        return vigil::cli::exit_usage;
     }
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
         std::perror("vigilctl: writing");

@@ -33,8 +33,7 @@ nlohmann::ordered_json verdict(const std::string& path, const Result<policy::Pol
 
 void tell(const std::string& path, const Result<policy::Policy>& found) {
     if (found)
-        std::printf("%s: ok, %zu session rules, %zu step-up rules\n", base::escape(path).c_str(),
-                    found->sessions.size(), found->step_up.size());
+        std::printf("%s: ok, %s\n", base::escape(path).c_str(), policy::summary(*found).c_str());
     else
         std::fprintf(stderr, "%s\n", base::escape(found.error().text()).c_str());
 }

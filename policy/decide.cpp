@@ -108,6 +108,14 @@ const char* to_text(Factor factor) noexcept {
     return "unknown";
 }
 
+std::string summary(const Policy& policy) {
+    const auto counted = [](std::size_t count, const char* what) {
+        return std::to_string(count) + what + (count == 1 ? " rule" : " rules");
+    };
+    return counted(policy.sessions.size(), " session") + ", " +
+           counted(policy.step_up.size(), " step-up");
+}
+
 const char* to_text(Mode mode) noexcept {
     switch (mode) {
     case Mode::enforce:

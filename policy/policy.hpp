@@ -101,6 +101,9 @@ struct Policy {
     std::shared_ptr<const RuleIndex> index;
 };
 
+/// For a person: "3 session rules, 1 step-up rule".
+std::string summary(const Policy& policy);
+
 /// Makes the index.
 void index_rules(Policy& policy);
 

@@ -295,9 +295,7 @@ Effects Machine::Data::on(const PolicyChanged& change, const Now& now) {
                             .uid = UINT32_MAX,
                             .service = {},
                             .rule = {},
-                            .text = "policy loaded: " + std::to_string(policy.sessions.size()) +
-                                    " session rules, " + std::to_string(policy.step_up.size()) +
-                                    " step-up rules"});
+                            .text = "policy loaded: " + policy::summary(policy)});
     return effects;
 }
 

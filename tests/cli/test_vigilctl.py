@@ -118,14 +118,26 @@ def test_some_found_and_some_not_is_a_refusal_after_the_rest_is_done(host):
     assert host.run("lock").returncode == REFUSED  # tests run in no session that the fake knows
 
 
-@pytest.mark.parametrize("line", [
-    [], ["frobnicate"], ["show"], ["unlock", "abc000"], ["terminate", "--reason", "x"], ["list", "extra"],
-    ["lock", "--all", "abc000"], ["lock", "--all", "--user", "bob"], ["enroll"], ["forget"], ["policy"], ["list", "-x"],
-], ids=" ".join)
-def test_usage(host, line):
+@pytest.mark.parametrize("line, complaint", [
+    ([], "vigilctl: a command is missing; see `vigilctl --help`"),
+    (["frobnicate"], "vigilctl: there is no command `frobnicate`; see `vigilctl --help`"),
+    (["show"], "vigilctl show: ID is required; see `vigilctl show --help`"),
+    (["unlock", "abc000"], "vigilctl unlock: --reason is required; see `vigilctl unlock --help`"),
+    (["terminate", "--reason", "x"],
+     "vigilctl terminate: ID, --user or --all is required; see `vigilctl terminate --help`"),
+    (["list", "extra"], "vigilctl list: `extra` was not expected; see `vigilctl list --help`"),
+    (["list", "\x1b[2J"], "vigilctl list: `\\x1b[2J` was not expected; see `vigilctl list --help`"),
+    (["lock", "--all", "abc000"], "vigilctl lock: ID excludes --all; see `vigilctl lock --help`"),
+    (["lock", "--all", "--user", "bob"], "vigilctl lock: --user excludes --all; see `vigilctl lock --help`"),
+    (["enroll"], "vigilctl enroll: a command is missing; see `vigilctl enroll --help`"),
+    (["forget"], "vigilctl forget: FACTOR is required; see `vigilctl forget --help`"),
+    (["policy", "chekc"], "vigilctl policy: there is no command `chekc`; see `vigilctl policy --help`"),
+    (["list", "-x"], "vigilctl list: `-x` was not expected; see `vigilctl list --help`"),
+], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_a_mistake_in_the_command_line_gives_one_line(host, line, complaint):
     host.vigild()
     done = host.run(*line)
-    assert done.returncode == USAGE and done.stderr + done.stdout
+    assert (done.returncode, done.stdout, done.stderr) == (USAGE, "", complaint + "\n")
     assert host.stop() == []
 
 
@@ -230,7 +242,7 @@ def test_policy_check_needs_no_vigild(host):
                     "step_up:\n  - match: {services: [sudo]}\n    require: [totp]\n    valid_for: 5m\n", encoding="utf-8")
     bad.write_text("version: 1\nsesions: []\n", encoding="utf-8")
     done = host.run("policy", "check", str(good))
-    assert (done.returncode, done.stdout) == (DONE, f"{good}: ok, 1 session rules, 1 step-up rules\n"), done.stderr
+    assert (done.returncode, done.stdout) == (DONE, f"{good}: ok, 1 session rule, 1 step-up rule\n"), done.stderr
     done = host.run("policy", "check", str(bad), str(good))
     assert done.returncode == REFUSED and one_line(done).startswith(f"{bad}:2:1: ")
     assert str(good) in done.stdout

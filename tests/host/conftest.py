@@ -14,6 +14,7 @@ from common import ends_are_exceptions  # noqa: E402
 
 def pytest_addoption(parser):
     parser.addoption("--suite", default="bookworm", help="the Debian release of the hosts")
+    parser.addoption("--vm", action="store_true", help="virtual machines with Debian's own kernel, emulated: slow")
 
 
 def pytest_configure(config):
@@ -22,7 +23,8 @@ def pytest_configure(config):
 
 def new_host(request, kind):
     module = re.sub(r"[^a-z0-9]+", "-", request.module.__name__.removeprefix("test_").lower())
-    return Host(f"{kind}-{module[:20]}-{os.getpid()}", request.config.getoption("--suite"))
+    option = request.config.getoption
+    return Host(f"{kind}-{module[:20]}-{os.getpid()}", option("--suite"), option("--vm"))
 
 
 @pytest.fixture(scope="module")

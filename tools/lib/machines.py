@@ -1,9 +1,10 @@
 """Hosts as virtual machines, for what a container cannot show: Debian's own kernel, consoles, suspend, reboot.
 
-They run under emulation, so that they need nothing of the machine. root is reached over ssh through a port of the
-machine's loopback; nothing else leads out or in.
+They run under emulation, so that they need nothing of the machine. Two ports of the machine's loopback lead in: one to the
+host's sshd, and one to an sshd without PAM, through which root runs commands there without being a login that vigil sees.
 """
 
+import hashlib
 import os
 import shlex
 import signal
@@ -29,7 +30,18 @@ DISK = r"""
     root=$work/root
     echo '/dev/vda / ext4 defaults 0 1' >"$root/etc/fstab"
     printf '[Match]\nName=en*\n[Network]\nDHCP=yes\n' >"$root/etc/systemd/network/80-en.network"
-    systemctl -q --root="$root" enable systemd-networkd
+    cat >"$root/etc/systemd/system/vigil-hosts.service" <<'UNIT'
+[Unit]
+Description=Commands from outside
+After=network.target
+[Service]
+ExecStart=/usr/sbin/sshd -D -p 2222 -o UsePAM=no -o PidFile=none -o MaxSessions=100 -o MaxStartups=100
+RuntimeDirectory=sshd
+RuntimeDirectoryPreserve=yes
+[Install]
+WantedBy=multi-user.target
+UNIT
+    systemctl -q --root="$root" enable systemd-networkd vigil-hosts
     install -d -m 0700 "$root/root/.ssh"
     cp "$made/key.pub" "$root/root/.ssh/authorized_keys"
     cp "$root"/boot/vmlinuz-* "$made/vmlinuz"
@@ -41,7 +53,8 @@ DISK = r"""
 def disk(suite):
     """The folder with a suite's disk, kernel and key, made from its root when it is not there."""
     root = roots.machine_root(suite)
-    made = root.with_name(root.name.replace("machine-", "disk-"))
+    recipe = hashlib.sha256(DISK.encode()).hexdigest()[:6]
+    made = root.with_name(f'{root.name.replace("machine-", "disk-")}-{recipe}')
     with locked(made.with_name(made.name + ".lock")):
         if not made.is_dir():
             note(f"Making a disk: {made}")
@@ -86,20 +99,21 @@ class Machine:
         return machine
 
     def start(self, made):
-        port = free_port()
+        port, inside = free_port(), free_port()
         folder = self.record.directory
         # snapshot=on: what is written goes into a nameless file that ends with the process.
         command = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-smp", "2", "-m", "2048",
                    "-kernel", made / "vmlinuz", "-initrd", made / "initrd", "-append", "root=/dev/vda rw quiet",
                    "-drive", f"file={made / 'disk.img'},if=virtio,format=raw,snapshot=on",
-                   "-netdev", f"user,id=n,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22",
+                   "-netdev", f"user,id=n,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22,"
+                              f"hostfwd=tcp:127.0.0.1:{inside}-:2222",
                    "-device", "virtio-net-pci,netdev=n", "-display", "none", "-vga", "std",
                    "-serial", f"file:{folder / 'console.log'}",
                    "-monitor", f"unix:{folder / 'monitor'},server,nowait"]
         with open(folder / "qemu.log", "wb") as log, uninterrupted():
             qemu = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                     start_new_session=True, preexec_fn=take_signals)
-            self.record.write(init=identity(qemu.pid), port=port)
+            self.record.write(init=identity(qemu.pid), port=port, inside=inside)
 
     def wait_for_boot(self):
         deadline = time.monotonic() + BOOT_SECONDS
@@ -131,7 +145,9 @@ class Machine:
         terminal = ["-t"] if os.isatty(0) else []
         return ["ssh", "-F", "none", "-i", str(folder / "key"), "-o", "BatchMode=yes", "-o", "ConnectTimeout=5",
                 "-o", f"UserKnownHostsFile={folder}/known_hosts", "-o", "StrictHostKeyChecking=accept-new",
-                "-o", "LogLevel=ERROR", *terminal, *self.ssh_options(), "root@127.0.0.1", "--", shlex.join(words)]
+                "-o", "LogLevel=ERROR", "-o", "ControlMaster=auto", "-o", f"ControlPath={folder}/control",
+                "-o", "ControlPersist=yes", *terminal, "-p", str(self.record.read()["inside"]), "root@127.0.0.1", "--",
+                shlex.join(words)]
 
     def join(self):
         """A command over ssh is inside already."""
