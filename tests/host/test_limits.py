@@ -2,14 +2,19 @@
 
 import datetime
 import re
+import statistics
 import time
 
 import pytest
 from logins import LOCK_SCREEN, UNLOCK_PROMPT, Login, everybody_leaves, unlock
 from vigilhost import wait_until
 
-# How late a thing may be seen here: the machine that runs the tests is busy.
-LATE = 2
+# What vigil may be late by against the true last input, and a key seen at rest is: a second.
+ASKED = 1
+# While somebody types it looks once a second: the second is used up, and the machine that runs the tests is busy.
+LATE = ASKED + 0.5
+# How late a thing may be seen over ssh.
+SEEN = 2
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +33,25 @@ def after(login):
     return time.monotonic() - login.screen.last_input
 
 
+def times(host, login, event):
+    """When vigild did it, by the journal: what ssh and the screen take is not in there."""
+    records = host.journal(VIGIL_SESSION=login.id, VIGIL_EVENT=event)
+    return [int(one["_SOURCE_REALTIME_TIMESTAMP"]) / 1e6 for one in records]
+
+
+def late(host, login, event, limit):
+    """By how much the last such event came after the limit was over since the last key; never less than 0."""
+    last_key = time.time() - after(login)
+    behind = times(host, login, event)[-1] - last_key - limit
+    assert behind >= 0, f"{event} was {-behind:.3f} s early"
+    return behind
+
+
+def rest(login):
+    """So that the next key is not one of many: it is seen when it is pressed."""
+    wait_until(lambda: after(login) > 1.2, 2, "a second without a key")
+
+
 def since(host, **wanted):
     text = host.vigil_sessions(**wanted)[0]["since"]
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
@@ -41,13 +65,25 @@ def test_a_key_after_the_warning_puts_the_lock_off(host):
     alice = Login(host, "alice")
     alice.answers()
     alice.screen.wait_to_hear(r"vigil: .*locked in 2 s unless you press a key", 4)
-    assert 2 <= after(alice) <= 2 + LATE
+    assert late(host, alice, "session-warned", 2) <= LATE
     alice.type(" ")
     alice.screen.wait_for(UNLOCK_PROMPT, 8)
-    assert 4 <= after(alice) <= 4 + LATE
+    assert late(host, alice, "session-locked", 4) <= ASKED
     unlock(alice)
     # The unlock was input: no lock at once.
     assert alice.answers()
+
+
+def test_a_lock_is_never_early_and_at_most_a_second_late(host):
+    limits(host, idle_lock="2s")
+    alice = Login(host, "alice")
+    for _ in range(3):
+        alice.answers()
+        rest(alice)
+        alice.type(" ")
+        alice.screen.wait_for(UNLOCK_PROMPT, 6)
+        assert late(host, alice, "session-locked", 2) <= ASKED
+        unlock(alice)
 
 
 def test_output_alone_does_not_put_the_lock_off(host):
@@ -55,7 +91,7 @@ def test_output_alone_does_not_put_the_lock_off(host):
     alice = Login(host, "alice")
     alice.type("while sleep 0.2; do echo working; done\r")
     alice.screen.wait_for(UNLOCK_PROMPT, 6)
-    assert 3 <= after(alice) <= 3 + LATE
+    assert late(host, alice, "session-locked", 3) <= LATE
     unlock(alice)
 
 
@@ -72,8 +108,8 @@ def test_an_idle_session_is_ended_with_the_reason_on_its_screen(host):
     alice = Login(host, "alice")
     alice.answers()
     alice.screen.wait_to_hear("This session ends in 1 s unless you press a key", 5)
-    alice.screen.wait_closed(3 + LATE)
-    assert 3 <= after(alice) <= 3 + LATE
+    alice.screen.wait_closed(3 + SEEN)
+    assert late(host, alice, "session-ending", 3) <= LATE
     assert re.search(r"vigil: This session ends now: .*idle", alice.screen.said())
     wait_until(lambda: alice.state() == "gone", 5, "it is gone")
 
@@ -84,7 +120,7 @@ def test_output_puts_the_end_of_an_idle_session_off(host):
     alice.type("for n in 1 2 3 4 5; do sleep 1; echo working; done\r")
     started = time.monotonic()
     alice.screen.wait_closed(14)
-    assert 8 <= time.monotonic() - started <= 8 + LATE
+    assert 8 <= time.monotonic() - started <= 8 + SEEN
 
 
 def test_a_locked_session_that_stays_idle_is_ended(host):
@@ -94,7 +130,7 @@ def test_a_locked_session_that_stays_idle_is_ended(host):
     alice.screen.wait_for(UNLOCK_PROMPT, 5)
     scope = alice.scope()
     alice.screen.wait_closed(6)
-    assert 5 <= after(alice) <= 5 + LATE
+    assert late(host, alice, "session-ending", 5) <= LATE
     wait_until(lambda: not alice.exists(scope), 5, "nothing is left of it")
 
 
@@ -107,10 +143,23 @@ def test_warnings_before_the_end_come_at_their_times(host):
     began = since(host, id=alice.id)
     for left in (5, 2):
         alice.screen.wait_to_hear(rf"vigil: This session ends in {left} s, at its limit of 7 s\. Save your work", 6)
-        assert 7 - left <= time.time() - began <= 7 - left + LATE
+        assert 7 - left <= time.time() - began <= 7 - left + SEEN
     alice.screen.wait_closed(5)
-    assert 7 <= time.time() - began <= 7 + LATE
+    assert 7 <= time.time() - began <= 7 + SEEN
     assert "vigil: This session ends now: it reached its limit of 7 s." in alice.screen.said()
+
+
+def test_what_is_due_begins_within_50_ms(host):
+    limits(host, max_duration="7s", warn_before_end="[6s, 5s, 4s, 3s, 2s, 1s]")
+    before = time.time()
+    alice = Login(host, "alice")
+    began = times(host, alice, "login-reserved")[0]
+    alice.screen.wait_closed(7 + SEEN)
+    done = times(host, alice, "session-warned") + times(host, alice, "session-ending")
+    assert len(done) == 7
+    assert all(at >= before + due for due, at in enumerate(done, 1)), "something was early"
+    # Most of them: a busy machine may keep vigild from its turn now and then.
+    assert statistics.median(at - began - due for due, at in enumerate(done, 1)) <= 0.05
 
 
 def test_programs_that_ignore_every_signal_end_with_the_session(host):
@@ -118,7 +167,7 @@ def test_programs_that_ignore_every_signal_end_with_the_session(host):
     alice = Login(host, "alice")
     scope = alice.scope()
     alice.type("trap '' TERM HUP INT; (trap '' TERM HUP; setsid sleep 4321) & sleep 4321\r")
-    alice.screen.wait_closed(3 + 2 + LATE + 2)
+    alice.screen.wait_closed(3 + 2 + SEEN + 2)
     wait_until(lambda: not alice.exists(scope), 5, "the scope is gone")
     assert not host.run("pgrep", "-fx", "sleep 4321", check=False).stdout
     wait_until(lambda: alice.state() == "gone", 5, "vigil lists it no more")
@@ -129,7 +178,7 @@ def test_a_locked_session_ends_at_its_limit(host):
     alice = Login(host, "alice")
     alice.lock()
     scope = alice.scope()
-    alice.screen.wait_closed(4 + LATE + 2)
+    alice.screen.wait_closed(4 + SEEN + 2)
     wait_until(lambda: not alice.exists(scope), 5, "nothing stays frozen")
 
 
@@ -150,7 +199,7 @@ def test_a_session_without_a_terminal_is_never_idle_and_ends_at_its_limit(host):
     done = host.ssh_run("alice", "sleep 60")
     took = time.monotonic() - started
     assert done.returncode != 0
-    assert 5 <= took <= 5 + LATE
+    assert 5 <= took <= 5 + SEEN
     records = [one["MESSAGE"] for one in host.journal() if one.get("VIGIL_USER") == "alice"]
     assert "limit of 5 s" in records[-2] + records[-1]
 
@@ -169,7 +218,7 @@ def test_a_restart_keeps_the_start_the_limits_and_the_time_of_the_lock(host):
     for field in ("id", "since", "limits", "rule", "user", "leader_pid", "terminals"):
         assert now[field] == before[field], field
     alice.screen.wait_for(UNLOCK_PROMPT, 10)
-    assert 6 <= after(alice) <= 6 + 8 + LATE, "the kernel tells the last key of before the restart in steps of 8 s"
+    assert late(host, alice, "session-locked", 6) <= LATE, "PID 1 keeps who was watched"
     locked_since = alice.now()["locked_since"]
     host.restart_vigild()
     assert alice.state() == "locked" and alice.now()["locked_since"] == locked_since
@@ -185,8 +234,8 @@ def test_a_login_of_a_time_without_vigild_is_adopted_and_locked(host):
     listed = wait_until(lambda: host.vigil_sessions(user="alice"), 5, "vigil lists it")
     assert len(listed) == 1 and listed[0]["limits"]["idle_lock"] == 5
     assert abs(since(host, user="alice") - started) <= 2
-    screen.wait_for(UNLOCK_PROMPT, 5 + 8 + LATE)
-    assert time.monotonic() - screen.last_input >= 5 - 1
+    screen.wait_for(UNLOCK_PROMPT, 5 + 8 + SEEN)
+    assert time.monotonic() - screen.last_input >= 5
     screen.wait_for(LOCK_SCREEN)
 
 
