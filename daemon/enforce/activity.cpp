@@ -281,6 +281,7 @@ void ActivityWatch::Implementation::unknown(Side& side, const inotify_event& eve
 }
 
 void ActivityWatch::Implementation::tell() {
+    // A copy: who is told may add and remove terminals.
     std::vector<std::pair<Terminal, Activity>> used;
     for (auto& [device, watched] : terminals) {
         if (watched.input.told == watched.input.last && watched.output.told == watched.output.last)

@@ -241,6 +241,25 @@ def test_no_password_is_taken_where_a_foreign_process_reads(host, alice):
         host.vigilctl("forget", factor["id"])
 
 
+def test_a_process_that_another_session_thaws_is_held_again_when_its_terminal_is_used(host, alice):
+    alice.type("echo pid $$\r")
+    pid = alice.screen.wait_for(r"^pid (\d+)$")[1]
+    cgroup = lambda: host.read(f"/proc/{pid}/cgroup").strip()  # noqa: E731
+    other = Login(host, "alice")
+    alice.lock()
+    # PID 1 moves a process of the caller's into his own manager's cgroup.
+    other.type("until busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 "
+               "org.freedesktop.systemd1.Manager AttachProcessesToUnit ssau user@$UID.service /init.scope 1 "
+               f"{pid} && grep -q user@ /proc/{pid}/cgroup; do :; done; echo mo''ved\r")
+    other.screen.wait_for("^moved$")
+    assert cgroup().endswith("/init.scope")
+    alice.type("x")
+    wait_until(lambda: cgroup().endswith("/vigil-lock"), 5, "the process is held again")
+    assert alice.state() == "locked"
+    host.vigilctl("unlock", alice.id, "--reason", "test")
+    alice.screen.wait_gone(LOCK_SCREEN)
+
+
 def test_a_reader_through_dev_tty_is_seen(host, alice):
     alice.type("systemd-run --user --scope --quiet setsid sleep 1000 </dev/tty >/dev/null 2>&1 & clear\r")
     pid = wait_until(lambda: host.run("pgrep", "-x", "sleep", check=False).stdout.split(), 5, "sleep runs")[0]

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
+#include <functional>
 #include <vector>
 
 #include <fcntl.h>
@@ -28,6 +29,7 @@ struct Loop {
     std::unique_ptr<ActivityWatch> watch;
     std::vector<std::pair<std::string, uid_t>> created;
     std::vector<enforce::Activity> used;
+    std::function<void()> when_used;
 
     explicit Loop(enforce::ActivityQueues queues = {}) {
         sd_event* raw = nullptr;
@@ -37,8 +39,12 @@ struct Loop {
             raw,
             {.new_terminal = [this](const std::string& path,
                                     uid_t uid) { created.emplace_back(path, uid); },
-             .used = [this](const enforce::Terminal&,
-                            const enforce::Activity& seen) { used.push_back(seen); }},
+             .used =
+                 [this](const enforce::Terminal&, const enforce::Activity& seen) {
+                     used.push_back(seen);
+                     if (when_used)
+                         when_used();
+                 }},
             std::move(queues));
         CHECK_OK(made);
         watch = std::move(*made);
@@ -310,6 +316,24 @@ START_TEST(output_that_was_lost_in_a_flood_counts) {
 }
 END_TEST
 
+START_TEST(who_is_told_of_a_terminal_may_remove_it) {
+    const Pty first;
+    const Pty second;
+    Loop loop;
+    loop.when_used = [&] {
+        loop.watch->remove(first.terminal);
+        loop.watch->remove(second.terminal);
+    };
+    CHECK_OK(loop.watch->add(first.terminal, {}));
+    CHECK_OK(loop.watch->add(second.terminal, {}));
+    type_and_read(first);
+    type_and_read(second);
+    loop.run_for(milliseconds{50});
+    ck_assert_uint_eq(loop.used.size(), 2);
+    ck_assert(!loop.watch->get(first.terminal).has_value());
+}
+END_TEST
+
 START_TEST(a_terminals_number_that_is_used_again_is_watched_anew) {
     const Loop loop;
     enforce::Terminal before;
@@ -387,6 +411,7 @@ int main() {
     tcase_add_test(activity, a_flood_of_output_leaves_the_terminals_of_others_idle);
     tcase_add_test(activity, a_key_that_was_lost_in_a_flood_counts);
     tcase_add_test(activity, output_that_was_lost_in_a_flood_counts);
+    tcase_add_test(activity, who_is_told_of_a_terminal_may_remove_it);
     tcase_add_test(activity, a_terminals_number_that_is_used_again_is_watched_anew);
     tcase_add_test(activity, a_new_terminal_is_told_with_its_owner);
     tcase_add_test(activity, a_new_terminal_that_stays_roots_is_told_after_half_a_second);
