@@ -6,6 +6,7 @@
 #include <optional>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -186,6 +187,17 @@ bool is_alive(const Process& process) {
     if (!stat)
         return stat.error().code != ESRCH;
     return stat->start_time == process.start_time && stat->state != 'Z';
+}
+
+bool has_ended(int pidfd) noexcept {
+    if (pidfd < 0)
+        return true;
+    pollfd ended{.fd = pidfd, .events = POLLIN, .revents = 0};
+    int r = 0;
+    do
+        r = ::poll(&ended, 1, 0);
+    while (r < 0 && errno == EINTR);
+    return r != 0;
 }
 
 } // namespace vigil::base

@@ -63,6 +63,11 @@ Result<> send_signal(int pidfd, int signal);
 /// cannot be found out counts as alive.
 bool is_alive(const Process& process);
 
+/// Whether the process behind a pidfd has ended, reaped or not; what cannot be told counts as
+/// ended. Asked after reading of a process under its number: while it is false, what was read was
+/// its own and not a successor's.
+bool has_ended(int pidfd) noexcept;
+
 /// Reads a small file (procfs, sysfs, cgroupfs) whole; EFBIG beyond `limit` bytes.
 Result<std::string> read_small_file(const std::string& path, std::size_t limit = 64 * 1024);
 

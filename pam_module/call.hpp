@@ -20,6 +20,12 @@ struct Call {
     Vigild vigild;
 };
 
+/// What is left of the time that one login may wait for vigild. Its entry points share it, by PAM
+/// data: each with its own they would add up. Other calls each have the whole: between two answers
+/// at a locked terminal hours may pass.
+Microseconds time_left(pam_handle_t* pam, Service service);
+void note_time_left(Call& call);
+
 /// Logs why vigild could not be asked, as the outcome of that.
 Outcome unavailable(Call& call, const Error& error);
 

@@ -5,6 +5,7 @@
 #include "wire/codec.hpp"
 
 #include <cstring>
+#include <exception>
 #include <memory>
 #include <optional>
 
@@ -73,34 +74,59 @@ Result<std::uint64_t> max_seconds(Call& call) {
     return wire::read<std::uint64_t>(reply->get());
 }
 
+struct Answer {
+    Outcome outcome;
+    std::string reason; ///< for the user, of `refused`
+};
+
+Answer ask_for_reservation(Call& call) {
+    const auto user = find_user(call.pam);
+    if (!user)
+        return {user.error(), {}};
+    if (auto reason = blocked(call.pam, call.options.socket, user->uid))
+        return {Outcome::refused, std::move(*reason)};
+    const auto login = gather_login(call.pam, *user);
+    if (!login)
+        return {unavailable(call, login.error()), {}};
+    const auto message = call_manager(call, "Reserve", &*login);
+    if (!message)
+        return {unavailable(call, message.error()), {}};
+    auto reply = wire::read<Reservation>(message->get());
+    if (!reply)
+        return {unavailable(call, reply.error()), {}};
+    switch (reply->verdict) {
+    case Reservation::Verdict::refused:
+        return {Outcome::refused, std::move(reply->reason)};
+    case Reservation::Verdict::reserved:
+        remember(call.pam, std::move(*reply));
+        return {Outcome::granted, {}};
+    case Reservation::Verdict::not_a_login:
+        remember(call.pam, std::move(*reply));
+        return {Outcome::not_applicable, {}};
+    }
+    return {Outcome::unavailable, {}};
+}
+
 } // namespace
 
 Outcome reserve_login(Call& call) {
-    const auto user = find_user(call.pam);
-    if (!user)
-        return user.error();
-    if (const auto reason = blocked(call.pam, call.options.socket, user->uid))
-        return refuse(call, *reason);
-    const auto login = gather_login(call.pam, *user);
-    if (!login)
-        return unavailable(call, login.error());
-    const auto message = call_manager(call, "Reserve", &*login);
-    if (!message)
-        return unavailable(call, message.error());
-    auto reply = wire::read<Reservation>(message->get());
-    if (!reply)
-        return unavailable(call, reply.error());
-    switch (reply->verdict) {
-    case Reservation::Verdict::refused:
-        return refuse(call, reply->reason);
-    case Reservation::Verdict::reserved:
-        remember(call.pam, std::move(*reply));
-        return Outcome::granted;
-    case Reservation::Verdict::not_a_login:
-        remember(call.pam, std::move(*reply));
+    Answer answer{Outcome::unavailable, {}};
+    try {
+        answer = ask_for_reservation(call);
+    } catch (const std::exception& exception) {
+        answer.outcome = unavailable(call, Error{0, exception.what()});
+    }
+    const bool refused = answer.outcome == Outcome::refused;
+    const bool is_no = refused || (answer.outcome == Outcome::unavailable &&
+                                   call.options.unavailable == Options::Unavailable::deny);
+    // There is always a way back in: who can mend what is wrong here is not kept out by it.
+    if (is_no && is_root_at_console(call.pam)) {
+        log(call.pam, LOG_WARNING,
+            "root at the console is let in although " +
+                (refused ? "refused: " + answer.reason : std::string{"vigild cannot be asked"}));
         return Outcome::not_applicable;
     }
-    return Outcome::unavailable;
+    return refused ? refuse(call, answer.reason) : answer.outcome;
 }
 
 Outcome prepare_session(Call& call) {

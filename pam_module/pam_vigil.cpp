@@ -109,13 +109,14 @@ int run(pam_handle_t* pam, int flags, int argc, const char** argv, Work work, Co
                   .options = options,
                   .service_text = std::move(service),
                   .service = kind,
-                  .vigild = Vigild{options.socket}};
+                  .vigild = Vigild{options.socket, time_left(pam, kind)}};
         Outcome outcome = Outcome::unavailable;
         try {
             outcome = work(call);
         } catch (const std::exception& exception) {
             outcome = unavailable(call, Error{0, exception.what()});
         }
+        note_time_left(call);
         const int result = code(outcome, call.options);
         if (call.options.debug)
             log(pam, LOG_DEBUG, "answer: " + std::to_string(result));

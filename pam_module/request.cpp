@@ -1,23 +1,22 @@
 #include "pam_module/request.hpp"
 
+#include "base/accounts.hpp"
+#include "base/console.hpp"
 #include "base/process.hpp"
+#include "pam_module/conversation.hpp"
 #include "wire/names.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 
-#include <grp.h>
 #include <pwd.h>
 #include <security/pam_modutil.h>
 #include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
 
 namespace vigil::pam {
 
 namespace {
-
-constexpr std::size_t max_group_entry_bytes = 1024 * 1024; // its members count, too
 
 /// Stands for a text that is there but cannot be what it should be. It is no address, no name of a
 /// terminal and not empty, so no rule takes it for a local or a well-known one.
@@ -37,40 +36,6 @@ std::string fit(std::string text, std::size_t most) {
     if (text.size() > most || !std::ranges::all_of(text, is_plain))
         return unfit;
     return text;
-}
-
-/// Name of a group; empty if it has none.
-Result<std::string> group_name(gid_t gid) {
-    std::string buffer(4096, '\0');
-    while (true) {
-        group entry{};
-        group* found = nullptr;
-        const int r = getgrgid_r(gid, &entry, buffer.data(), buffer.size(), &found);
-        if (r == 0)
-            return found ? std::string{entry.gr_name} : std::string{};
-        if (r == EINTR)
-            continue;
-        if (r != ERANGE || buffer.size() >= max_group_entry_bytes)
-            return fail(r, "reading group " + std::to_string(gid));
-        buffer.resize(buffer.size() * 2);
-    }
-}
-
-Result<std::vector<std::string>> group_names(const std::string& user, gid_t primary) {
-    std::array<gid_t, wire::max_groups> gids{};
-    int count = static_cast<int>(gids.size());
-    if (getgrouplist(user.c_str(), primary, gids.data(), &count) < 0)
-        return fail(E2BIG,
-                    "user " + user + " is in more than " + std::to_string(gids.size()) + " groups");
-    std::vector<std::string> names;
-    for (int i = 0; i < count; ++i) {
-        auto name = group_name(gids[static_cast<std::size_t>(i)]);
-        if (!name)
-            return std::unexpected{name.error()};
-        if (!name->empty())
-            names.push_back(std::move(*name));
-    }
-    return names;
 }
 
 bool is_same_program(pid_t pid) {
@@ -103,14 +68,19 @@ std::string service_name(pam_handle_t* pam) {
 
 std::expected<User, Outcome> find_user(pam_handle_t* pam) {
     std::string name = text_item(pam, PAM_USER);
-    const passwd* const account = pam_modutil_getpwnam(pam, name.c_str());
-    if (!account || name.empty() || name.size() > wire::max_user_bytes)
+    if (name.empty() || name.size() > wire::max_user_bytes)
         return std::unexpected{Outcome::unknown_user};
-    return User{.name = std::move(name), .uid = account->pw_uid, .group = account->pw_gid};
+    const auto account = base::find_account(name);
+    // Without his number nobody can tell whether he is blocked, and that is refused in any case.
+    if (!account)
+        log(pam, LOG_ERR, "the user database cannot be asked: " + account.error().text());
+    if (!account || !*account)
+        return std::unexpected{Outcome::unknown_user};
+    return User{.name = std::move(name), .uid = (*account)->uid, .group = (*account)->group};
 }
 
 Result<wire::Login> gather_login(pam_handle_t* pam, const User& user) {
-    auto groups = group_names(user.name, user.group);
+    auto groups = base::group_names(user.name, user.group, wire::max_groups);
     if (!groups)
         return std::unexpected{groups.error()};
     std::string terminal = text_item(pam, PAM_TTY);
@@ -127,6 +97,14 @@ Result<wire::Login> gather_login(pam_handle_t* pam, const User& user) {
 std::string caller_name(pam_handle_t* pam) {
     const passwd* const account = pam_modutil_getpwuid(pam, getuid());
     return account ? account->pw_name : "uid " + std::to_string(getuid());
+}
+
+bool is_root_at_console(pam_handle_t* pam) {
+    const auto user = find_user(pam);
+    if (!user || user->uid != 0 || getuid() != 0 || !text_item(pam, PAM_RHOST).empty())
+        return false;
+    const auto stat = base::read_process_stat(getpid());
+    return stat && base::is_console(stat->terminal);
 }
 
 Result<base::UniqueFd> open_leader(std::string_view service) {

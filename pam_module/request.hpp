@@ -33,7 +33,7 @@ struct User {
     gid_t group;
 };
 
-/// PAM_USER as the user database has it, or unknown_user.
+/// PAM_USER as the user database has it, or unknown_user; that too if it cannot be asked.
 std::expected<User, Outcome> find_user(pam_handle_t* pam);
 
 /// What PAM and the user database know of who is logging in. Fails where the database fails, and
@@ -43,6 +43,10 @@ Result<wire::Login> gather_login(pam_handle_t* pam, const User& user);
 
 /// Name of the person who runs this process; "uid N" if it has none.
 std::string caller_name(pam_handle_t* pam);
+
+/// Root logs in, by a process of root's, from nowhere else, and the kernel has a console as the
+/// process's terminal: PAM_TTY is what a program says, and no proof. The way back in.
+bool is_root_at_console(pam_handle_t* pam);
 
 /// The process that is, or will be, the session's leader.
 Result<base::UniqueFd> open_leader(std::string_view service);

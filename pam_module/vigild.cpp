@@ -16,7 +16,7 @@ namespace {
 using std::chrono_literals::operator""ms;
 
 constexpr auto pause = 50ms;
-constexpr auto patience_when_refused = 500ms;
+constexpr auto patience_when_refused = 200ms;
 constexpr int most_connections_lost = 2; // a request that kills vigild is not sent for ever
 
 /// A code is for root's ears alone, whoever has got hold of the path.
@@ -54,8 +54,10 @@ bool is_connection_lost(int code) noexcept {
 } // namespace
 
 Result<base::BusMessage> Vigild::call(const char* interface, const char* method, const Fill& fill) {
-    const BootTime begin = base::read_boot_time();
-    const BootTime deadline = begin + left_;
+    if (left_ <= Microseconds{0})
+        return fail(ETIMEDOUT, "it has had its time in this login already");
+    const BootTime deadline = base::read_boot_time() + left_;
+    const BootTime patient_until = deadline - wire::machine_timeout + patience_when_refused;
     int lost = 0;
     while (true) {
         auto reply = call_once(socket_, deadline, interface, method, fill);
@@ -65,7 +67,7 @@ Result<base::BusMessage> Vigild::call(const char* interface, const char* method,
             ((is_connection_lost(reply.error().code) && ++lost <= most_connections_lost) ||
              // The socket is systemd's: refused means that it is just being made anew, or that
              // vigil was stopped. No socket at all (ENOENT) is an answer.
-             (reply.error().code == ECONNREFUSED && now - begin < patience_when_refused));
+             (reply.error().code == ECONNREFUSED && now < patient_until));
         if (!again) {
             left_ = std::max(deadline - now, Microseconds{0});
             return reply;

@@ -32,6 +32,7 @@ inline constexpr std::size_t max_text_bytes = 4096; ///< whatever is not named a
 inline constexpr const char* error_denied = "org.vigil1.Error.Denied";
 inline constexpr const char* error_not_found = "org.vigil1.Error.NotFound";
 inline constexpr const char* error_invalid = "org.vigil1.Error.Invalid";
+inline constexpr const char* error_too_many = "org.vigil1.Error.TooMany"; ///< a bound is reached
 inline constexpr const char* error_broken = "org.vigil1.Error.Broken";
 
 } // namespace vigil::wire

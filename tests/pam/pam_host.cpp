@@ -10,7 +10,7 @@
 namespace vigil::test {
 
 PamHost::PamHost(const FakeVigild& vigild, const std::string& service, const std::string& user,
-                 const std::string& arguments) {
+                 const std::string& arguments, Lines session_lines) {
     char name[] = "/tmp/vigil-pam-conf-XXXXXX";
     if (!::mkdtemp(name))
         throw std::runtime_error("mkdtemp");
@@ -19,9 +19,11 @@ PamHost::PamHost(const FakeVigild& vigild, const std::string& service, const std
     const char* const probe = std::getenv("PROBE_SO");
     if (!module || !probe)
         throw std::runtime_error("PAM_VIGIL_SO and PROBE_SO must be set");
-    const std::string line = " [success=1 ignore=ignore default=die] " + std::string{module} +
-                             " socket=" + vigild.socket() + " " + arguments + "\n";
+    const std::string call = std::string{module} + " socket=" + vigild.socket() + " " + arguments;
+    const std::string line = " [success=1 ignore=ignore default=die] " + call + "\n";
     std::ofstream file{directory_ + "/" + service};
+    if (session_lines == Lines::prepare_first)
+        file << "session optional " << call << " prepare\n";
     for (const std::string type : {"auth", "account", "session"})
         file << type << line << type << " required " << probe << " mark\n"
              << type << " required " << probe << "\n";

@@ -16,11 +16,17 @@ namespace vigil::test {
 /// What comes out when the module said PAM_IGNORE; nothing else in these stacks says it.
 inline constexpr int ignored = PAM_AUTHTOK_EXPIRED;
 
+/// How often the module stands in the session stack.
+enum class Lines {
+    one,
+    prepare_first, ///< also with `prepare`, before what stands for pam_systemd
+};
+
 class PamHost {
 public:
     /// `arguments` come after `socket=`, on every line of the module.
     PamHost(const FakeVigild& vigild, const std::string& service, const std::string& user = "root",
-            const std::string& arguments = "");
+            const std::string& arguments = "", Lines lines = Lines::one);
     PamHost(const PamHost&) = delete;
     PamHost& operator=(const PamHost&) = delete;
     ~PamHost();

@@ -1,12 +1,19 @@
+#include "base/accounts.hpp"
 #include "base/base32.hpp"
+#include "base/console.hpp"
 #include "base/hex.hpp"
 #include "base/log.hpp"
 #include "base/process.hpp"
 #include "base/secret.hpp"
 #include "tests/unit/test.hpp"
 
+#include <algorithm>
+#include <cerrno>
+
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 using namespace vigil;
@@ -245,8 +252,14 @@ START_TEST(a_pidfd_names_its_process_until_it_is_reaped) {
     ck_assert(*named == process);
     CHECK_ERROR(open_pidfd(Process{.pid = child, .start_time = stat->start_time + 1}), ESRCH);
 
+    ck_assert(!has_ended(fd->get()));
+
     kill(child, SIGKILL);
+    siginfo_t info{};
+    waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT);
+    ck_assert(has_ended(fd->get())); // though it is there still, for its parent
     waitpid(child, nullptr, 0);
+    ck_assert(has_ended(fd->get()));
     CHECK_ERROR(process_of_pidfd(fd->get()), ESRCH);
     CHECK_ERROR(open_pidfd(process), ESRCH);
     CHECK_ERROR(open_pidfd(child), ESRCH);
@@ -273,6 +286,51 @@ START_TEST(a_process_is_alive_until_it_has_ended) {
     ck_assert_int_eq(waitpid(child, nullptr, 0), child);
     ck_assert(!is_alive(process));
     CHECK_ERROR(send_signal(fd->get(), SIGTERM), ESRCH);
+}
+END_TEST
+
+START_TEST(a_console_is_told_by_its_device) {
+    for (const dev_t device :
+         {makedev(4, 1), makedev(4, 63), makedev(4, 64), makedev(204, 64), makedev(229, 0)})
+        ck_assert(is_console(device));
+    for (const dev_t device :
+         {dev_t{0}, makedev(4, 0), makedev(5, 0), makedev(136, 4), makedev(188, 0)})
+        ck_assert(!is_console(device));
+}
+END_TEST
+
+/// No file can be opened while it lives.
+class NoDescriptors {
+public:
+    NoDescriptors() {
+        getrlimit(RLIMIT_NOFILE, &before_);
+        const rlimit none{.rlim_cur = 0, .rlim_max = before_.rlim_max};
+        setrlimit(RLIMIT_NOFILE, &none);
+    }
+    NoDescriptors(const NoDescriptors&) = delete;
+    NoDescriptors& operator=(const NoDescriptors&) = delete;
+    ~NoDescriptors() { setrlimit(RLIMIT_NOFILE, &before_); }
+
+private:
+    rlimit before_{};
+};
+
+START_TEST(an_account_that_is_not_there_and_one_that_cannot_be_looked_up_differ) {
+    // Not root, whom nss-systemd has without a file.
+    const auto daemon = find_account("daemon");
+    CHECK_OK(daemon);
+    ck_assert(*daemon && (*daemon)->uid == 1 && (*daemon)->group == 1);
+    ck_assert(*find_account(uid_t{1}) == *daemon);
+    CHECK_OK(group_names("daemon", 1, 16));
+    ck_assert(std::ranges::count(*group_names("daemon", 1, 16), "daemon") == 1);
+    CHECK_ERROR(group_names("daemon", 1, 0), E2BIG);
+    const auto nobody = find_account("no-such-user");
+    CHECK_OK(nobody);
+    ck_assert(!*nobody);
+    const NoDescriptors none;
+    CHECK_ERROR(find_account("daemon"), EMFILE);
+    CHECK_ERROR(find_account(uid_t{1}), EMFILE);
+    CHECK_ERROR(group_names("daemon", 1, 16), EMFILE);
 }
 END_TEST
 
@@ -338,6 +396,8 @@ Suite* suite() {
                               a_name_like_a_uid_line_does_not_lie,
                               a_pidfd_names_its_process_until_it_is_reaped,
                               a_process_is_alive_until_it_has_ended,
+                              a_console_is_told_by_its_device,
+                              an_account_that_is_not_there_and_one_that_cannot_be_looked_up_differ,
                               no_process_has_a_number_below_one,
                               another_descriptor_is_no_pidfd,
                               a_small_file_has_a_bound,

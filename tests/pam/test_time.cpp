@@ -1,0 +1,111 @@
+// What a login may cost in time when vigild does not answer: all its phases together.
+
+#include "tests/pam/pam_host.hpp"
+
+#include <cstdlib>
+
+#include <check.h>
+
+using namespace vigil::test;
+using std::chrono_literals::operator""ms;
+
+namespace {
+
+struct Codes {
+    int account = -1;
+    int open = -1;
+    int close = -1;
+};
+
+/// As Debian's common-session has it: one line before pam_systemd, one after.
+std::chrono::milliseconds log_in_and_out(FakeVigild& vigild, Codes& codes) {
+    PamHost host{vigild, "sshd", "root", "", Lines::prepare_first};
+    return time_of([&] {
+        codes.account = host.account();
+        codes.open = host.open();
+        codes.close = host.close();
+    });
+}
+
+} // namespace
+
+START_TEST(a_login_waits_once_for_a_vigild_that_hangs) {
+    FakeVigild vigild;
+    vigild->mood = _i == 0 ? Mood::silent : Mood::mute;
+    Codes codes;
+    const auto took = log_in_and_out(vigild, codes);
+    ck_assert_msg(took < 2500ms, "it took %ld ms", static_cast<long>(took.count()));
+    ck_assert_msg(took >= 1900ms, "it took only %ld ms", static_cast<long>(took.count()));
+    ck_assert_int_eq(codes.account, ignored);
+    ck_assert_int_eq(codes.open, ignored);
+    ck_assert_int_eq(codes.close, ignored);
+    ck_assert_int_eq(vigild->connections, 1);
+}
+END_TEST
+
+START_TEST(a_session_waits_once_where_account_was_another_process) {
+    FakeVigild vigild;
+    vigild->mood = Mood::mute;
+    PamHost host{vigild, "sshd", "root", "", Lines::prepare_first};
+    const auto took = time_of([&] {
+        ck_assert_int_eq(host.open(), ignored);
+        ck_assert_int_eq(host.close(), ignored);
+    });
+    ck_assert_msg(took < 2500ms, "it took %ld ms", static_cast<long>(took.count()));
+}
+END_TEST
+
+START_TEST(nobody_listening_costs_next_to_nothing) {
+    FakeVigild vigild;
+    if (_i == 0)
+        vigild.stop();
+    else
+        vigild.remove();
+    Codes codes;
+    const auto took = log_in_and_out(vigild, codes);
+    ck_assert_msg(took < 600ms, "it took %ld ms", static_cast<long>(took.count()));
+    ck_assert_int_eq(codes.account, ignored);
+    ck_assert_int_eq(codes.open, ignored);
+    ck_assert_int_eq(codes.close, ignored);
+}
+END_TEST
+
+START_TEST(the_next_login_asks_again) {
+    FakeVigild vigild;
+    vigild->mood = Mood::mute;
+    Codes codes;
+    (void)log_in_and_out(vigild, codes);
+    FakeVigild other;
+    (void)log_in_and_out(other, codes);
+    ck_assert_int_eq(codes.account, PAM_SUCCESS);
+    ck_assert_int_eq(codes.open, PAM_SUCCESS);
+    ck_assert_int_eq(other->released, 1);
+}
+END_TEST
+
+START_TEST(a_locked_terminal_may_ask_for_as_long_as_it_is_locked) {
+    FakeVigild vigild;
+    vigild->mood = Mood::mute;
+    PamHost host{vigild, "vigil-unlock"};
+    ck_assert_int_eq(host.authenticate(), PAM_AUTHINFO_UNAVAIL);
+    const auto took = time_of([&] { ck_assert_int_eq(host.authenticate(), PAM_AUTHINFO_UNAVAIL); });
+    ck_assert(took >= 1900ms);
+}
+END_TEST
+
+int main() {
+    Suite* const suite = suite_create("time");
+    TCase* const tests = tcase_create("time");
+    tcase_set_timeout(tests, 30);
+    tcase_add_loop_test(tests, a_login_waits_once_for_a_vigild_that_hangs, 0, 2);
+    tcase_add_test(tests, a_session_waits_once_where_account_was_another_process);
+    tcase_add_loop_test(tests, nobody_listening_costs_next_to_nothing, 0, 2);
+    tcase_add_test(tests, the_next_login_asks_again);
+    tcase_add_test(tests, a_locked_terminal_may_ask_for_as_long_as_it_is_locked);
+    suite_add_tcase(suite, tests);
+    SRunner* const runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
