@@ -72,6 +72,7 @@ struct CheckGone {
 enum class AuditKind : std::uint8_t {
     login_reserved,
     login_refused,
+    login_let_in, ///< root at a console, whom the policy or a limit would have refused
     session_opened,
     session_adopted,
     session_closed,

@@ -21,6 +21,7 @@ struct ReserveAsked {
     std::string pam_terminal;
     std::string remote_host;
     base::Process leader;
+    bool at_console = false; ///< by a process of root's whose terminal the kernel has as a console
 };
 
 struct PrepareAsked {

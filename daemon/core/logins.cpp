@@ -10,9 +10,9 @@ std::uint64_t seconds_or_unlimited(Seconds limit) {
     return limit == never ? wire::unlimited : static_cast<std::uint64_t>(limit.count());
 }
 
-/// Root at the machine itself is the way back in (invariant 8).
+/// Root at the machine itself is the way back in (invariant 8). What is no login never comes here.
 bool is_break_glass(const ReserveAsked& asked) {
-    return asked.facts.uid == 0 && asked.remote_host.empty() && asked.facts.service == "login";
+    return asked.facts.uid == 0 && asked.remote_host.empty() && asked.at_console;
 }
 
 SessionRecord record_of(const ReserveAsked& asked, const Now& now) {
@@ -27,8 +27,9 @@ SessionRecord record_of(const ReserveAsked& asked, const Now& now) {
     return record;
 }
 
-Audit audit_refusal(const policy::Facts& facts, const std::string& rule, std::string text) {
-    return {.kind = AuditKind::login_refused,
+Audit audit_refusal(const policy::Facts& facts, const std::string& rule, std::string text,
+                    AuditKind kind = AuditKind::login_refused) {
+    return {.kind = kind,
             .session = std::nullopt,
             .user = facts.user,
             .uid = facts.uid,
@@ -90,7 +91,7 @@ Effects Machine::Data::on(const ReserveAsked& asked, const Now& now) {
     }
     const auto decision = policy::decide_session(policy, asked.facts, now);
     const auto user = per_user.find(asked.facts.uid);
-    const auto why = refusal(decision, user == per_user.end() ? 0 : user->second);
+    auto why = refusal(decision, user == per_user.end() ? 0 : user->second);
     const bool full = sessions.size() >= max_sessions_total;
     if (full && !enforcing()) {
         effects.push_back(audit_refusal(asked.facts, {}, not_watched));
@@ -98,16 +99,17 @@ Effects Machine::Data::on(const ReserveAsked& asked, const Now& now) {
             ReplyReserve{asked.token, {.verdict = wire::ReserveReply::Verdict::not_a_login}});
         return effects;
     }
+    const auto rule = why ? decision.rule : std::string{};
+    if (full && !why)
+        why = "This host has reached the number of sessions it can watch.";
     if (why && is_break_glass(asked)) {
-        effects.push_back(audit_refusal(asked.facts, decision.rule,
-                                        "root at the console is let in although: " + *why));
+        effects.push_back(audit_refusal(asked.facts, rule,
+                                        "root at the console is let in although: " + *why,
+                                        AuditKind::login_let_in));
     } else if (why && !enforcing()) {
-        effects.push_back(audit_refusal(asked.facts, decision.rule, "only observed: " + *why));
+        effects.push_back(audit_refusal(asked.facts, rule, "only observed: " + *why));
     } else if (why) {
-        refuse(decision.rule, *why);
-        return effects;
-    } else if (full && !is_break_glass(asked)) {
-        refuse({}, "This host has reached the number of sessions it can watch.");
+        refuse(rule, *why);
         return effects;
     }
     const auto& session = insert(record_of(asked, now), now);
@@ -158,8 +160,9 @@ Effects Machine::Data::on(const ConfirmAsked& asked, const Now& now) {
         record.since_wall = now.wall;
         session->last_input = now.boot;
         session->last_output = now.boot;
+        // Told again of a session that has a terminal by now, that is no news of its class.
+        record.facts.session_class = asked.facts.session_class;
     }
-    record.facts.session_class = asked.facts.session_class;
     record.pam_terminal = asked.pam_terminal;
     record.remote_host = asked.remote_host;
     record.cgroup = asked.cgroup;

@@ -52,7 +52,7 @@ struct GrantRecord {
     SessionId session;
     std::uint64_t terminal = 0; ///< device number; 0 where the scope is the session
     base::Process leader;
-    std::string purpose; ///< which rule gave it
+    std::string purpose; ///< which rule gave it, by its digest, and as whom
     BootTime expires{};
     std::uint32_t uses_left = UINT32_MAX;
 

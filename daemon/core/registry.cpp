@@ -114,11 +114,15 @@ Tracked& Machine::Data::insert(SessionRecord record, const Now& now) {
     return session;
 }
 
-/// A crash can come between a lock, an end or a logout and the erasure of what they revoke.
+/// A crash can come between a lock, an end or a logout and the erasure of what they revoke; and the
+/// policy can have changed while vigild was down, which revokes as a reload does.
 void Machine::Data::restore_grant(GrantRecord grant, const Now& now) {
     const auto* session = find(grant.session);
     if (session && session->record.state == State::active &&
-        session->record.leader == grant.leader && grant.expires > now.boot && grant.uses_left > 0)
+        session->record.leader == grant.leader && grant.expires > now.boot && grant.uses_left > 0 &&
+        std::ranges::any_of(policy.step_up, [&](const auto& rule) {
+            return grant.purpose.starts_with(rule_purpose(rule));
+        }))
         grants.emplace(grant.session, std::move(grant));
     else
         stale_grants.push_back(grant.id);

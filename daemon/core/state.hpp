@@ -152,6 +152,10 @@ std::string idle_reason(const policy::SessionDecision& decision);
 /// Saturating: a limit beyond a lifetime is none, and its microseconds would not fit.
 std::optional<BootTime> after(BootTime from, Seconds limit);
 
+/// How the purpose of a grant begins that this rule gave: by what the rule says and not by its
+/// place, where a policy loaded later can have another one.
+std::string rule_purpose(const policy::StepUpRule& rule);
+
 /// An audit line about a session.
 Audit audit(AuditKind kind, const Tracked& session, std::string text);
 

@@ -1,4 +1,5 @@
 #include "daemon/core/state.hpp"
+#include "policy/digest.hpp"
 
 #include <algorithm>
 
@@ -19,8 +20,10 @@ StepUpDecision strictest(const policy::Policy& policy, const StepUpAsked& asked,
     return result;
 }
 
-std::string purpose_of(const StepUpAsked& asked, const StepUpDecision& decision) {
-    return "step_up[" + std::to_string(decision.rule) + "] as " + asked.run_as.value_or("*");
+/// Of a decision that asks for a proof.
+std::string purpose_of(const policy::Policy& policy, const StepUpAsked& asked,
+                       const StepUpDecision& decision) {
+    return rule_purpose(policy.step_up[decision.rule]) + asked.run_as.value_or("*");
 }
 
 Audit about(AuditKind kind, const StepUpAsked& asked, std::string text) {
@@ -35,10 +38,11 @@ Audit about(AuditKind kind, const StepUpAsked& asked, std::string text) {
 }
 
 bool same_binding(const GrantRecord& grant, const StepUpAsked& asked,
-                  const StepUpDecision& decision, const Tracked& session) {
+                  const StepUpDecision& decision, const Tracked& session,
+                  const std::string& purpose) {
     const auto terminal = decision.scope == policy::GrantScope::terminal ? asked.terminal : 0;
     return grant.uid == asked.subjects.front().uid && grant.leader == session.record.leader &&
-           grant.terminal == terminal && grant.purpose == purpose_of(asked, decision);
+           grant.terminal == terminal && grant.purpose == purpose;
 }
 
 std::vector<std::string> names_of(const std::vector<policy::Factor>& factors) {
@@ -59,6 +63,10 @@ wire::AskReply allowed(std::string why) {
 }
 
 } // namespace
+
+std::string rule_purpose(const policy::StepUpRule& rule) {
+    return "step_up " + policy::digest(rule) + " as ";
+}
 
 Effects Machine::Data::on(const StepUpAsked& asked, const Now& now) {
     Effects effects;
@@ -81,11 +89,12 @@ Effects Machine::Data::on(const StepUpAsked& asked, const Now& now) {
     if (session && session->record.state != State::active)
         return answer(denied("This session is locked or ending: unlock it first."));
     if (session) {
+        const auto purpose = purpose_of(policy, asked, decision);
         const auto [first, last] = grants.equal_range(*asked.session);
         for (auto grant = first; grant != last; ++grant) {
             auto& record = grant->second;
             if (record.expires > now.boot && record.uses_left > 0 &&
-                same_binding(record, asked, decision, *session))
+                same_binding(record, asked, decision, *session, purpose))
                 return use(record, asked.token);
         }
     }
@@ -182,15 +191,15 @@ Effects Machine::Data::on(const ProofChecked& checked, const Now& now) {
                           .terminal =
                               decision.scope == policy::GrantScope::terminal ? asked.terminal : 0,
                           .leader = session->record.leader,
-                          .purpose = purpose_of(asked, decision),
+                          .purpose = purpose_of(policy, asked, decision),
                           .expires = after(now.boot, decision.valid_for).value_or(BootTime::max()),
                           .uses_left = decision.uses ? *decision.uses - 1 : UINT32_MAX};
         // A new proof replaces older ones of its kind, and what has expired makes room.
         std::erase_if(grants, [&](const auto& entry) {
             const auto& old = entry.second;
-            const bool gone =
-                entry.first == grant.session && (old.expires <= now.boot || old.uses_left == 0 ||
-                                                 same_binding(old, asked, decision, *session));
+            const bool gone = entry.first == grant.session &&
+                              (old.expires <= now.boot || old.uses_left == 0 ||
+                               same_binding(old, asked, decision, *session, grant.purpose));
             if (gone)
                 effects.push_back(EraseGrant{old.id});
             return gone;

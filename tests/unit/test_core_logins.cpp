@@ -85,12 +85,56 @@ START_TEST(root_at_the_console_always_gets_in) {
     ck_assert(find<ReplyReserve>(from_afar)->reply.verdict == wire::ReserveReply::Verdict::refused);
     CHECK_TEXT(find<ReplyReserve>(from_afar)->reply.reason, "Closed.");
     root.remote_host.clear();
+    ck_assert(find<ReplyReserve>(host.step(root, 0s))->reply.verdict ==
+              wire::ReserveReply::Verdict::refused); // no console, whatever the service
+    root.at_console = true;
     const auto effects = host.step(root, 0s);
     ck_assert(find<ReplyReserve>(effects)->reply.verdict == wire::ReserveReply::Verdict::reserved);
+    ck_assert(find<Audit>(effects)->kind == AuditKind::login_let_in);
     CHECK_TEXT(find<Audit>(effects)->text, "root at the console is let in although: Closed.");
-    root.facts.service = "sshd";
+    root.remote_host = "192.0.2.7";
     ck_assert(find<ReplyReserve>(host.step(root, 0s))->reply.verdict ==
               wire::ReserveReply::Verdict::refused);
+    auto other = reserve(2);
+    other.remote_host.clear();
+    other.at_console = true;
+    ck_assert(find<ReplyReserve>(host.step(other, 0s))->reply.verdict ==
+              wire::ReserveReply::Verdict::refused);
+}
+END_TEST
+
+START_TEST(no_number_of_sessions_keeps_root_from_the_console) {
+    Host host{two_at_most()};
+    auto root = reserve(1, {.user = "root", .uid = 0, .service = "login"});
+    root.remote_host.clear();
+    root.at_console = true;
+    for (std::uint32_t number = 1; number <= 4; ++number) {
+        root.fresh_id = id_of(number);
+        root.leader = process_of(number);
+        const auto effects = host.step(root, 0s);
+        ck_assert(find<ReplyReserve>(effects)->reply.verdict ==
+                  wire::ReserveReply::Verdict::reserved);
+        ck_assert((find<Audit>(effects)->kind == AuditKind::login_let_in) == (number > 2));
+    }
+}
+END_TEST
+
+START_TEST(a_session_confirmed_again_keeps_its_class) {
+    policy::SessionRule rule{.idle_lock = 60s};
+    rule.match.classes = {policy::SessionClass::interactive};
+    Host host{policy_of(std::move(rule))};
+    auto again = confirm(1);
+    again.facts.session_class = policy::SessionClass::command;
+    host.step(reserve(1), 0s);
+    host.step(again, 0s);
+    host.step(activity(1, 0s, 0s), 1s); // a terminal: not a bare command
+    const auto has_class = [&](policy::SessionClass wanted) {
+        return host.machine.view(id_of(1))->record->facts.session_class == wanted;
+    };
+    ck_assert(has_class(policy::SessionClass::interactive));
+    host.step(again, 2s);
+    ck_assert(has_class(policy::SessionClass::interactive));
+    ck_assert(host.machine.view(id_of(1))->decision->idle_lock == 60s);
 }
 END_TEST
 
@@ -273,8 +317,9 @@ Suite* suite() {
          {a_login_is_stored_and_audited_before_the_answer, a_repeated_reservation_is_the_same_login,
           a_process_in_its_session_gets_no_second_one,
           a_login_over_the_limit_is_refused_with_its_reason, root_at_the_console_always_gets_in,
-          observe_refuses_nobody_and_says_who_would_be, sessions_are_bounded_in_both_modes,
-          the_limit_reaches_the_session_phase,
+          no_number_of_sessions_keeps_root_from_the_console,
+          a_session_confirmed_again_keeps_its_class, observe_refuses_nobody_and_says_who_would_be,
+          sessions_are_bounded_in_both_modes, the_limit_reaches_the_session_phase,
           a_login_that_was_not_reserved_is_watched_all_the_same,
           the_end_of_a_login_depends_on_its_state, who_waits_learns_that_the_session_is_over,
           logind_sessions_are_adopted_with_their_own_start,

@@ -1,6 +1,9 @@
 // Step-up: who is asked, what a proof is good for, and what ends it.
 
+#include "policy/digest.hpp"
 #include "tests/unit/core_support.hpp"
+
+#include <set>
 
 using namespace vigil;
 using namespace vigil::test;
@@ -114,6 +117,47 @@ START_TEST(a_grant_survives_a_restart_with_its_binding) {
     ck_assert(ask(host, command(1, 4), 2s) == Verdict::prove);
     ck_assert(ask(host, command(), 2s) == Verdict::allowed);
     ck_assert_ptr_nonnull(find<EraseGrant>(host.restart(5min)));
+}
+END_TEST
+
+START_TEST(a_grant_hangs_on_what_its_rule_says_and_not_on_its_place) {
+    Host host = proved();
+    auto rule = host.policy.step_up.front();
+    policy::StepUpRule other{.require = {policy::Factor::totp}, .valid_for = 5min};
+    other.match.users = {"bob"};
+    host.policy.step_up.insert(host.policy.step_up.begin(), other);
+    ck_assert_ptr_null(find<EraseGrant>(host.restart(1s)));
+    ck_assert(ask(host, command(), 1s) == Verdict::allowed);
+    // While vigild was down another rule came to where this one was.
+    rule.uses = 3;
+    host.policy.step_up = {rule};
+    ck_assert_uint_eq(count<EraseGrant>(host.restart(2s)), 1);
+    ck_assert(ask(host, command(), 2s) == Verdict::prove);
+}
+END_TEST
+
+START_TEST(no_two_rules_have_one_digest) {
+    const policy::StepUpRule plain{.require = {policy::Factor::totp}, .valid_for = 5min};
+    std::vector rules(14, plain);
+    rules[1].match.users = {"ab"};
+    rules[2].match.users = {"a", "b"};
+    rules[3].match.groups = {"ab"};
+    rules[4].match.services = {"ab"};
+    rules[5].match.from = {{.prefix = 0}};
+    rules[6].match.not_from = {{.prefix = 0}};
+    rules[7].match.when = {{.to_minute = 600}};
+    rules[8].match.classes = {policy::SessionClass::command};
+    rules[9].match.run_as = {"ab"};
+    rules[10].require = {policy::Factor::totp, policy::Factor::password};
+    rules[11].valid_for = 6min;
+    rules[12].scope = policy::GrantScope::session;
+    rules[13].uses = 0;
+    std::set<std::string> digests;
+    for (const auto& rule : rules)
+        digests.insert(policy::digest(rule));
+    ck_assert_uint_eq(digests.size(), rules.size());
+    // It is in stores that another build reads.
+    CHECK_TEXT(policy::digest(plain), "06b27e38c0b19cee");
 }
 END_TEST
 
@@ -265,7 +309,9 @@ Suite* suite() {
           a_grant_ends_at_its_time,
           a_grant_dies_with_a_lock_a_logout_an_end_the_factors_and_the_policy,
           a_crash_in_the_middle_of_a_lock_keeps_no_grant,
-          a_grant_survives_a_restart_with_its_binding, uses_are_counted_on_disk,
+          a_grant_survives_a_restart_with_its_binding,
+          a_grant_hangs_on_what_its_rule_says_and_not_on_its_place, no_two_rules_have_one_digest,
+          uses_are_counted_on_disk,
           what_cannot_be_written_down_is_no_grant_and_no_use,
           a_grant_that_is_revoked_while_it_is_written_down_is_none,
           a_scope_of_the_session_spans_its_terminals, what_binds_to_nothing_is_no_grant,
