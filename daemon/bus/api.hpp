@@ -6,6 +6,7 @@
 #include "daemon/factors/factors.hpp"
 #include "daemon/shell/policy_keeper.hpp"
 #include "daemon/shell/shell.hpp"
+#include "wire/errors.hpp"
 
 namespace vigil::bus {
 
@@ -23,6 +24,8 @@ inline constexpr std::size_t max_asking = 4096;
 struct Call {
     std::shared_ptr<sd_bus_message> message;
     uid_t uid = static_cast<uid_t>(-1); ///< who calls, from the kernel or the broker; never a field
+    /// Whose things the caller is shown; nullopt: everybody's. Set by the table.
+    std::optional<uid_t> shown = uid;
 
     sd_bus_message* get() const noexcept { return message.get(); }
 };
@@ -67,21 +70,23 @@ public:
     /// The uid that owns what the first argument names; nullopt: there is no such thing.
     std::optional<uid_t> owner_of_session(const std::string& id) const;
     std::optional<uid_t> owner_of_factor(const std::string& id);
+    /// Whether a code is the caller's own and counts, for adding another. It is used up by this.
+    Result<> prove_own(const Call& call, std::string_view code);
 
 private:
     wire::Session describe(const core::SessionView& view) const;
-    std::string factors_error_for(const Call& call) const;
+    Error no_factors(const Call& call) const;
     std::vector<policy::Factor> unlock_factors(const core::SessionView& view,
                                                const std::vector<enforce::ForeignHolder>& readers);
     void prove_unlock(const Call& call, const wire::StepUpRequest& request,
                       const wire::Proof& proof);
-    Result<core::StepUpAsked> gather(pid_t pid, const wire::StepUpRequest& request);
+    Result<core::StepUpAsked> gather(const struct Question& question);
     /// Gives the core an event that `call` waits on; the answer goes out when the core has one.
     template <typename Event>
     Result<> put(const Call& call, Event event) {
         event.token = shell_.expect([call](const shell::Reply& what) { answer(call, what); });
         if (event.token == 0)
-            return fail("vigild has too many requests waiting");
+            return fail(wire::code_too_many, "vigild has too many requests waiting.");
         shell_.dispatch(std::move(event));
         return {};
     }
@@ -97,7 +102,7 @@ private:
 void reply(const Call& call, const std::function<Result<>(sd_bus_message*)>& fill);
 void reply_error(const Call& call, const char* name, const std::string& text);
 
-/// The name of whoever calls, for the audit.
+/// The name of whoever calls, or his number. Nothing more is looked up: this is asked in the loop.
 std::string caller_name(const Call& call);
 
 std::uint64_t wire_time(WallTime time) noexcept;

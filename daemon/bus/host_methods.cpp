@@ -13,10 +13,9 @@ Result<> Api::status(const Call& call) {
     status.policy_path = policy_.path();
     status.policy_loaded = wire_time(policy_.loaded());
     status.started = wire_time(started_);
-    // The line of a broken policy can quote it: for root alone.
-    const bool root = call.uid == 0;
+    // The line of a broken policy can quote it: for who is shown everything.
     const auto told = [&](const std::string& error) {
-        return error.empty() || root ? error : std::string{"see the journal"};
+        return error.empty() || !call.shown ? error : std::string{"see the journal"};
     };
     status.policy_error = told(policy_.error());
     status.store_error = told(shell_.store_error());

@@ -2,9 +2,7 @@
 
 #include "base/clock.hpp"
 #include "base/log.hpp"
-#include "daemon/bus/api.hpp"
-#include "wire/codec.hpp"
-#include "wire/names.hpp"
+#include "daemon/bus/parse.hpp"
 
 #include <algorithm>
 
@@ -14,27 +12,17 @@ namespace vigil::bus {
 
 namespace {
 
-Result<core::SessionId> read_session(sd_bus_message* message) {
-    const auto text = wire::read<std::string>(message);
-    if (!text)
-        return std::unexpected{text.error()};
-    const auto id = core::SessionId::from_text(*text);
-    if (!id)
-        return fail("That is no session's id: it has 32 hex digits");
-    return *id;
-}
-
 /// What a person wants done with a session, and why.
 struct Order {
     core::SessionId session;
     std::string reason;
 };
 
-Result<Order> read_order(sd_bus_message* message) {
-    const auto session = read_session(message);
+Result<Order> read_order(const Call& call) {
+    const auto session = read_session(call);
     if (!session)
         return std::unexpected{session.error()};
-    auto reason = wire::read<std::string>(message);
+    auto reason = read<std::string>(call);
     if (!reason)
         return std::unexpected{reason.error()};
     return Order{*session, std::move(*reason)};
@@ -71,7 +59,7 @@ Api::unlock_factors(const core::SessionView& view,
 }
 
 Result<> Api::lock_info(const Call& call) {
-    const auto id = read_session(call.get());
+    const auto id = read_session(call);
     if (!id)
         return std::unexpected{id.error()};
     wire::LockInfo info;
@@ -129,38 +117,38 @@ void Api::prove_unlock(const Call& call, const wire::StepUpRequest& request,
 }
 
 Result<> Api::unlocked(const Call& call) {
-    const auto id = read_session(call.get());
+    const auto id = read_session(call);
     if (!id)
         return std::unexpected{id.error()};
-    const auto terminal = wire::read<std::string>(call.get());
-    const auto proved = wire::read<std::string>(call.get());
+    const auto terminal = read<std::string>(call);
+    const auto proved = read<std::string>(call);
     if (!terminal || !proved)
-        return fail("Unlocked takes a session, a terminal and a factor");
+        return fail(wire::code_invalid, "Unlocked takes a session, a terminal and a factor.");
     const auto view = shell_.machine().view(*id);
     const auto factor = policy::factor_from_text(*proved);
-    if (!view || !factor)
-        return fail("There is no such session or factor");
+    if (!factor)
+        return fail(wire::code_invalid, "There is no such factor.");
+    if (!view)
+        return fail(wire::code_not_found, "There is no such session.");
     // Who reads the terminal matters to a password alone, and to look takes time.
     const auto readers = *factor == policy::Factor::password
                              ? shell_.foreign_holders(*id)
                              : std::vector<enforce::ForeignHolder>{};
     if (view->record->state == core::State::locked &&
-        !std::ranges::count(unlock_factors(*view, readers), *factor)) {
-        reply_error(call, wire::error_denied, "This factor does not unlock this terminal now.");
-        return {};
-    }
+        !std::ranges::count(unlock_factors(*view, readers), *factor))
+        return fail(wire::code_denied, "This factor does not unlock this terminal now.");
     return put(call, core::UnlockAsked{0, *id, *proved, "at " + *terminal});
 }
 
 Result<> Api::unlock_failed(const Call& call) {
-    const auto id = read_session(call.get());
+    const auto id = read_session(call);
     if (!id)
         return std::unexpected{id.error()};
     return put(call, core::UnlockRefused{0, *id});
 }
 
 Result<> Api::lock(const Call& call) {
-    auto order = read_order(call.get());
+    auto order = read_order(call);
     if (!order)
         return std::unexpected{order.error()};
     const auto by = "by " + caller_name(call);
@@ -169,14 +157,14 @@ Result<> Api::lock(const Call& call) {
 }
 
 Result<> Api::unlock(const Call& call) {
-    auto order = read_order(call.get());
+    auto order = read_order(call);
     if (!order)
         return std::unexpected{order.error()};
     return put(call, core::UnlockAsked{0, order->session, caller_name(call), order->reason});
 }
 
 Result<> Api::terminate(const Call& call) {
-    auto order = read_order(call.get());
+    auto order = read_order(call);
     if (!order)
         return std::unexpected{order.error()};
     return put(call, core::TerminateAsked{0, order->session, caller_name(call), order->reason});

@@ -1,8 +1,9 @@
 #include "base/clock.hpp"
 #include "base/log.hpp"
+#include "base/secret.hpp"
 #include "daemon/bus/api.hpp"
 #include "wire/codec.hpp"
-#include "wire/names.hpp"
+#include "wire/errors.hpp"
 
 #include <algorithm>
 #include <array>
@@ -12,12 +13,18 @@ namespace vigil::bus {
 
 namespace {
 
-/// Who may call a method. Root may call everything.
+/// Who may call a method. Root may call everything, and is shown everything; others are shown what
+/// is their own (Call::shown).
 enum class Who {
     root,          ///< the login path and what concerns everybody
     session_owner, ///< the first argument names a session of the caller's
     factor_owner,  ///< the first argument names a factor of the caller's
-    anybody,       ///< the handler shows a caller his own alone
+    oneself,       ///< the first argument names the caller, or nobody, who is he
+    /// The same, and the third argument is a code of his that counts: who has one already adds
+    /// another. The first is an administrator's to give, or whoever sits down at an open terminal
+    /// could make it his own.
+    oneself_proved,
+    anybody,
 };
 
 struct Method {
@@ -50,60 +57,93 @@ constexpr std::array methods{
     Method{manager, "Terminate", "ss", "", Who::session_owner, &Api::terminate},
     Method{manager, "Status", "", "a{sv}", Who::anybody, &Api::status},
     Method{manager, "Reload", "", "s", Who::root, &Api::reload},
-    Method{manager, "EnrollTotp", "sss", "sss", Who::anybody, &Api::enroll_totp},
+    Method{manager, "EnrollTotp", "sss", "sss", Who::oneself_proved, &Api::enroll_totp},
     Method{manager, "EnrollFinish", "ss", "", Who::factor_owner, &Api::enroll_finish},
-    Method{manager, "Factors", "s", "a(ssussttb)", Who::anybody, &Api::list_factors},
+    Method{manager, "Factors", "s", "a(ssussttb)", Who::oneself, &Api::list_factors},
     Method{manager, "Forget", "s", "", Who::root, &Api::forget},
 };
 
-/// The first argument, put back for the handler.
-std::optional<std::string> first_argument(sd_bus_message* message) {
+/// The leading arguments, all strings, put back for the handler. Fewer than `count`: the message
+/// has not got them.
+std::vector<std::string> first_arguments(sd_bus_message* message, std::size_t count) {
+    std::vector<std::string> texts;
     const char* text = nullptr;
-    if (sd_bus_message_read_basic(message, 's', &text) <= 0)
-        return std::nullopt;
-    std::string copy{text};
+    while (texts.size() < count && sd_bus_message_read_basic(message, 's', &text) > 0)
+        texts.emplace_back(text);
     if (sd_bus_message_rewind(message, 1) < 0)
-        return std::nullopt;
-    return copy;
+        texts.clear();
+    return texts;
+}
+
+/// A name of somebody else is not looked up: that could take long, and would tell who is known.
+bool is_oneself(const Call& call, const std::string& user) {
+    return user.empty() || user == caller_name(call);
 }
 
 /// Default is deny: every yes is a line of its own.
-bool may_call(Api& api, const Method& method, const Call& call) {
+Result<> authorize(Api& api, const Method& method, const Call& call) {
+    // The same words whether it is not there or not his: no oracle.
+    const auto denied = fail(wire::code_denied, "There is no such thing, or it is not yours.");
     if (call.uid == static_cast<uid_t>(-1))
-        return false;
+        return denied;
     if (call.uid == 0)
-        return true;
+        return {};
+    const auto named = [&] {
+        const auto texts = first_arguments(call.get(), 1);
+        return texts.empty() ? std::nullopt : std::optional{texts.front()};
+    };
     switch (method.who) {
     case Who::root:
-        return false;
-    case Who::session_owner: {
-        const auto id = first_argument(call.get());
-        return id && api.owner_of_session(*id) == call.uid;
-    }
-    case Who::factor_owner: {
-        const auto id = first_argument(call.get());
-        return id && api.owner_of_factor(*id) == call.uid;
+        return denied;
+    case Who::session_owner:
+        if (const auto id = named(); id && api.owner_of_session(*id) == call.uid)
+            return {};
+        return denied;
+    case Who::factor_owner:
+        if (const auto id = named(); id && api.owner_of_factor(*id) == call.uid)
+            return {};
+        return denied;
+    case Who::oneself:
+        if (const auto user = named(); user && is_oneself(call, *user))
+            return {};
+        return denied;
+    case Who::oneself_proved: {
+        auto texts = first_arguments(call.get(), 3);
+        if (texts.size() != 3 || !is_oneself(call, texts[0]))
+            return denied;
+        const base::Secret code{std::move(texts[2])};
+        return api.prove_own(call, code.view());
     }
     case Who::anybody:
-        return true;
+        return {};
     }
-    return false;
+    return denied;
 }
 
-void handle(Endpoint& endpoint, const Call& call) {
+/// vigild's own trouble is not everybody's to read: the words can name files.
+void reply_failure(const Call& call, const char* method, const Error& error) {
+    const char* const name = wire::error_of(error);
+    if (std::strcmp(name, wire::error_broken) != 0) {
+        reply_error(call, name, error.what);
+        return;
+    }
+    base::log(base::Level::error, std::string{method} + ": " + error.what);
+    reply_error(call, name, call.shown ? "vigild could not do that: see the journal" : error.what);
+}
+
+void handle(Endpoint& endpoint, Call call) {
     const auto* member = sd_bus_message_get_member(call.get());
     const auto* interface = sd_bus_message_get_interface(call.get());
     for (const auto& method : methods) {
         if (std::strcmp(method.name, member) != 0 ||
             (interface && std::strcmp(method.interface, interface) != 0))
             continue;
-        if (!may_call(*endpoint.api, method, call)) {
-            // The same words whether it is not there or not his: no oracle.
-            reply_error(call, wire::error_denied, "There is no such thing, or it is not yours.");
-            return;
-        }
-        if (const auto done = (endpoint.api->*method.handler)(call); !done)
-            reply_error(call, wire::error_invalid, done.error().text());
+        call.shown = call.uid == 0 ? std::nullopt : std::optional{call.uid};
+        auto done = authorize(*endpoint.api, method, call);
+        if (done)
+            done = (endpoint.api->*method.handler)(call);
+        if (!done)
+            reply_failure(call, method.name, done.error());
         return;
     }
     reply_error(call, wire::error_invalid, "There is no such method.");
@@ -141,7 +181,7 @@ int on_caller(sd_bus_message* answer, void* userdata, sd_bus_error*) noexcept {
 void introduce(Endpoint& endpoint, Call call) {
     const auto* sender = sd_bus_message_get_sender(call.get());
     if (sender == nullptr || endpoint.asking >= max_asking) {
-        reply_error(call, wire::error_broken, "vigild has too many requests waiting");
+        reply_error(call, wire::error_too_many, "vigild has too many requests waiting.");
         return;
     }
     auto* const bus = sd_bus_message_get_bus(call.get());

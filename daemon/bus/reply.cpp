@@ -1,6 +1,6 @@
+#include "base/accounts.hpp"
 #include "base/log.hpp"
 #include "daemon/bus/api.hpp"
-#include "daemon/shell/facts.hpp"
 #include "wire/codec.hpp"
 #include "wire/names.hpp"
 
@@ -71,7 +71,8 @@ void answer(const Call& call, const shell::Reply& what) {
 }
 
 std::string caller_name(const Call& call) {
-    return shell::facts_of_user(call.uid, {}).user;
+    const auto account = base::find_account(call.uid);
+    return account && *account ? (*account)->name : std::to_string(call.uid);
 }
 
 std::uint64_t wire_time(WallTime time) noexcept {

@@ -79,14 +79,36 @@ void DirectServer::pause(bool paused) noexcept {
     sd_event_source_set_enabled(source_.get(), paused ? SD_EVENT_OFF : SD_EVENT_ON);
 }
 
+/// The listening socket stays readable: to look at it again at once would be a busy loop.
+void DirectServer::pause_for_a_while() noexcept {
+    const auto microseconds = static_cast<std::uint64_t>(accept_again_after.count());
+    int r = 0;
+    if (auto* const timer = pause_over_.get()) {
+        r = sd_event_source_set_time_relative(timer, microseconds);
+        if (r >= 0)
+            r = sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
+    } else {
+        sd_event_source* fresh = nullptr;
+        r = sd_event_add_time_relative(loop_, &fresh, CLOCK_BOOTTIME, microseconds, 0,
+                                       on_pause_over, this);
+        pause_over_.reset(fresh);
+    }
+    // Better busy than deaf.
+    pause(r >= 0);
+}
+
+int DirectServer::on_pause_over(sd_event_source*, std::uint64_t, void* userdata) noexcept {
+    static_cast<DirectServer*>(userdata)->pause(false);
+    return 0;
+}
+
 void DirectServer::accept_all() {
     while (connections_.size() < max_connections) {
         base::UniqueFd peer{
             accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
         if (!peer) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
-                // Accepting goes on when a connection closes; a busy loop would help nobody.
-                pause(!connections_.empty());
+                pause_for_a_while();
             return;
         }
         if (is_root(peer.get()))
@@ -105,10 +127,10 @@ void DirectServer::serve(base::UniqueFd peer) {
     connection.bus.reset(raw);
     if (r >= 0)
         r = sd_id128_randomize(&guid);
-    if (r >= 0) {
-        const int fd = peer.release();
-        r = sd_bus_set_fd(raw, fd, fd);
-    }
+    if (r >= 0)
+        r = sd_bus_set_fd(raw, peer.get(), peer.get());
+    if (r >= 0)
+        (void)peer.release(); // the bus closes it
     if (r >= 0)
         r = sd_bus_set_server(raw, 1, guid);
     if (r >= 0)

@@ -10,6 +10,9 @@ namespace vigil::bus {
 
 /// Connections at one time; more wait in the socket's backlog.
 inline constexpr std::size_t max_connections = 1024;
+/// Without descriptors to accept with. Others hold them, so no connection that closes has to be
+/// ours.
+inline constexpr Microseconds accept_again_after = std::chrono::milliseconds{100};
 
 class DirectServer {
 public:
@@ -35,10 +38,12 @@ private:
     void accept_all();
     void serve(base::UniqueFd peer);
     void pause(bool paused) noexcept;
+    void pause_for_a_while() noexcept;
     void look_for_missed_logins() noexcept;
 
     static int on_connect(sd_event_source*, int, std::uint32_t, void* userdata) noexcept;
     static int on_message(sd_bus_message*, void* userdata, sd_bus_error*) noexcept;
+    static int on_pause_over(sd_event_source*, std::uint64_t, void* userdata) noexcept;
     static int on_missed(sd_event_source*, void* userdata) noexcept;
     static int on_disconnected(sd_bus_message*, void* userdata, sd_bus_error*) noexcept;
     static int on_reap(sd_event_source*, void* userdata) noexcept;
@@ -48,6 +53,7 @@ private:
     base::UniqueFd listener_;
     base::EventSource source_;
     base::EventSource missed_;
+    base::EventSource pause_over_;
     std::list<Connection> connections_;
 };
 

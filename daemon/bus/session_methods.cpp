@@ -2,9 +2,8 @@
 
 #include "base/clock.hpp"
 #include "base/log.hpp"
-#include "daemon/bus/api.hpp"
+#include "daemon/bus/parse.hpp"
 #include "daemon/shell/facts.hpp"
-#include "wire/codec.hpp"
 
 #include <algorithm>
 
@@ -84,20 +83,19 @@ wire::Session Api::describe(const core::SessionView& view) const {
 Result<> Api::list(const Call& call) {
     std::vector<wire::Session> sessions;
     for (const auto& view : shell_.machine().list())
-        if (call.uid == 0 || view.record->facts.uid == call.uid)
+        if (!call.shown || view.record->facts.uid == *call.shown)
             sessions.push_back(describe(view));
     reply(call, [&](auto* message) { return wire::append(message, sessions); });
     return {};
 }
 
 Result<> Api::show(const Call& call) {
-    const auto text = wire::read<std::string>(call.get());
-    if (!text)
-        return std::unexpected{text.error()};
-    const auto id = core::SessionId::from_text(*text);
-    const auto view = id ? shell_.machine().view(*id) : std::nullopt;
+    const auto id = read_session(call);
+    if (!id)
+        return std::unexpected{id.error()};
+    const auto view = shell_.machine().view(*id);
     if (!view)
-        return fail("There is no session " + *text);
+        return fail(wire::code_not_found, "There is no session " + id->text() + ".");
     auto session = describe(*view);
     if (session.state == "locked")
         for (const auto& holder : shell_.foreign_holders(*id, holders_patience))

@@ -2,32 +2,28 @@
 
 #include "base/clock.hpp"
 #include "base/secret.hpp"
-#include "daemon/bus/api.hpp"
+#include "daemon/bus/parse.hpp"
 #include "daemon/shell/facts.hpp"
-#include "wire/codec.hpp"
 
 #include <algorithm>
 
 namespace vigil::bus {
 
-namespace {
-
 struct Question {
-    base::Process process;
+    Brought process;
     wire::StepUpRequest request;
 };
 
-Result<Question> read_question(sd_bus_message* message) {
-    const auto pidfd = wire::read_fd(message);
-    if (!pidfd)
-        return std::unexpected{pidfd.error()};
-    const auto process = base::process_of_pidfd(pidfd->get());
+namespace {
+
+Result<Question> read_question(const Call& call) {
+    auto process = read_process(call);
     if (!process)
         return std::unexpected{process.error()};
-    auto request = wire::read<wire::StepUpRequest>(message);
+    auto request = read<wire::StepUpRequest>(call);
     if (!request)
         return std::unexpected{request.error()};
-    return Question{*process, std::move(*request)};
+    return Question{std::move(*process), std::move(*request)};
 }
 
 void reply_denied(const Call& call, const char* why) {
@@ -40,8 +36,9 @@ void reply_denied(const Call& call, const char* why) {
 /// Has nothing to gain by a step-up, and may be the one who is about to mend the policy. polkit's
 /// helper may be root's for anybody.
 bool is_root_already(const Question& question) {
-    const auto runner = base::read_real_uid(question.process.pid);
-    return runner && *runner == 0 && question.request.login.service != "polkit-1";
+    const auto runner = base::read_real_uid(question.process.pid());
+    return runner && *runner == 0 && question.request.login.service != "polkit-1" &&
+           !question.process.has_ended();
 }
 
 core::ProofChecked::Outcome outcome_of(const Result<factors::CheckOutcome>& checked) {
@@ -63,28 +60,44 @@ core::ProofChecked::Outcome outcome_of(const Result<factors::CheckOutcome>& chec
 
 /// The person is the one who logged in; the command may be run by another after `su`. Root is asked
 /// as himself: he got there by a step-up, or has nothing left to gain by one.
-Result<core::StepUpAsked> Api::gather(pid_t pid, const wire::StepUpRequest& request) {
+Result<core::StepUpAsked> Api::gather(const Question& question) {
+    const auto unknown = fail(wire::code_denied, "vigil cannot tell who asks.");
+    const auto pid = question.process.pid();
     const auto stat = base::read_process_stat(pid);
     const auto runner = base::read_real_uid(pid);
     if (!stat || !runner || *runner == static_cast<uid_t>(-1))
-        return fail("vigil cannot tell who asks");
-    const auto& service = request.login.service;
+        return unknown;
+    const auto& service = question.request.login.service;
     core::StepUpAsked asked;
     asked.terminal = stat->terminal;
     asked.session = shell_.session_of(pid);
-    if (!request.run_as.empty())
-        asked.run_as = request.run_as;
+    if (!question.request.run_as.empty())
+        asked.run_as = question.request.run_as;
     const auto view = asked.session ? shell_.machine().view(*asked.session) : std::nullopt;
+    // Who is in which groups decides which rule holds: not knowing it is no reason for none.
+    const auto add = [&](uid_t uid) -> Result<> {
+        auto facts = shell::facts_of_user(uid, service);
+        if (!facts)
+            return fail(wire::code_denied,
+                        "vigil cannot tell who asks: " + facts.error().text() + ".");
+        asked.subjects.push_back(std::move(*facts));
+        return {};
+    };
     if (*runner != 0) {
         if (view) {
             asked.subjects.push_back(view->record->facts);
         } else if (const auto login = base::read_login_uid(pid);
                    login && *login != static_cast<uid_t>(-1)) {
-            asked.subjects.push_back(shell::facts_of_user(*login, service));
+            if (const auto added = add(*login); !added)
+                return std::unexpected{added.error()};
         }
     }
+    // All that was read under the number was the asker's own: he still has it.
+    if (question.process.has_ended())
+        return unknown;
     if (asked.subjects.empty() || asked.subjects.front().uid != *runner)
-        asked.subjects.push_back(shell::facts_of_user(*runner, service));
+        if (const auto added = add(*runner); !added)
+            return std::unexpected{added.error()};
     for (auto& subject : asked.subjects) {
         subject.service = service;
         if (view) {
@@ -101,7 +114,7 @@ Result<core::StepUpAsked> Api::gather(pid_t pid, const wire::StepUpRequest& requ
 }
 
 Result<> Api::ask(const Call& call) {
-    const auto question = read_question(call.get());
+    const auto question = read_question(call);
     if (!question)
         return std::unexpected{question.error()};
     if (question->request.purpose == wire::Purpose::unlock) {
@@ -128,17 +141,17 @@ Result<> Api::ask(const Call& call) {
         reply_denied(call, "vigil has no policy it can read: see `vigilctl status`.");
         return {};
     }
-    auto asked = gather(question->process.pid, question->request);
+    auto asked = gather(*question);
     if (!asked)
         return std::unexpected{asked.error()};
     return put(call, std::move(*asked));
 }
 
 Result<> Api::prove(const Call& call) {
-    const auto question = read_question(call.get());
+    const auto question = read_question(call);
     if (!question)
         return std::unexpected{question.error()};
-    auto proof = wire::read<wire::Proof>(call.get());
+    auto proof = read<wire::Proof>(call);
     if (!proof)
         return std::unexpected{proof.error()};
     const base::Secret answer_typed{std::move(proof->answer)};
@@ -148,7 +161,7 @@ Result<> Api::prove(const Call& call) {
         base::wipe(proof->answer.data(), proof->answer.size());
         return {};
     }
-    auto asked = gather(question->process.pid, question->request);
+    auto asked = gather(*question);
     if (!asked)
         return std::unexpected{asked.error()};
     core::ProofChecked checked{.token = 0,

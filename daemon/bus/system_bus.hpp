@@ -8,6 +8,8 @@ namespace vigil::bus {
 
 /// Between tries while the broker is away.
 inline constexpr Microseconds reconnect_after = Seconds{1};
+/// Between tries while somebody else has the name.
+inline constexpr Microseconds name_again_after = Seconds{2};
 
 class SystemBus {
 public:
@@ -20,10 +22,13 @@ public:
 private:
     Result<> connect();
     void try_again_later();
+    Result<> ask_for_name();
+    void ask_for_name_later();
 
     static int on_retry(sd_event_source*, std::uint64_t, void* userdata) noexcept;
     static int on_disconnected(sd_bus_message*, void* userdata, sd_bus_error*) noexcept;
     static int on_name(sd_bus_message*, void* userdata, sd_bus_error*) noexcept;
+    static int on_ask_for_name(sd_event_source*, std::uint64_t, void* userdata) noexcept;
 
     sd_event* loop_;
     Api& api_;
@@ -31,7 +36,9 @@ private:
     Endpoint endpoint_;
     base::Bus bus_;
     base::EventSource retry_;
+    base::EventSource name_retry_;
     bool complained_ = false;
+    bool name_missed_ = false; ///< and complained about
 };
 
 } // namespace vigil::bus

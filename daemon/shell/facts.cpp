@@ -1,53 +1,15 @@
 #include "daemon/shell/facts.hpp"
 
-#include <algorithm>
+#include "base/accounts.hpp"
+#include "base/log.hpp"
+#include "wire/errors.hpp"
 
-#include <grp.h>
-#include <pwd.h>
-#include <unistd.h>
+#include <algorithm>
+#include <cerrno>
 
 namespace vigil::shell {
 
 namespace {
-
-/// getpwnam_r and its kin say ERANGE until the buffer is large enough.
-constexpr std::size_t largest_entry = 1024 * 1024;
-
-template <typename Entry, typename Lookup>
-std::optional<std::string> name_from(Lookup lookup, char* Entry::* name) {
-    std::string buffer(4096, '\0');
-    for (;;) {
-        Entry entry{};
-        Entry* found = nullptr;
-        const int error = lookup(&entry, buffer.data(), buffer.size(), &found);
-        if (error == ERANGE && buffer.size() < largest_entry) {
-            buffer.resize(buffer.size() * 4);
-            continue;
-        }
-        if (error != 0 || !found)
-            return std::nullopt;
-        return std::string{entry.*name};
-    }
-}
-
-std::vector<std::string> groups_of(const std::string& user, gid_t primary) {
-    std::vector<gid_t> gids(max_groups_of_user);
-    int count = max_groups_of_user;
-    if (getgrouplist(user.c_str(), primary, gids.data(), &count) < 0)
-        count = max_groups_of_user;
-    std::vector<std::string> names;
-    for (int i = 0; i < count; ++i) {
-        const auto gid = gids[static_cast<std::size_t>(i)];
-        auto name = name_from<group>(
-            [&](group* entry, char* buffer, std::size_t size, group** found) {
-                return getgrgid_r(gid, entry, buffer, size, found);
-            },
-            &group::gr_name);
-        if (name)
-            names.push_back(std::move(*name));
-    }
-    return names;
-}
 
 policy::Facts with_remote(policy::Facts facts, const std::string& remote_host) {
     const auto host = policy::parse_remote_host(remote_host);
@@ -58,42 +20,46 @@ policy::Facts with_remote(policy::Facts facts, const std::string& remote_host) {
 
 } // namespace
 
-policy::Facts facts_of_user(uid_t uid, const std::string& service) {
+Result<policy::Facts> facts_of_user(uid_t uid, const std::string& service) {
+    const auto account = base::find_account(uid);
+    if (!account)
+        return std::unexpected{account.error()};
+    if (!*account)
+        return fail(ENOENT, "uid " + std::to_string(uid) + " has no name");
+    auto groups = base::group_names((*account)->name, (*account)->group, wire::max_groups);
+    if (!groups)
+        return std::unexpected{groups.error()};
     policy::Facts facts;
+    facts.user = (*account)->name;
     facts.uid = uid;
+    facts.groups = std::move(*groups);
     facts.service = service;
-    gid_t primary = static_cast<gid_t>(-1);
-    const auto name = name_from<passwd>(
-        [&](passwd* entry, char* buffer, std::size_t size, passwd** found) {
-            const int error = getpwuid_r(uid, entry, buffer, size, found);
-            if (*found)
-                primary = entry->pw_gid;
-            return error;
-        },
-        &passwd::pw_name);
-    facts.user = name.value_or(std::to_string(uid));
-    if (name)
-        facts.groups = groups_of(*name, primary);
     return facts;
 }
 
 Result<uid_t> uid_of(const std::string& user) {
-    uid_t uid = static_cast<uid_t>(-1);
-    const auto name = name_from<passwd>(
-        [&](passwd* entry, char* buffer, std::size_t size, passwd** found) {
-            const int error = getpwnam_r(user.c_str(), entry, buffer, size, found);
-            if (*found)
-                uid = entry->pw_uid;
-            return error;
-        },
-        &passwd::pw_name);
-    if (!name || uid == static_cast<uid_t>(-1))
-        return fail("There is no user " + user + " here");
-    return uid;
+    const auto account = base::find_account(user);
+    if (!account)
+        return fail(wire::code_broken, account.error().text());
+    if (!*account)
+        return fail(wire::code_not_found, "There is no user " + user + " here.");
+    return (*account)->uid;
 }
 
 policy::Facts facts_of(const enforce::LogindSession& session) {
-    auto facts = facts_of_user(session.uid, session.service);
+    policy::Facts facts;
+    if (auto known = facts_of_user(session.uid, session.service)) {
+        facts = std::move(*known);
+    } else {
+        // There is nobody to refuse: watched by a few rules is better than not at all.
+        base::log(base::Level::warning, "session " + session.id +
+                                            " of logind's is watched without rules for its user's "
+                                            "groups: " +
+                                            known.error().text());
+        facts.user = std::to_string(session.uid);
+        facts.uid = session.uid;
+        facts.service = session.service;
+    }
     if (session.type == "x11" || session.type == "wayland" || session.type == "mir")
         facts.session_class = policy::SessionClass::graphical;
     else

@@ -9,15 +9,14 @@
 
 namespace vigil::shell {
 
-/// Groups looked at per user; more than any real account has.
-inline constexpr int max_groups_of_user = 1024;
+/// Name and groups of a uid. An error where the user database cannot be asked, and ENOENT for a uid
+/// without a name: somebody of whom no group is known must not pass for somebody who is in none.
+Result<policy::Facts> facts_of_user(uid_t uid, const std::string& service);
 
-/// Name and groups of a uid (getpwuid(3), getgrouplist(3)). A uid without a name has its number.
-policy::Facts facts_of_user(uid_t uid, const std::string& service);
-
-/// uid of a name. ENOENT: no such user.
+/// uid of a name. wire::code_not_found: no such user.
 Result<uid_t> uid_of(const std::string& user);
 
+/// Of a session that is there already: with what is known, and a warning where that is too little.
 policy::Facts facts_of(const enforce::LogindSession& session);
 policy::Facts facts_of(const wire::Login& login);
 

@@ -32,8 +32,8 @@ def login(user="nobody", uid=NOBODY, *, groups=(), service="sshd", terminal="ssh
 class Leader:
     """A process a login hangs on, or a sudo that a user runs."""
 
-    def __init__(self, uid=0):
-        self.process = subprocess.Popen(["sleep", "infinity"], user=uid, group=uid, extra_groups=[])
+    def __init__(self, uid=0, command=("sleep", "infinity"), stdin=None):
+        self.process = subprocess.Popen(command, user=uid, group=uid, extra_groups=[], stdin=stdin)
         self.pidfd = os.pidfd_open(self.process.pid)
 
     def end(self):
@@ -106,8 +106,8 @@ class Vigild:
         with self.connect() as client:
             return client.call(member, signature, *values, **options)
 
-    def leader(self, uid=0):
-        self.leaders.append(Leader(uid))
+    def leader(self, uid=0, *how):
+        self.leaders.append(Leader(uid, *how))
         return self.leaders[-1]
 
     def reserve(self, leader, who=None):

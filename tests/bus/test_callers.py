@@ -2,7 +2,7 @@
 
 import pytest
 
-from daemon import DAEMON, LOGIN, NOBODY, Leader, login, refused
+from daemon import DAEMON, LOGIN, NOBODY, Leader, eventually, login, refused
 from dbus_wire import MANAGER, STEPUP, BusError
 from one_time_code import QUESTION, enrolled, request
 
@@ -141,4 +141,36 @@ def test_the_direct_socket_is_roots(vigild):
         with pytest.raises((EOFError, ConnectionError)):
             vigild.connect(uid=NOBODY)
     vigild.answers_logins()
-    assert vigild.fds() <= fds + 1  # the store's log, opened by the first write
+    eventually(lambda: vigild.fds() <= fds + 1)  # the store's log, opened by the first write
+
+
+@pytest.mark.parametrize("member, signature, values, name", [
+    ("Show", "s", (ELSEWHERE,), "NotFound"), ("Show", "s", ("no id",), "Invalid"),
+    ("Lock", "ss", (ELSEWHERE, ""), "NotFound"), ("Lock", "ss", ("", ""), "Invalid"),
+    ("Unlocked", "sss", (ELSEWHERE, "pts/0", "password"), "NotFound"),
+    ("Unlocked", "sss", (ELSEWHERE, "pts/0", "charm"), "Invalid"),
+    ("EnrollTotp", "sss", ("no-such-user", "phone", ""), "NotFound"),
+    ("EnrollTotp", "sss", ("nobody", "x" * 65, ""), "Invalid"),
+    ("EnrollFinish", "ss", ("no id", "123456"), "NotFound"), ("Forget", "s", ("no id",), "NotFound"),
+    ("Factors", "s", ("no-such-user",), "NotFound")])
+def test_a_failure_has_the_name_of_its_kind(vigild, member, signature, values, name):
+    vigild.start()
+    assert refused(vigild.call, member, signature, *values)[0] == f"org.vigil1.Error.{name}"
+
+
+def test_a_bound_that_is_reached_has_a_name(vigild):
+    vigild.start()
+    with pytest.raises(BusError) as error:
+        for _ in range(1000):
+            enrolled(vigild, "nobody")
+    assert error.value.name == "org.vigil1.Error.TooMany"
+
+
+def test_what_is_broken_is_told_to_root_alone(make_broker, vigild):
+    (vigild.credentials / "vigil.key").unlink()
+    broker = make_broker("open", vigild)
+    with broker.connect(NOBODY) as user, broker.connect() as root:
+        name, words = refused(root.call, "Factors", "s", "")
+        assert name == "org.vigil1.Error.Broken" and "vigil.key" in words
+        assert refused(user.call, "Factors", "s", "") == (name, "vigild could not do that: see the journal")
+        assert refused(user.call, "EnrollTotp", "sss", "", "phone", "123456")[0] == name

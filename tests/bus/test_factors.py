@@ -152,3 +152,19 @@ def test_forgetting_is_at_once(host, sudo):
     assert ask(host, sudo)[0] == DENIED
     assert prove(host, sudo, code.now())[0] != ACCEPTED
     assert refused(host.call, "Forget", "s", code.id)[0] == "org.vigil1.Error.NotFound"
+
+
+def test_who_has_ended_is_denied_though_his_number_is_not_free_yet(host, sudo):
+    """What is read of him then could as well be read of whoever gets his number next."""
+    enrolled(host, "nobody")
+    sudo.process.kill()
+    os.waitid(os.P_PID, sudo.process.pid, os.WEXITED | os.WNOWAIT)
+    assert refused(ask, host, sudo)[0] == "org.vigil1.Error.Denied"
+    assert refused(prove, host, sudo, "123456")[0] == "org.vigil1.Error.Denied"
+
+
+def test_a_step_up_by_a_uid_nobody_knows_is_denied(host):
+    """The same is seen where a directory does not answer: a rule for a group must not fall away."""
+    stranger = host.leader(4242)
+    name, words = refused(ask, host, stranger)
+    assert name == "org.vigil1.Error.Denied" and "cannot tell who asks" in words

@@ -6,10 +6,11 @@ import resource
 import signal
 import socket
 import struct
+import time
 
 import pytest
 
-from daemon import DAEMON, GAMES, LOGIN, NOBODY, RESERVED, eventually, login, refused
+from daemon import Broker, DAEMON, GAMES, LOGIN, NOBODY, RESERVED, broker_config, eventually, login, refused
 from dbus_wire import BusError, Connection, call_message
 
 INVALID = "org.vigil1.Error.Invalid"
@@ -209,6 +210,29 @@ def test_few_descriptors_cost_a_wait_and_not_the_daemon(host):
     host.answers_logins()
 
 
+def ticks(process):
+    """Of the processor, in 1/100 s."""
+    with open(f"/proc/{process.pid}/stat", encoding="ascii") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_a_caller_that_cannot_be_accepted_is_no_busy_loop(host):
+    idle = host.fds()
+    host.answers_logins()
+    eventually(lambda: host.fds() <= idle + 1)  # the store's log stays
+    before = resource.prlimit(host.process.pid, resource.RLIMIT_NOFILE)
+    taken = {int(fd) for fd in os.listdir(f"/proc/{host.process.pid}/fd")}
+    lowest_free = next(fd for fd in range(1024) if fd not in taken)
+    resource.prlimit(host.process.pid, resource.RLIMIT_NOFILE, (lowest_free, before[1]))
+    with Connection(str(host.socket)) as waiting:
+        begin = ticks(host.process)
+        time.sleep(1)  # measured over this
+        assert ticks(host.process) - begin < 20
+        resource.prlimit(host.process.pid, resource.RLIMIT_NOFILE, before)
+        assert waiting.greet().call("List") == [[]]
+
+
 # --- over a broker -----------------------------------------------------------------------------------------------
 
 
@@ -275,3 +299,27 @@ def test_a_bad_caller_over_the_broker(make_broker, vigild):
         assert refused(user.call, "Factors", "s", "x" * 2**20)[0].startswith("org.vigil1.Error.")
     os.close(fd)
     vigild.answers_logins()
+
+
+def take_name(connection):
+    return connection.call("RequestName", "su", "org.vigil1", 4, interface="org.freedesktop.DBus",
+                           destination="org.freedesktop.DBus", path="/org/freedesktop/DBus")[0]
+
+
+def test_a_name_that_somebody_else_has_is_asked_for_until_it_is_free(folder, vigild):
+    broker = Broker(folder, broker_config("open"))
+    vigild.bus_address = broker.address
+    try:
+        with broker.connect() as squatter:
+            assert take_name(squatter) == 1
+            vigild.start()
+            eventually(lambda: "org.vigil1 cannot be had" in vigild.words())
+            assert "somebody else has it" in vigild.words()
+            vigild.answers_logins()
+            with pytest.raises(AssertionError):  # it has tried again by then, and is not heard again
+                eventually(lambda: vigild.words().count("org.vigil1 cannot be had") > 1, patience=3)
+        eventually(lambda: "org.vigil1 is ours" in vigild.words())
+        with broker.connect(NOBODY) as user:
+            assert user.call("List") == [[]]
+    finally:
+        broker.close()

@@ -1,6 +1,8 @@
 """A login from its account phase to its end, across every end of vigild."""
 
+import os
 import signal
+import subprocess
 
 import pytest
 
@@ -98,12 +100,52 @@ def test_the_policys_no_comes_with_its_words(limited):
     assert limited.sessions() == {}
 
 
-def test_root_at_the_console_is_let_in(vigild):
+def at_terminal(vigild, terminal, uid=0):
+    """A leader whose controlling terminal it is."""
+    leader = vigild.leader(uid, ["setsid", "--ctty", "sleep", "infinity"], terminal)
+
+    def sits():
+        with open(f"/proc/{leader.process.pid}/stat", encoding="ascii") as stat:
+            return int(stat.read().rsplit(")", 1)[1].split()[4]) == os.fstat(terminal).st_rdev
+    eventually(sits)
+    return leader
+
+
+@pytest.fixture(name="terminals")
+def terminals_fixture():
+    """A console, as a container has one (the tests have their own mounts), and a terminal that is none."""
+    console, other = os.openpty(), os.openpty()
+    subprocess.run(["mount", "--bind", os.ttyname(console[1]), "/dev/console"], check=True)
+    yield console[1], other[1]
+    subprocess.run(["umount", "/dev/console"], check=True)
+    for each in (*console, *other):
+        os.close(each)
+
+
+def test_root_at_the_console_is_let_in(vigild, terminals):
     vigild.write_policy("version: 1\nsessions:\n  - {name: nobody at all, access: deny}\n")
     vigild.start()
-    root = {"user": "root", "uid": 0}
-    assert vigild.reserve(vigild.leader(), login(**root))[0] == REFUSED
-    assert vigild.reserve(vigild.leader(), login(**root, service="login", terminal="tty1", remote=""))[0] == RESERVED
+    console, other = terminals
+    root = login("root", 0, service="login", terminal="tty1", remote="")
+    assert vigild.reserve(vigild.leader(), login("root", 0))[0] == REFUSED
+    assert vigild.reserve(vigild.leader(), root)[0] == REFUSED
+    assert vigild.reserve(at_terminal(vigild, other), root)[0] == REFUSED
+    assert vigild.reserve(at_terminal(vigild, console), root)[0] == RESERVED
+
+
+def test_who_is_not_root_or_not_here_is_not_root_at_the_console(vigild, terminals):
+    vigild.write_policy("version: 1\nsessions:\n  - {name: nobody at all, access: deny}\n")
+    vigild.start()
+    leader = at_terminal(vigild, terminals[0])
+    assert vigild.reserve(leader, login("root", 0, service="login"))[0] == REFUSED  # from 192.0.2.7
+    assert vigild.reserve(leader, login("nobody", NOBODY, service="login", remote=""))[0] == REFUSED
+
+
+def test_a_users_process_is_not_root_at_the_console(vigild, terminals):
+    vigild.write_policy("version: 1\nsessions:\n  - {name: nobody at all, access: deny}\n")
+    vigild.start()
+    leader = at_terminal(vigild, terminals[0], NOBODY)
+    assert vigild.reserve(leader, login("root", 0, service="login", remote=""))[0] == REFUSED
 
 
 def test_a_login_confirmed_but_never_reserved_is_watched(limited):
@@ -195,6 +237,6 @@ def test_a_second_vigild_leaves_the_firsts_sessions_alone(limited):
 
 
 def test_what_is_not_there_is_said_to_root(limited):
-    for id_ in ("f" * 32, "../../etc/passwd", "", "0" * 33):
-        assert refused(limited.call, "Show", "s", id_)[0] == "org.vigil1.Error.Invalid"
-        assert refused(limited.call, "Terminate", "ss", id_, "")[0].startswith("org.vigil1.Error.")
+    for id_, name in (("f" * 32, "NotFound"), ("../../etc/passwd", "Invalid"), ("", "Invalid"), ("0" * 33, "Invalid")):
+        assert refused(limited.call, "Show", "s", id_)[0] == f"org.vigil1.Error.{name}"
+        assert refused(limited.call, "Terminate", "ss", id_, "")[0] == f"org.vigil1.Error.{name}"

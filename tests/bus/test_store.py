@@ -1,9 +1,11 @@
 """Broken files: vigild starts, says so in a line, and does what the fail table says."""
 
+import contextlib
 import shutil
 import signal
 import socket
 import sqlite3
+import subprocess
 import sys
 
 import pytest
@@ -234,3 +236,26 @@ def test_state_folders_that_are_gone_stop_no_login(vigild):
     shutil.rmtree(vigild.state)
     vigild.start().answers_logins()
     assert vigild.status()["factors_error"]
+
+
+def test_a_store_that_can_be_written_again_is_sound_again(vigild):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "none", vigild.runtime], check=True)
+    try:
+        vigild.start().answers_logins()
+        filler = vigild.runtime / "filler"
+        with filler.open("wb", buffering=0) as full, contextlib.suppress(OSError):
+            while full.write(b"x" * 4096):
+                pass
+
+        def degraded():
+            vigild.reserve(vigild.leader())
+            return vigild.status()["degraded"]
+        eventually(degraded)
+        assert vigild.words().count("the state cannot be written") == 1
+        filler.unlink()
+        eventually(lambda: not degraded())
+        assert not vigild.status()["store_error"]
+        assert vigild.words().count("the state can be written again") == 1
+        vigild.stop()
+    finally:
+        subprocess.run(["umount", "--lazy", vigild.runtime], check=True)
