@@ -32,8 +32,13 @@ void log_failure(const char* doing, const Result<>& result) {
 // --- what is written down ------------------------------------------------------------------------
 
 bool Shell::stored(const Result<>& result) {
-    if (result)
+    if (result) {
+        if (std::exchange(write_failed_, false)) {
+            base::log(base::Level::notice, "the state can be written again");
+            store_error_ = store_trouble_;
+        }
         return true;
+    }
     if (!std::exchange(write_failed_, true))
         base::log(base::Level::error,
                   "the state cannot be written, limits would not survive a restart: " +

@@ -157,7 +157,8 @@ private:
     core::Token next_token_ = 1;
     std::deque<core::Event> events_;
     bool draining_ = false;
-    bool write_failed_ = false; ///< and was complained about
+    bool write_failed_ = false;       ///< and was complained about
+    const std::string store_trouble_; ///< of the start: no write puts that right
     std::string store_error_;
 };
 
