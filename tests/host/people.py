@@ -45,8 +45,10 @@ def enroll(host, user):
 
 
 def at_console(host, *words):
-    """login(1) on a terminal of its own, started by PID 1 as a getty is."""
-    return Terminal(host.inner.command(["systemd-run", "--pty", "--quiet", "--collect", "login", *words]))
+    """login(1) on a console of its own, started by PID 1 as a getty is: a container's is what stands at /dev/console."""
+    become_console = 'mount --bind "$(tty)" /dev/console && exec login "$@"'
+    return Terminal(host.inner.command(["systemd-run", "--pty", "--quiet", "--collect",
+                                        "sh", "-c", become_console, "login", *words]))
 
 
 class Shell:

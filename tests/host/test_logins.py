@@ -166,6 +166,24 @@ def test_root_at_the_console_gets_in_although_denied(host, user):
     other.wait_to_hear("Not on working days.")
     other.close()
     wait_for_sessions(host, "root", 0)
+    assert len(host.journal(VIGIL_EVENT="login-let-in", VIGIL_USER="root")) == 1
+
+
+def test_root_at_the_console_gets_in_although_blocked_and_without_vigild(host):
+    host.run("mkdir", "-p", "-m", "755", "/run/vigil/blocked")
+    host.write("/run/vigil/blocked/0", "out of office\n")
+    try:
+        refused = host.ssh_run("root", "echo got in")
+        assert refused.returncode != 0 and "out of office" in refused.stderr
+        host.run("systemctl", "stop", "vigild.socket", "vigild.service")
+        console = at_console(host, "-f", "root")
+        console.wait_for(r"^root@")
+        console.close()
+        said = host.run("journalctl", "--no-pager", "SYSLOG_IDENTIFIER=login").stdout
+        assert "root at the console is let in although refused" in said
+    finally:
+        host.run("rm", "-r", "/run/vigil/blocked")
+        host.run("systemctl", "start", "vigild.socket", "vigild.service")
 
 
 def test_what_runs_in_a_session_is_no_login(host, user):
