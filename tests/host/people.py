@@ -46,7 +46,9 @@ def enroll(host, user):
 
 def at_console(host, *words):
     """login(1) on a console of its own, started by PID 1 as a getty is: a container's is what stands at /dev/console."""
-    become_console = 'test -e /dev/console || : >/dev/console; mount --bind "$(tty)" /dev/console && exec login "$@"'
+    # The one of an earlier login is gone, and nothing can be mounted upon it.
+    become_console = 'umount --lazy /dev/console 2>/dev/null; test -e /dev/console || : >/dev/console; ' \
+        'mount --bind "$(tty)" /dev/console && exec login "$@"'
     return Terminal(host.inner.command(["systemd-run", "--pty", "--quiet", "--collect",
                                         "sh", "-c", become_console, "login", *words]))
 
