@@ -2,6 +2,7 @@
 
 #include "base/clock.hpp"
 #include "daemon/enforce/inotify.hpp"
+#include "daemon/enforce/new_terminals.hpp"
 
 #include <algorithm>
 #include <ctime>
@@ -18,14 +19,11 @@ namespace {
 
 using Stat = struct stat;
 
-constexpr const char* pty_directory = "/dev/pts";
 constexpr const char* current_terminal = "/dev/tty";
 
 /// Between two looks at terminals in use. With the accuracy a second at the most.
 constexpr Microseconds look_interval = std::chrono::milliseconds{990};
 constexpr Microseconds look_accuracy = std::chrono::milliseconds{10};
-/// How long a new pty of root's may still become a user's: sshd makes it as root and hands it over.
-constexpr Microseconds owner_patience = std::chrono::milliseconds{500};
 /// The kernel shows reads and writes of a terminal in steps of so many seconds.
 constexpr std::int64_t time_step = 8;
 
@@ -128,14 +126,11 @@ struct ActivityWatch::Implementation {
     ActivityListener listener;
     Side inputs{&Watched::input, IN_ACCESS, &Stat::st_atim, {}, {}, {}};
     Side outputs{&Watched::output, IN_MODIFY, &Stat::st_mtim, {}, {}, {}};
-    Inotify nodes;
+    NewTerminals new_terminals;
     base::EventSource input_source;
     base::EventSource output_source;
-    base::EventSource node_source;
     base::EventSource look_timer;
-    base::EventSource owner_timer;
     std::map<std::uint64_t, Watched> terminals;
-    std::map<std::string, BootTime> without_owner; ///< new ptys, and until when to wait
     int current_terminal_watch = -1;
     BootTime current_terminal_read{}; ///< somebody, somewhere, read /dev/tty
     bool inherited = false;
@@ -148,8 +143,6 @@ struct ActivityWatch::Implementation {
     void unknown(Side& side, const inotify_event& event, BootTime now);
     void overflowed(Side& side);
     void after(bool seen);
-    void nodes_changed();
-    void settle_owners(BootTime now);
     Activity read(Watched& watched, const Now& now) const;
 };
 
@@ -175,31 +168,16 @@ Result<> ActivityWatch::Implementation::open(sd_event* loop, ActivityQueues queu
         }
         return 0;
     };
-    const auto on_node = [](sd_event_source*, int, std::uint32_t, void* data) noexcept {
-        try {
-            static_cast<Implementation*>(data)->nodes_changed();
-        } catch (...) {
-        }
-        return 0;
-    };
-    const auto on_owner = [](sd_event_source*, std::uint64_t, void* data) noexcept {
-        try {
-            static_cast<Implementation*>(data)->settle_owners(base::read_boot_time());
-        } catch (...) {
-        }
-        return 0;
-    };
-
     inherited = static_cast<bool>(queues.inputs);
     auto opened = inputs.inotify.open(std::move(queues.inputs));
     if (opened)
         opened = outputs.inotify.open(std::move(queues.outputs));
     if (opened)
-        opened = nodes.open({});
+        opened = new_terminals.open(loop, listener.new_terminal, [this](std::uint64_t device) {
+            return terminals.contains(device);
+        });
     if (!opened)
         return opened;
-    if (const auto made = nodes.watch(pty_directory, IN_CREATE | IN_ONLYDIR); !made)
-        return std::unexpected{made.error()};
     if (const auto made = inputs.inotify.watch(current_terminal, IN_ACCESS))
         current_terminal_watch = *made;
 
@@ -211,26 +189,15 @@ Result<> ActivityWatch::Implementation::open(sd_event* loop, ActivityQueues queu
             owner.reset(source);
         return r;
     };
-    const auto add_timer = [&](Microseconds accuracy, sd_event_time_handler_t handler,
-                               base::EventSource& owner) {
-        const int r =
-            sd_event_add_time(loop, &source, CLOCK_BOOTTIME, UINT64_MAX,
-                              static_cast<std::uint64_t>(accuracy.count()), handler, this);
-        if (r >= 0)
-            owner.reset(source);
-        return r;
-    };
     int r = add_io(inputs.inotify, on_activity, input_source);
     if (r >= 0)
         r = add_io(outputs.inotify, on_activity, output_source);
     if (r >= 0)
-        r = add_io(nodes, on_node, node_source);
-    if (r >= 0)
-        r = add_timer(look_accuracy, on_look, look_timer);
-    if (r >= 0)
-        r = add_timer(look_accuracy, on_owner, owner_timer);
+        r = sd_event_add_time(loop, &source, CLOCK_BOOTTIME, UINT64_MAX,
+                              static_cast<std::uint64_t>(look_accuracy.count()), on_look, this);
     if (r < 0)
         return fail(r, "adding to the event loop");
+    look_timer.reset(source);
     return {};
 }
 
@@ -318,51 +285,6 @@ void ActivityWatch::Implementation::after(bool seen) {
     sd_event_source_set_time_relative(look_timer.get(),
                                       static_cast<std::uint64_t>(look_interval.count()));
     enable(look_timer, SD_EVENT_ONESHOT);
-}
-
-void ActivityWatch::Implementation::nodes_changed() {
-    const BootTime now = base::read_boot_time();
-    bool created = false;
-    nodes.read([&](const inotify_event& event, const std::string& name) {
-        if ((event.mask & IN_CREATE) == 0 || name.empty() ||
-            name.find_first_not_of("0123456789") != name.npos)
-            return;
-        without_owner.insert_or_assign(std::string{pty_directory} + "/" + name,
-                                       now + owner_patience);
-        created = true;
-    });
-    // Changes of owner wake us only while one is waited for: a user may make any number of them.
-    // This comes before the look at the owners, so that none is missed in between.
-    if (created)
-        static_cast<void>(nodes.watch(pty_directory, IN_CREATE | IN_ATTRIB | IN_ONLYDIR));
-    settle_owners(now);
-}
-
-void ActivityWatch::Implementation::settle_owners(BootTime now) {
-    std::vector<std::pair<std::string, uid_t>> settled;
-    BootTime next = BootTime::max();
-    for (auto at = without_owner.begin(); at != without_owner.end();) {
-        struct stat node{};
-        const bool there = ::stat(at->first.c_str(), &node) == 0;
-        if (there && node.st_uid == 0 && now < at->second) {
-            next = std::min(next, at->second);
-            ++at;
-            continue;
-        }
-        if (there)
-            settled.emplace_back(at->first, node.st_uid);
-        at = without_owner.erase(at);
-    }
-    if (without_owner.empty()) {
-        enable(owner_timer, SD_EVENT_OFF);
-        static_cast<void>(nodes.watch(pty_directory, IN_CREATE | IN_ONLYDIR));
-    } else {
-        sd_event_source_set_time(owner_timer.get(),
-                                 static_cast<std::uint64_t>(next.time_since_epoch().count()));
-        enable(owner_timer, SD_EVENT_ONESHOT);
-    }
-    for (const auto& [path, uid] : settled)
-        listener.new_terminal(path, uid);
 }
 
 /// What inotify told, and what it cannot tell: a program that reads its terminal as /dev/tty (less

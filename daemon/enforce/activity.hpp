@@ -22,7 +22,8 @@ struct Activity {
 
 /// What an ActivityWatch tells of its own accord.
 struct ActivityListener {
-    /// A new pty, once its node has its final owner or half a second later.
+    /// A new pty, once its node has its final owner or half a second later. The path is empty where
+    /// it is not known which of the owner's are new.
     std::function<void(const std::string&, uid_t)> new_terminal;
     /// A terminal that was in use at the last look.
     std::function<void(const Terminal&, const Activity&)> used;

@@ -186,11 +186,13 @@ void Shell::new_terminal(const std::string& path, uid_t owner) {
         const auto* known = record(id);
         if (!known)
             continue;
-        const auto terminals = look_for_terminals(*known);
-        if (!std::ranges::count(terminals, path, &enforce::Terminal::path))
+        // Without a path it may be any session's of this user.
+        if (!path.empty() &&
+            !std::ranges::count(look_for_terminals(*known), path, &enforce::Terminal::path))
             continue;
         dispatch(core::TerminalOpened{id});
-        break;
+        if (!path.empty())
+            break;
     }
 }
 

@@ -3,6 +3,7 @@
 #include "daemon/enforce/activity.hpp"
 #include "tests/unit/pty.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
@@ -381,6 +382,53 @@ START_TEST(a_new_terminal_that_stays_roots_is_told_after_half_a_second) {
 }
 END_TEST
 
+void give_to(const Pty& pty, uid_t owner) {
+    ck_assert_int_eq(::fchown(pty.slave.get(), owner, gid_t(-1)), 0);
+}
+
+START_TEST(changes_of_users_own_nodes_wake_nobody_and_hide_nothing) {
+    const Loop loop;
+    const Pty one;
+    const Pty other;
+    give_to(one, 1235);
+    give_to(other, 1235);
+    const Pty waiting; // from now on changes of owner matter
+    loop.run_for(milliseconds{20});
+    for (int i = more_than_the_queue(); i > 0; i -= 2) {
+        ck_assert_int_eq(::fchmod(one.slave.get(), 0620), 0);
+        ck_assert_int_eq(::fchmod(other.slave.get(), 0620), 0);
+    }
+    ck_assert_int_eq(loop.run_for(milliseconds{20}), 0);
+    give_to(waiting, 1234);
+    loop.run_for(milliseconds{50});
+    ck_assert_uint_eq(loop.created.size(), 3);
+    CHECK_TEXT(loop.created[2].first, waiting.terminal.path);
+    ck_assert_uint_eq(loop.created[2].second, 1234);
+}
+END_TEST
+
+START_TEST(owners_of_unknown_terminals_are_told_when_a_flood_hid_which_are_new) {
+    const Loop loop;
+    const Pty known;
+    give_to(known, 1233);
+    CHECK_OK(loop.watch->add(known.terminal, {}));
+    loop.run_for(milliseconds{20});
+    for (int i = more_than_the_queue(); i > 0; i -= 2) {
+        const Pty first;
+        const Pty second;
+    }
+    const Pty pty;
+    const Pty another;
+    const Pty roots;
+    give_to(pty, 1234);
+    give_to(another, 1234);
+    loop.run_for(milliseconds{700});
+    ck_assert(std::ranges::count(loop.created, std::pair{std::string{}, uid_t{1234}}) == 1);
+    ck_assert(std::ranges::count(loop.created, std::pair{roots.terminal.path, uid_t{0}}) == 1);
+    ck_assert(std::ranges::count(loop.created, std::pair{std::string{}, uid_t{1233}}) == 0);
+}
+END_TEST
+
 START_TEST(a_removed_terminal_is_unknown_and_silent) {
     const Pty pty;
     const Loop loop;
@@ -415,6 +463,8 @@ int main() {
     tcase_add_test(activity, a_terminals_number_that_is_used_again_is_watched_anew);
     tcase_add_test(activity, a_new_terminal_is_told_with_its_owner);
     tcase_add_test(activity, a_new_terminal_that_stays_roots_is_told_after_half_a_second);
+    tcase_add_test(activity, changes_of_users_own_nodes_wake_nobody_and_hide_nothing);
+    tcase_add_test(activity, owners_of_unknown_terminals_are_told_when_a_flood_hid_which_are_new);
     tcase_add_test(activity, a_removed_terminal_is_unknown_and_silent);
     suite_add_tcase(suite, activity);
     return test::run(suite);

@@ -1,0 +1,126 @@
+#include "daemon/enforce/new_terminals.hpp"
+
+#include "base/clock.hpp"
+#include "daemon/enforce/descriptors.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+namespace vigil::enforce {
+
+namespace {
+
+constexpr const char* directory = "/dev/pts";
+/// How long a new pty of root's may still become a user's.
+constexpr Microseconds owner_patience = std::chrono::milliseconds{500};
+constexpr std::uint64_t timer_accuracy = 10'000; // µs
+
+} // namespace
+
+Result<> NewTerminals::open(sd_event* loop, Told told, Known known) {
+    told_ = std::move(told);
+    known_ = std::move(known);
+    const auto on_change = [](sd_event_source*, int, std::uint32_t, void* data) noexcept {
+        try {
+            static_cast<NewTerminals*>(data)->changed();
+        } catch (...) {
+            // Without memory: it is found at the session's next look at its terminals.
+        }
+        return 0;
+    };
+    const auto on_time = [](sd_event_source*, std::uint64_t, void* data) noexcept {
+        try {
+            static_cast<NewTerminals*>(data)->settle(base::read_boot_time());
+        } catch (...) {
+        }
+        return 0;
+    };
+    if (auto opened = inotify_.open({}); !opened)
+        return opened;
+    if (const auto made = inotify_.watch(directory, IN_CREATE | IN_ONLYDIR); !made)
+        return std::unexpected{made.error()};
+    sd_event_source* source = nullptr;
+    int r = sd_event_add_io(loop, &source, inotify_.fd(), EPOLLIN, on_change, this);
+    if (r < 0)
+        return fail(r, "adding to the event loop");
+    source_.reset(source);
+    r = sd_event_add_time(loop, &source, CLOCK_BOOTTIME, UINT64_MAX, timer_accuracy, on_time, this);
+    if (r < 0)
+        return fail(r, "adding to the event loop");
+    timer_.reset(source);
+    return {};
+}
+
+void NewTerminals::changed() {
+    const BootTime now = base::read_boot_time();
+    bool lost = false;
+    inotify_.read([&](const inotify_event& event, const std::string& name) {
+        lost = lost || (event.mask & IN_Q_OVERFLOW) != 0;
+        if ((event.mask & IN_CREATE) != 0 && !name.empty() &&
+            name.find_first_not_of("0123456789") == name.npos)
+            wait_for(std::string{directory} + "/" + name, now);
+    });
+    if (lost)
+        look_at_all(now);
+    settle(now);
+}
+
+/// The node itself is watched, not all of the folder: changes of their own nodes would let users
+/// wake us as often as they like, and fill the queue.
+void NewTerminals::wait_for(const std::string& path, BootTime now) {
+    Waiting& waiting = without_owner_[path];
+    waiting.until = now + owner_patience;
+    // Before the look at the owner, so that no change is missed in between.
+    waiting.watch = inotify_.watch(path, IN_ATTRIB).value_or(-1);
+}
+
+/// Which are new was lost. An owner is told once, however many terminals he has.
+void NewTerminals::look_at_all(BootTime now) {
+    std::set<uid_t> owners;
+    static_cast<void>(for_numbers_in(directory, [&](int folder, int number) {
+        const std::string name = std::to_string(number);
+        struct stat node{};
+        if (::fstatat(folder, name.c_str(), &node, AT_SYMLINK_NOFOLLOW) < 0 || known_(node.st_rdev))
+            return true;
+        if (node.st_uid == 0)
+            wait_for(std::string{directory} + "/" + name, now);
+        else
+            owners.insert(node.st_uid);
+        return true;
+    }));
+    for (const uid_t owner : owners)
+        told_({}, owner);
+}
+
+void NewTerminals::settle(BootTime now) {
+    std::vector<std::pair<std::string, uid_t>> settled;
+    BootTime next = BootTime::max();
+    for (auto at = without_owner_.begin(); at != without_owner_.end();) {
+        struct stat node{};
+        const bool there = ::stat(at->first.c_str(), &node) == 0;
+        if (there && node.st_uid == 0 && now < at->second.until) {
+            next = std::min(next, at->second.until);
+            ++at;
+            continue;
+        }
+        if (there)
+            settled.emplace_back(at->first, node.st_uid);
+        if (at->second.watch >= 0)
+            inotify_.forget(at->second.watch);
+        at = without_owner_.erase(at);
+    }
+    if (without_owner_.empty()) {
+        sd_event_source_set_enabled(timer_.get(), SD_EVENT_OFF);
+    } else {
+        sd_event_source_set_time(timer_.get(),
+                                 static_cast<std::uint64_t>(next.time_since_epoch().count()));
+        sd_event_source_set_enabled(timer_.get(), SD_EVENT_ONESHOT);
+    }
+    for (const auto& [path, uid] : settled)
+        told_(path, uid);
+}
+
+} // namespace vigil::enforce

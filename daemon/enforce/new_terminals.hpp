@@ -1,0 +1,45 @@
+#pragma once
+// New ptys, each told once its node has its final owner: sshd makes it as root and hands it over.
+
+#include "base/systemd.hpp"
+#include "base/time.hpp"
+#include "daemon/enforce/inotify.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+
+#include <sys/types.h>
+
+namespace vigil::enforce {
+
+class NewTerminals {
+public:
+    /// `path` is empty where it is not known which terminals of this owner are new.
+    using Told = std::function<void(const std::string& path, uid_t owner)>;
+    /// Whether this device is known, so that it is not new.
+    using Known = std::function<bool(std::uint64_t device)>;
+
+    /// Attaches to the loop, which must outlive this.
+    Result<> open(sd_event* loop, Told told, Known known);
+
+private:
+    struct Waiting {
+        BootTime until{};
+        int watch = -1; ///< of its node, whose owner is to change
+    };
+
+    void changed();
+    void wait_for(const std::string& path, BootTime now);
+    void look_at_all(BootTime now);
+    void settle(BootTime now);
+
+    Told told_;
+    Known known_;
+    Inotify inotify_;
+    base::EventSource source_;
+    base::EventSource timer_;
+    std::map<std::string, Waiting> without_owner_;
+};
+
+} // namespace vigil::enforce
