@@ -12,17 +12,27 @@ namespace {
 
 constexpr const char* time_data = "vigil.time_left";
 
+/// Where account ran in another process (sshd's keyboard-interactive), its PAM data is lost to the
+/// session phase: the time is then shared out beforehand. An account phase that was answered has
+/// most likely found vigild up, so this is enough.
+constexpr Microseconds apart_session_share = std::chrono::milliseconds{500};
+
 void drop_time(pam_handle_t*, void* data, int) noexcept {
     delete static_cast<Microseconds*>(data);
 }
 
 } // namespace
 
-Microseconds time_left(pam_handle_t* pam, Service service) {
+Microseconds time_left(pam_handle_t* pam, Service service, Phase phase) {
+    if (service != Service::login)
+        return wire::machine_timeout;
     const void* data = nullptr;
-    if (service == Service::login && pam_get_data(pam, time_data, &data) == PAM_SUCCESS && data)
+    if (pam_get_data(pam, time_data, &data) == PAM_SUCCESS && data)
         return *static_cast<const Microseconds*>(data);
-    return wire::machine_timeout;
+    if (phase == Phase::session)
+        return apart_session_share;
+    return is_apart_from_leader(service_name(pam)) ? wire::machine_timeout - apart_session_share
+                                                   : wire::machine_timeout;
 }
 
 void note_time_left(Call& call) {

@@ -20,10 +20,12 @@ struct Call {
     Vigild vigild;
 };
 
+enum class Phase { auth, account, session };
+
 /// What is left of the time that one login may wait for vigild. Its entry points share it, by PAM
 /// data: each with its own they would add up. Other calls each have the whole: between two answers
 /// at a locked terminal hours may pass.
-Microseconds time_left(pam_handle_t* pam, Service service);
+Microseconds time_left(pam_handle_t* pam, Service service, Phase phase);
 void note_time_left(Call& call);
 
 /// Logs why vigild could not be asked, as the outcome of that.

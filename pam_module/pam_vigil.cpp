@@ -97,7 +97,8 @@ int close_code(Outcome, const Options&) {
 
 /// Does `work` and turns what comes of it, an exception too, into a code.
 template <typename Work, typename Code>
-int run(pam_handle_t* pam, int flags, int argc, const char** argv, Work work, Code code) noexcept {
+int run(pam_handle_t* pam, int flags, int argc, const char** argv, Phase phase, Work work,
+        Code code) noexcept {
     try {
         Options options = parse_options(argc, argv);
         for (const std::string& argument : options.unknown)
@@ -109,7 +110,7 @@ int run(pam_handle_t* pam, int flags, int argc, const char** argv, Work work, Co
                   .options = options,
                   .service_text = std::move(service),
                   .service = kind,
-                  .vigild = Vigild{options.socket, time_left(pam, kind)}};
+                  .vigild = Vigild{options.socket, time_left(pam, kind, phase)}};
         Outcome outcome = Outcome::unavailable;
         try {
             outcome = work(call);
@@ -181,7 +182,7 @@ extern "C" {
 int pam_sm_authenticate(pam_handle_t* pam, int flags, int argc, const char** argv) noexcept {
     using namespace vigil::pam;
     const bool is_unlock = is_service(pam, Service::unlock);
-    return run(pam, flags, argc, argv, authenticate,
+    return run(pam, flags, argc, argv, Phase::auth, authenticate,
                [is_unlock](Outcome outcome, const Options& options) {
                    return authenticate_code(is_unlock, outcome, options);
                });
@@ -193,18 +194,18 @@ int pam_sm_setcred(pam_handle_t*, int, int, const char**) noexcept {
 
 int pam_sm_acct_mgmt(pam_handle_t* pam, int flags, int argc, const char** argv) noexcept {
     using namespace vigil::pam;
-    return run(pam, flags, argc, argv, account,
+    return run(pam, flags, argc, argv, Phase::account, account,
                is_service(pam, Service::step_up) ? step_up_code : login_code);
 }
 
 int pam_sm_open_session(pam_handle_t* pam, int flags, int argc, const char** argv) noexcept {
     using namespace vigil::pam;
-    return run(pam, flags, argc, argv, open_session, open_code);
+    return run(pam, flags, argc, argv, Phase::session, open_session, open_code);
 }
 
 int pam_sm_close_session(pam_handle_t* pam, int flags, int argc, const char** argv) noexcept {
     using namespace vigil::pam;
-    return run(pam, flags, argc, argv, close_session, close_code);
+    return run(pam, flags, argc, argv, Phase::session, close_session, close_code);
 }
 }
 #pragma GCC visibility pop

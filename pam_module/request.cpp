@@ -46,6 +46,15 @@ bool is_same_program(pid_t pid) {
            mine.st_dev == theirs.st_dev && mine.st_ino == theirs.st_ino;
 }
 
+/// With keyboard-interactive sshd calls account in a child it forked; the leader is the child's
+/// session's first process, sshd's monitor. Run by hand (sshd -d) sshd has no session of its own,
+/// and that process is somebody's shell: hence the look at the program.
+pid_t leader_of(std::string_view service) {
+    const pid_t session = getsid(0);
+    const bool is_monitor = service == "sshd" && session > 0 && is_same_program(session);
+    return is_monitor ? session : getpid();
+}
+
 } // namespace
 
 Service classify(std::string_view service) noexcept {
@@ -108,12 +117,11 @@ bool is_root_at_console(pam_handle_t* pam) {
 }
 
 Result<base::UniqueFd> open_leader(std::string_view service) {
-    // With keyboard-interactive sshd calls account in a child it forked; the leader is the child's
-    // session's first process, sshd's monitor. Run by hand (sshd -d) sshd has no session of its
-    // own, and that process is somebody's shell: hence the look at the program.
-    const pid_t session = getsid(0);
-    const bool is_monitor = service == "sshd" && session > 0 && is_same_program(session);
-    return base::open_pidfd(is_monitor ? session : getpid());
+    return base::open_pidfd(leader_of(service));
+}
+
+bool is_apart_from_leader(std::string_view service) {
+    return leader_of(service) != getpid();
 }
 
 Result<base::UniqueFd> open_self() {

@@ -51,6 +51,10 @@ bool is_root_at_console(pam_handle_t* pam);
 /// The process that is, or will be, the session's leader.
 Result<base::UniqueFd> open_leader(std::string_view service);
 
+/// Whether this is a child that sshd's monitor forked, so that the session phase will be in another
+/// process than this one.
+bool is_apart_from_leader(std::string_view service);
+
 /// This process.
 Result<base::UniqueFd> open_self();
 

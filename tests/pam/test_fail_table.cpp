@@ -1,5 +1,6 @@
 // Every cell of the fail table that is the module's: an entry point, and what is wrong with vigild.
 
+#include "tests/pam/console.hpp"
 #include "tests/pam/pam_host.hpp"
 
 #include <chrono>
@@ -45,11 +46,14 @@ bool is_timeout(const Trouble& trouble) {
     return trouble.mood == Mood::silent || trouble.mood == Mood::mute;
 }
 
-/// The machine's time is 2 s; what libpam and a busy machine add is not 0.9 s.
-void check_time(const Trouble& trouble, std::chrono::milliseconds took) {
-    ck_assert_msg(took < 2900ms, "%s took %ld ms", trouble.name, static_cast<long>(took.count()));
+/// The machine's time is 2 s, and half a second of it is a session's whose account phase was
+/// another process; what libpam and a busy machine add is not 0.9 s.
+void check_time(const Trouble& trouble, std::chrono::milliseconds took,
+                std::chrono::milliseconds time = 2000ms) {
+    ck_assert_msg(took < time + 900ms, "%s took %ld ms", trouble.name,
+                  static_cast<long>(took.count()));
     if (is_timeout(trouble))
-        ck_assert_msg(took >= 1900ms, "%s took only %ld ms", trouble.name,
+        ck_assert_msg(took >= time - 100ms, "%s took only %ld ms", trouble.name,
                       static_cast<long>(took.count()));
 }
 
@@ -65,6 +69,7 @@ void become_setuid_program() {
 } // namespace
 
 START_TEST(limits_go_on) {
+    leave_the_terminal(); // a session of its own, as sshd's monitor has
     const Trouble& trouble = troubles[_i];
     FakeVigild vigild;
     make(vigild, trouble);
@@ -129,11 +134,11 @@ START_TEST(a_session_opens_and_closes) {
     make(vigild, trouble);
     PamHost host{vigild, "sshd"};
     int code = -1;
-    check_time(trouble, time_of([&] { code = host.open(); }));
+    check_time(trouble, time_of([&] { code = host.open(); }), 500ms);
     check_code("open_session", trouble, code, ignored);
     check_code("setcred", trouble, host.setcred(), PAM_SUCCESS);
     int closed = -1;
-    check_time(trouble, time_of([&] { closed = PamHost(vigild, "sshd").close(); }));
+    check_time(trouble, time_of([&] { closed = PamHost(vigild, "sshd").close(); }), 500ms);
     check_code("close_session", trouble, closed, PAM_SUCCESS);
     ck_assert(host.lines.empty());
 }

@@ -1,10 +1,13 @@
 // What a login may cost in time when vigild does not answer: all its phases together.
 
+#include "tests/pam/console.hpp"
 #include "tests/pam/pam_host.hpp"
 
 #include <cstdlib>
 
 #include <check.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 using namespace vigil::test;
 using std::chrono_literals::operator""ms;
@@ -30,6 +33,7 @@ std::chrono::milliseconds log_in_and_out(FakeVigild& vigild, Codes& codes) {
 } // namespace
 
 START_TEST(a_login_waits_once_for_a_vigild_that_hangs) {
+    leave_the_terminal(); // a session of its own, as sshd's monitor has
     FakeVigild vigild;
     vigild->mood = _i == 0 ? Mood::silent : Mood::mute;
     Codes codes;
@@ -43,15 +47,25 @@ START_TEST(a_login_waits_once_for_a_vigild_that_hangs) {
 }
 END_TEST
 
-START_TEST(a_session_waits_once_where_account_was_another_process) {
+/// As sshd does it with keyboard-interactive.
+START_TEST(a_login_in_two_processes_waits_no_longer) {
+    leave_the_terminal();
     FakeVigild vigild;
     vigild->mood = Mood::mute;
     PamHost host{vigild, "sshd", "root", "", Lines::prepare_first};
+    int status = -1;
     const auto took = time_of([&] {
+        const pid_t child = ::fork();
+        if (child == 0)
+            ::_exit(host.account() == ignored ? 0 : 1);
+        ck_assert_int_eq(::waitpid(child, &status, 0), child);
         ck_assert_int_eq(host.open(), ignored);
         ck_assert_int_eq(host.close(), ignored);
     });
+    ck_assert_int_eq(status, 0);
     ck_assert_msg(took < 2500ms, "it took %ld ms", static_cast<long>(took.count()));
+    ck_assert_msg(took >= 1900ms, "it took only %ld ms", static_cast<long>(took.count()));
+    ck_assert_int_eq(vigild->connections, 2);
 }
 END_TEST
 
@@ -98,7 +112,7 @@ int main() {
     TCase* const tests = tcase_create("time");
     tcase_set_timeout(tests, 30);
     tcase_add_loop_test(tests, a_login_waits_once_for_a_vigild_that_hangs, 0, 2);
-    tcase_add_test(tests, a_session_waits_once_where_account_was_another_process);
+    tcase_add_test(tests, a_login_in_two_processes_waits_no_longer);
     tcase_add_loop_test(tests, nobody_listening_costs_next_to_nothing, 0, 2);
     tcase_add_test(tests, the_next_login_asks_again);
     tcase_add_test(tests, a_locked_terminal_may_ask_for_as_long_as_it_is_locked);
