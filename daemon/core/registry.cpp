@@ -73,7 +73,8 @@ Moments moments(const Tracked& session) {
         result.end_warning = *result.end - decision.warn_before_end[record.end_warnings_given];
     result.lock = after(session.last_input, decision.idle_lock);
     unless_observed(result.lock, session.lock_observed);
-    auto first = result.lock;
+    std::optional<BootTime> first;
+    earlier(first, result.lock);
     earlier(first, result.idle_end);
     const auto limit = first == result.lock ? decision.idle_lock : decision.idle_terminate;
     // The two may come from different rules: a warning as long as the limit would come with each

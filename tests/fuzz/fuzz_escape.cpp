@@ -3,6 +3,7 @@
 #include "base/log.hpp"
 
 #include <clocale>
+#include <cstdint>
 #include <cstdlib>
 #include <cwchar>
 #include <cwctype>
