@@ -77,6 +77,9 @@ Result<> Api::confirm(const Call& call) {
                 asked.facts.session_class = policy::SessionClass::graphical;
         }
     }
+    // Another's session, looked up under a number that was free meanwhile, would be held for his.
+    if (leader->has_ended())
+        return fail(wire::code_invalid, "The process that logs in has ended.");
     return put(call, std::move(asked));
 }
 

@@ -101,6 +101,15 @@ def test_only_the_pidfd_of_a_living_process_stands_for_a_login(host, make, membe
     os.close(fd)
 
 
+@pytest.mark.parametrize("member", ["Reserve", "Confirm"])
+def test_a_login_of_a_process_that_has_ended_is_none_though_its_number_is_taken(host, member):
+    leader = host.leader()
+    leader.process.kill()
+    os.waitid(os.P_PID, leader.process.pid, os.WEXITED | os.WNOWAIT)
+    assert refused(host.call, member, "h" + LOGIN, 0, login(), fds=[leader.pidfd])[0] == INVALID
+    assert host.sessions() == {}
+
+
 def test_descriptors_nobody_asked_for_are_closed(host):
     fd = file_fd()
     with host.connect() as client:

@@ -5,7 +5,7 @@ import subprocess
 import time
 
 import pytest
-from people import at_console, enroll, let_sshd_take_all, one_line, person, shell
+from people import SHELL, at_console, enroll, let_sshd_take_all, one_line, person, shell
 from vigilhost import PASSWORDS, wait_until
 
 RULE = """\
@@ -121,6 +121,20 @@ def test_logins_go_on_and_sudo_is_refused_with_a_line(host, user, trouble, line)
     wait_until(lambda: host.vigil_sessions(user=user, state="active"), 15, "vigil knows the session afterwards")
     assert "root" in inside.run("sudo id -un", codes.fresh())[1].splitlines()
     inside.terminal.close()
+
+
+@pytest.mark.parametrize("by", ["key", "password", "keyboard-interactive"])
+def test_a_login_waits_two_seconds_in_all_for_a_vigild_that_hangs(host, user, by):
+    with stuck(host, user):
+        begin = time.monotonic()
+        terminal = host.ssh(user, by=by)
+        if by != "key":
+            terminal.wait_for("assword:")
+            begin = time.monotonic()
+            terminal.send(PASSWORDS[user] + "\r")
+        terminal.wait_for(SHELL, 15)
+        assert time.monotonic() - begin < 4.5  # a login takes time of its own
+    terminal.close()
 
 
 @pytest.mark.parametrize("trouble", [gone, stuck])
