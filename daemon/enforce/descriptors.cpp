@@ -50,6 +50,16 @@ std::optional<dev_t> fetched_device(pid_t thread, int number) {
     return ::ioctl(copy.get(), TIOCGDEV, &device) == 0 ? dev_t{device} : dev_t{0};
 }
 
+/// A container numbers its terminals as we do; they are in another file system. A console is the
+/// same under every node.
+bool is_same_node(const Terminal& terminal, const struct statx& node) noexcept {
+    struct stat own{};
+    if (!terminal.path.starts_with("/dev/pts/"))
+        return true;
+    return ::stat(terminal.path.c_str(), &own) == 0 &&
+           own.st_dev == makedev(node.stx_dev_major, node.stx_dev_minor);
+}
+
 /// One look through the tables of a process.
 class Look {
 public:
@@ -92,7 +102,8 @@ private:
         if (::statx(folder, name.data(), AT_STATX_DONT_SYNC, STATX_TYPE, &info) < 0 ||
             !S_ISCHR(info.stx_mode))
             return;
-        std::optional<dev_t> device = makedev(info.stx_rdev_major, info.stx_rdev_minor);
+        const dev_t own = makedev(info.stx_rdev_major, info.stx_rdev_minor);
+        std::optional<dev_t> device = own;
         if (*device == current_terminal || *device == system_console || *device == current_console)
             device = budget_.take(fetch_steps) ? fetched_device(thread, number) : std::nullopt;
         if (!device) {
@@ -100,7 +111,7 @@ private:
             return;
         }
         const auto terminal = std::ranges::find(terminals_, *device, &Terminal::device);
-        if (terminal != terminals_.end())
+        if (terminal != terminals_.end() && (*device != own || is_same_node(*terminal, info)))
             found_.terminal = &*terminal;
     }
 

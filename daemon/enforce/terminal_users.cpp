@@ -27,6 +27,14 @@ bool is_one_of(const std::vector<Terminal>& terminals, std::uint64_t device) noe
     return std::ranges::find(terminals, device, &Terminal::device) != terminals.end();
 }
 
+bool see_the_same_mounts(pid_t one, pid_t other) noexcept {
+    struct stat namespaces[2]{};
+    return ::stat(("/proc/" + std::to_string(one) + "/ns/mnt").c_str(), &namespaces[0]) == 0 &&
+           ::stat(("/proc/" + std::to_string(other) + "/ns/mnt").c_str(), &namespaces[1]) == 0 &&
+           namespaces[0].st_ino == namespaces[1].st_ino &&
+           namespaces[0].st_dev == namespaces[1].st_dev;
+}
+
 enum class Whose { roots, owners, strangers };
 
 /// By the line "Uid:", which has the real, effective, saved and file system's uid.
@@ -133,12 +141,16 @@ UserSearch::UserSearch(std::string scope, pid_t leader, std::vector<Terminal> te
       budget_{max_session_steps} {}
 
 /// A controlling terminal is the whole session's (in the sense of setsid(2)), and its leader has it
-/// for as long as the others do.
+/// for as long as the others do. In a container the same number is another terminal: there the
+/// leader sees other mounts, and has none of ours open.
 bool UserSearch::has_terminal(pid_t session) {
     const auto [known, is_new] = sessions_.try_emplace(session, false);
-    if (is_new)
-        if (const auto stat = base::read_process_stat(session))
-            known->second = is_one_of(terminals_, stat->terminal);
+    if (!is_new)
+        return known->second;
+    const auto stat = base::read_process_stat(session);
+    if (stat && is_one_of(terminals_, stat->terminal))
+        known->second = see_the_same_mounts(session, leader_) ||
+                        open_terminal_of(session, terminals_, budget_).terminal != nullptr;
     return known->second;
 }
 

@@ -22,8 +22,9 @@ using test::scope;
 
 namespace {
 
-constexpr uid_t owner = 12340;
-constexpr uid_t stranger = 12341;
+/// Of this run alone: others look through the processes of their own owner.
+const uid_t owner = 2'000'000U + 2 * static_cast<uid_t>(::getpid());
+const uid_t stranger = owner + 1;
 /// Files of one process, and processes, that together are more than any look has time for.
 constexpr rlim_t heap = 8000;
 constexpr int heaps = 3;
@@ -100,8 +101,8 @@ void into_scope(const Process& process) {
     ck_assert_int_eq(::write(fd.get(), pid.data(), pid.size()), static_cast<ssize_t>(pid.size()));
 }
 
-std::vector<pid_t> users(const Pty& pty, pid_t leader = 1) {
-    enforce::UserSearch search{scope(), leader, {pty.terminal}};
+std::vector<pid_t> users(const Pty& pty) {
+    enforce::UserSearch search{scope(), ::getpid(), {pty.terminal}};
     const auto found = search.look({});
     CHECK_OK(found);
     return *found;
@@ -120,6 +121,34 @@ START_TEST(a_process_elsewhere_is_a_user_if_the_terminal_is_its_own) {
     const Process reader{owner, [] { return true; }}; // has pty.slave open
     ck_assert(users(pty) == std::vector{job.pid()});
     ck_assert(users(other) == std::vector{roots_job.pid()});
+}
+END_TEST
+
+/// As in a container: terminals of an instance of their own, numbered as those outside are.
+bool take_namesake(const Pty& pty) {
+    unsigned wanted = 0;
+    if (::ioctl(pty.master.get(), TIOCGPTN, &wanted) < 0 || !close_both(pty) ||
+        ::unshare(CLONE_NEWNS) < 0 ||
+        ::mount("devpts", "/dev/pts", "devpts", 0, "newinstance,ptmxmode=0666") < 0)
+        return false;
+    for (unsigned index = 0;;) {
+        const int unlocked = 0;
+        const int master = ::open("/dev/pts/ptmx", O_RDWR | O_NOCTTY);
+        if (::ioctl(master, TIOCGPTN, &index) < 0 || ::ioctl(master, TIOCSPTLCK, &unlocked) < 0)
+            return false;
+        if (index == wanted)
+            return ::open(pty.terminal.path.c_str(), O_RDWR) >= 0; // and it is the process's own
+    }
+}
+
+START_TEST(a_terminal_of_the_same_number_in_a_container_is_another) {
+    const Pty pty;
+    const Process contained{owner, [&] { return take_namesake(pty); }};
+    const auto stat = base::read_process_stat(contained.pid());
+    CHECK_OK(stat);
+    ck_assert_uint_eq(stat->terminal, pty.terminal.device);
+    ck_assert(users(pty).empty());
+    ck_assert(holders(pty).empty());
 }
 END_TEST
 
@@ -325,6 +354,7 @@ int main() {
     tcase_add_checked_fixture(tests, test::make_scope, test::remove_scope);
     tcase_set_timeout(tests, 30);
     tcase_add_test(tests, a_process_elsewhere_is_a_user_if_the_terminal_is_its_own);
+    tcase_add_test(tests, a_terminal_of_the_same_number_in_a_container_is_another);
     tcase_add_test(tests, what_is_held_already_is_not_told_again);
     tcase_add_test(tests, a_process_of_the_session_that_there_is_no_time_to_look_through_is_a_user);
     tcase_add_test(tests, a_scope_that_cannot_be_read_is_an_error_and_one_that_is_gone_is_not);
