@@ -2,6 +2,7 @@
 // it read is within the bounds, so that append() takes it and gives it back the same.
 
 #include "wire/codec.hpp"
+#include "wire/names.hpp"
 
 #include <array>
 #include <cstdlib>
@@ -15,9 +16,24 @@ using namespace vigil::wire;
 namespace {
 
 /// The codec's own, and some that are nearly so.
-constexpr std::array signatures{
-    "(suassss)", "ust", "u(suassss)s", "usast", "ssay",  "a{sv}",    "sss",    "(ssussttb)", "s",
-    "t",         "",    "su",          "uas",   "a{ss}", "(suasss)", "aa{sv}", "a(ssussttb)"};
+constexpr std::array signatures{"(suassss)",
+                                "ust",
+                                "u(suassss)s",
+                                "usast",
+                                "ssay",
+                                "a{sv}",
+                                "sss",
+                                "(ssussttb)",
+                                "s",
+                                "t",
+                                "",
+                                "su",
+                                "uas",
+                                "a{ss}",
+                                "(suasss)",
+                                "aa{sv}",
+                                "a(ssussttb)",
+                                "u(suassss)sssay"};
 /// What a variant may hold.
 constexpr std::array contents{"s", "u", "t", "b", "as", "ay", "v", "a{sv}", "(s)"};
 constexpr std::array keys{"id",     "user",      "uid",     "terminals", "since",
@@ -216,7 +232,10 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
                  Status, Enrollment, std::vector<Session>, std::vector<Factor>, std::string,
                  std::uint64_t>(message.get());
     // The second of two values in a message is read behind the first.
-    if (sd_bus_message_rewind(message.get(), 1) >= 0 && read<StepUpRequest>(message.get()))
-        (void)read<Proof>(message.get());
+    if (sd_bus_message_rewind(message.get(), 1) >= 0 && read<StepUpRequest>(message.get())) {
+        const auto proof = read<Proof>(message.get());
+        if (proof && proof->answer.size() > max_answer_bytes)
+            std::abort();
+    }
     return 0;
 }

@@ -24,6 +24,7 @@ std::string written(const Audit& record) {
     ck_assert_int_eq(pipe2(ends, O_NONBLOCK), 0);
     const base::UniqueFd reader{ends[0]};
     const base::UniqueFd saved{dup(STDERR_FILENO)};
+    ck_assert(saved);
     dup2(ends[1], STDERR_FILENO);
     close(ends[1]);
     audit::write_journal(record);
