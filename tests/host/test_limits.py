@@ -156,7 +156,7 @@ def test_what_is_due_begins_within_50_ms(host):
     began = times(host, alice, "login-reserved")[0]
     alice.screen.wait_closed(7 + SEEN)
     done = times(host, alice, "session-warned") + times(host, alice, "session-ending")
-    assert len(done) == 7
+    assert len(done) == 7, alice.screen.said()
     assert all(at >= before + due for due, at in enumerate(done, 1)), "something was early"
     # Most of them: a busy machine may keep vigild from its turn now and then.
     assert statistics.median(at - began - due for due, at in enumerate(done, 1)) <= 0.05
