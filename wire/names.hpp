@@ -9,8 +9,10 @@ namespace vigil::wire {
 
 inline constexpr const char* bus_name = "org.vigil1";
 inline constexpr const char* manager_path = "/org/vigil1";
-inline constexpr const char* session_path_prefix = "/org/vigil1/session/";
+/// Below it an object for each session, by its id.
+inline constexpr const char* session_path = "/org/vigil1/session";
 inline constexpr const char* manager_interface = "org.vigil1.Manager";
+inline constexpr const char* session_interface = "org.vigil1.Session";
 inline constexpr const char* stepup_interface = "org.vigil1.StepUp";
 
 inline constexpr const char* socket_path = "/run/vigil/bus";

@@ -26,6 +26,8 @@ struct Call {
     uid_t uid = static_cast<uid_t>(-1); ///< who calls, from the kernel or the broker; never a field
     /// Whose things the caller is shown; nullopt: everybody's. Set by the table.
     std::optional<uid_t> shown = uid;
+    /// The id in the path of a session's object; "": the first argument names the session.
+    std::string session = {};
 
     sd_bus_message* get() const noexcept { return message.get(); }
 };

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
 
 namespace vigil::bus {
@@ -17,7 +18,7 @@ namespace {
 /// is their own (Call::shown).
 enum class Who {
     root,          ///< the login path and what concerns everybody
-    session_owner, ///< the first argument names a session of the caller's
+    session_owner, ///< the object, or the first argument, is a session of the caller's
     factor_owner,  ///< the first argument names a factor of the caller's
     oneself,       ///< the first argument names the caller, or nobody, who is he
     /// The same, and the third argument is a code of his that counts: who has one already adds
@@ -37,6 +38,7 @@ struct Method {
 };
 
 constexpr auto manager = wire::manager_interface;
+constexpr auto session = wire::session_interface;
 constexpr auto stepup = wire::stepup_interface;
 
 // The signatures are those of wire/codec.hpp, spelt out where sd-bus needs one literal.
@@ -55,6 +57,10 @@ constexpr std::array methods{
     Method{manager, "Lock", "ss", "", Who::session_owner, &Api::lock},
     Method{manager, "Unlock", "ss", "", Who::root, &Api::unlock},
     Method{manager, "Terminate", "ss", "", Who::session_owner, &Api::terminate},
+    Method{session, "Show", "", "a{sv}", Who::session_owner, &Api::show},
+    Method{session, "Lock", "s", "", Who::session_owner, &Api::lock},
+    Method{session, "Unlock", "s", "", Who::root, &Api::unlock},
+    Method{session, "Terminate", "s", "", Who::session_owner, &Api::terminate},
     Method{manager, "Status", "", "a{sv}", Who::anybody, &Api::status},
     Method{manager, "Reload", "", "s", Who::root, &Api::reload},
     Method{manager, "EnrollTotp", "sss", "sss", Who::oneself_proved, &Api::enroll_totp},
@@ -89,6 +95,8 @@ Result<> authorize(Api& api, const Method& method, const Call& call) {
     if (call.uid == 0)
         return {};
     const auto named = [&] {
+        if (!call.session.empty())
+            return std::optional{call.session};
         const auto texts = first_arguments(call.get(), 1);
         return texts.empty() ? std::nullopt : std::optional{texts.front()};
     };
@@ -131,11 +139,21 @@ void reply_failure(const Call& call, const char* method, const Error& error) {
     reply_error(call, name, call.shown ? "vigild could not do that: see the journal" : error.what);
 }
 
+/// The id in a session object's path, "" where it is none.
+std::string session_in(std::string_view path) {
+    const std::string_view parent = wire::session_path;
+    return path.starts_with(parent) && path.size() > parent.size() && path[parent.size()] == '/'
+               ? std::string{path.substr(parent.size() + 1)}
+               : std::string{};
+}
+
 void handle(Endpoint& endpoint, Call call) {
     const auto* member = sd_bus_message_get_member(call.get());
     const auto* interface = sd_bus_message_get_interface(call.get());
+    call.session = session_in(sd_bus_message_get_path(call.get()));
     for (const auto& method : methods) {
-        if (std::strcmp(method.name, member) != 0 ||
+        const bool of_session = std::strcmp(method.interface, session) == 0;
+        if (std::strcmp(method.name, member) != 0 || of_session == call.session.empty() ||
             (interface && std::strcmp(method.interface, interface) != 0))
             continue;
         call.shown = call.uid == 0 ? std::nullopt : std::optional{call.uid};
@@ -223,6 +241,18 @@ int on_method(sd_bus_message* message, void* userdata, sd_bus_error*) noexcept {
     return 1;
 }
 
+/// Any id has an object, and the table tells nobody whether the session is there: which there are
+/// is not everybody's to know. So they are not listed below their parent either.
+int find_session(sd_bus*, const char* path, const char*, void* userdata, void** found,
+                 sd_bus_error*) noexcept {
+    *found = userdata;
+    try {
+        return core::SessionId::from_text(session_in(path)) ? 1 : 0;
+    } catch (const std::exception&) {
+        return -ENOMEM;
+    }
+}
+
 /// sd-bus keeps pointers into a vtable, so they live as long as the program.
 std::vector<sd_bus_vtable> vtable_of(const char* interface) {
     std::vector<sd_bus_vtable> table;
@@ -246,11 +276,15 @@ Api::Api(shell::Shell& shell, shell::PolicyKeeper& policy, factors::Factors* fac
 Result<> Api::attach(sd_bus* bus, Endpoint& endpoint) {
     static const auto manager_table = vtable_of(wire::manager_interface);
     static const auto stepup_table = vtable_of(wire::stepup_interface);
+    static const auto session_table = vtable_of(wire::session_interface);
     int r = sd_bus_add_object_vtable(bus, nullptr, wire::manager_path, wire::manager_interface,
                                      manager_table.data(), &endpoint);
     if (r >= 0)
         r = sd_bus_add_object_vtable(bus, nullptr, wire::manager_path, wire::stepup_interface,
                                      stepup_table.data(), &endpoint);
+    if (r >= 0)
+        r = sd_bus_add_fallback_vtable(bus, nullptr, wire::session_path, wire::session_interface,
+                                       session_table.data(), find_session, &endpoint);
     if (r < 0)
         return fail(r, "adding org.vigil1 to a bus");
     return {};

@@ -13,7 +13,8 @@ Result<Brought> read_process(const Call& call) {
 }
 
 Result<core::SessionId> read_session(const Call& call) {
-    const auto text = read<std::string>(call);
+    const auto text =
+        call.session.empty() ? read<std::string>(call) : Result<std::string>{call.session};
     if (!text)
         return std::unexpected{text.error()};
     const auto id = core::SessionId::from_text(*text);

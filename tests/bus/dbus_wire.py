@@ -6,7 +6,7 @@ import os
 import socket
 import struct
 
-MANAGER, STEPUP = "org.vigil1.Manager", "org.vigil1.StepUp"
+MANAGER, SESSION, STEPUP = "org.vigil1.Manager", "org.vigil1.Session", "org.vigil1.StepUp"
 FIXED = {"y": ("B", 1), "b": ("I", 4), "u": ("I", 4), "h": ("I", 4), "i": ("i", 4), "t": ("Q", 8), "q": ("H", 2)}
 ALIGNMENT = {"s": 4, "o": 4, "g": 1, "a": 4, "(": 8, "{": 8, "v": 1, **{kind: size for kind, (_, size) in FIXED.items()}}
 CLOSING = {"(": ")", "{": "}"}

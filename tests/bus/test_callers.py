@@ -3,7 +3,7 @@
 import pytest
 
 from daemon import DAEMON, LOGIN, NOBODY, Leader, eventually, login, refused
-from dbus_wire import MANAGER, STEPUP, BusError
+from dbus_wire import MANAGER, SESSION, STEPUP, BusError
 from one_time_code import QUESTION, enrolled, request
 
 DENIED = "org.vigil1.Error.Denied"
@@ -21,7 +21,11 @@ METHODS = [
     (MANAGER, "Reload", "", ()), (MANAGER, "EnrollTotp", "sss", ("nobody", "phone", "")),
     (MANAGER, "EnrollFinish", "ss", ("[]", "123456")), (MANAGER, "Factors", "s", ("nobody",)),
     (MANAGER, "Forget", "s", ("[]",)),
+    # Called on the session's object.
+    (SESSION, "Show", "", ()), (SESSION, "Lock", "s", ("",)), (SESSION, "Unlock", "s", ("",)),
+    (SESSION, "Terminate", "s", ("",)),
 ]
+NAMES = [f"{interface.rsplit('.', 1)[1]}.{name}" for interface, name, _, _ in METHODS]
 OPEN_TO_ALL = {"List", "Status"}
 OWNERS = {"Show", "Lock", "Terminate", "EnrollTotp", "EnrollFinish", "Factors"}
 POLICY = "version: 1\nsessions:\n  - {name: everyone, max_sessions: {user: 3, when_reached: deny}}\n" \
@@ -38,20 +42,22 @@ def call_as(connection, leader, method, session, factor):
     interface, member, signature, values = method
     values = [session if each == "{}" else factor if each == "[]" else each for each in values]
     fds = [leader.pidfd] if "h" in signature else []
-    return connection.call(member, signature, *values, interface=interface, fds=fds)
+    path = {"path": f"/org/vigil1/session/{session}"} if interface == SESSION else {}
+    return connection.call(member, signature, *values, interface=interface, fds=fds, **path)
 
 
 def test_the_table_is_whole(vigild):
     """A method that is added comes to be here too."""
     vigild.start()
     with vigild.connect() as client:
-        seen = client.call("Introspect", interface="org.freedesktop.DBus.Introspectable")[0]
+        seen = "".join(client.call("Introspect", interface="org.freedesktop.DBus.Introspectable", path=path)[0]
+                       for path in ("/org/vigil1", f"/org/vigil1/session/{ELSEWHERE}"))
     members = {line.split('"')[1] for line in seen.splitlines() if "<method " in line}
     members -= {"Ping", "GetMachineId", "Introspect", "Get", "GetAll", "Set"}
     assert members == {name for _, name, _, _ in METHODS} | OPEN_TO_ALL
 
 
-@pytest.mark.parametrize("method", METHODS, ids=[each[1] for each in METHODS])
+@pytest.mark.parametrize("method", METHODS, ids=NAMES)
 def test_another_uid_is_refused_and_learns_nothing(broker, vigild, method):
     leader, session = vigild.open()
     factor = enrolled(vigild, "nobody").id
@@ -61,12 +67,13 @@ def test_another_uid_is_refused_and_learns_nothing(broker, vigild, method):
         assert there[0] == DENIED
         # The same words for what is not there.
         assert refused(call_as, other, leader, method, ELSEWHERE, ELSEWHERE) == there
-        assert refused(call_as, other, leader, method, "", "no id") == there
+        if method[0] != SESSION:  # no path of an object
+            assert refused(call_as, other, leader, method, "", "no id") == there
     assert (vigild.sessions(), vigild.call("Factors", "s", ""), vigild.status()) == before
     assert leader.process.poll() is None
 
 
-@pytest.mark.parametrize("method", METHODS, ids=[each[1] for each in METHODS])
+@pytest.mark.parametrize("method", METHODS, ids=NAMES)
 def test_the_owner_may_what_the_table_says_and_no_more(broker, vigild, method):
     leader, session = vigild.open()
     factor = enrolled(vigild, "nobody").id
@@ -100,6 +107,20 @@ def test_a_list_holds_ones_own_alone(broker, vigild):
         assert [each["id"] for each in second.call("List")[0]] == [daemons]
         assert len(root.call("List")[0]) == 3
         assert first.call("Show", "s", nobodys)[0]["user"] == "nobody"
+
+
+def test_a_sessions_object_is_the_session(vigild):
+    vigild.start()
+    _, session = vigild.open()
+    with vigild.connect() as root:
+        path = f"/org/vigil1/session/{session}"
+        assert root.call("Show", interface=SESSION, path=path)[0]["id"] == session
+        assert refused(root.call, "Lock", "s", "", interface=SESSION, path=path)[1].startswith("The session has no")
+        assert refused(root.call, "Show", interface=SESSION, path=f"/org/vigil1/session/{ELSEWHERE}")[0] == \
+            "org.vigil1.Error.NotFound"
+        for path in ("/org/vigil1/session", "/org/vigil1/session/1", f"/org/vigil1/session/{session}/x", "/org/vigil1"):
+            assert refused(root.call, "Show", interface=SESSION, path=path)[0].startswith("org.freedesktop.DBus.Error.")
+        assert refused(root.call, "List", path=f"/org/vigil1/session/{session}")[0].startswith("org.freedesktop.DBus.Error.")
 
 
 def test_status_quotes_the_broken_policy_to_root_alone(broker, vigild):
