@@ -57,6 +57,20 @@ std::optional<std::string> refusal(const policy::SessionDecision& decision, std:
     return std::nullopt;
 }
 
+/// What PID 1 is told, for the day vigild is dead. Which class the session will be of is not known
+/// yet, and PID 1 must never be the first to end one.
+std::uint64_t longest_limit(const policy::Policy& policy, policy::Facts facts, const Now& now) {
+    if (policy.mode != policy::Mode::enforce)
+        return wire::unlimited;
+    Seconds longest{0};
+    for (const auto possible : {policy::SessionClass::interactive, policy::SessionClass::command,
+                                policy::SessionClass::graphical}) {
+        facts.session_class = possible;
+        longest = std::max(longest, policy::decide_session(policy, facts, now).max_duration);
+    }
+    return seconds_or_unlimited(longest);
+}
+
 } // namespace
 
 Audit audit(AuditKind kind, const Tracked& session, std::string text) {
@@ -116,19 +130,16 @@ Effects Machine::Data::on(const ReserveAsked& asked, const Now& now) {
     effects.push_back(StoreSession{session.record});
     effects.push_back(Watch{session.record.id});
     effects.push_back(audit(AuditKind::login_reserved, session, "login allowed"));
-    effects.push_back(
-        ReplyReserve{asked.token,
-                     {.verdict = wire::ReserveReply::Verdict::reserved,
-                      .reason = {},
-                      .max_seconds = enforcing() ? seconds_or_unlimited(decision.max_duration)
-                                                 : wire::unlimited}});
+    effects.push_back(ReplyReserve{asked.token,
+                                   {.verdict = wire::ReserveReply::Verdict::reserved,
+                                    .reason = {},
+                                    .max_seconds = longest_limit(policy, asked.facts, now)}});
     return effects;
 }
 
-Effects Machine::Data::on(const PrepareAsked& asked, const Now&) {
+Effects Machine::Data::on(const PrepareAsked& asked, const Now& now) {
     const auto* session = find_leader(asked.leader);
-    const bool limited = session && enforcing();
-    return {ReplyLimit{asked.token, limited ? seconds_or_unlimited(session->decision.max_duration)
+    return {ReplyLimit{asked.token, session ? longest_limit(policy, session->record.facts, now)
                                             : wire::unlimited}};
 }
 

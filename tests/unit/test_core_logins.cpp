@@ -288,6 +288,21 @@ START_TEST(a_restart_does_not_reset_the_idle_clock) {
 }
 END_TEST
 
+START_TEST(pid_1_is_told_the_longest_limit_that_the_session_can_come_to_have) {
+    auto policy = policy_of({.max_duration = Seconds{8h}});
+    policy.sessions.insert(
+        policy.sessions.begin(),
+        {.match = {.classes = {policy::SessionClass::interactive}}, .max_duration = Seconds{1h}});
+    Host host{policy};
+    const auto effects = host.step(reserve(1), 0s);
+    ck_assert_uint_eq(find<ReplyReserve>(effects)->reply.max_seconds, 8 * 3600);
+    ck_assert_uint_eq(find<ReplyLimit>(host.step(PrepareAsked{1, process_of(1)}, 0s))->max_seconds,
+                      8 * 3600);
+    ck_assert_uint_eq(find<ReplyLimit>(host.step(PrepareAsked{1, process_of(2)}, 0s))->max_seconds,
+                      wire::unlimited);
+}
+END_TEST
+
 START_TEST(a_leader_that_cannot_be_watched_is_not_taken_for_gone) {
     for (const bool confirmed : {false, true}) {
         Host host{policy_of({})};
@@ -325,7 +340,8 @@ Suite* suite() {
           logind_sessions_are_adopted_with_their_own_start,
           a_reservation_that_logind_knows_becomes_its_session,
           a_restart_brings_back_the_same_sessions, a_restart_does_not_reset_the_idle_clock,
-          a_leader_that_cannot_be_watched_is_not_taken_for_gone})
+          a_leader_that_cannot_be_watched_is_not_taken_for_gone,
+          pid_1_is_told_the_longest_limit_that_the_session_can_come_to_have})
         tcase_add_test(tests, test);
     suite_add_tcase(all, tests);
     return all;
