@@ -113,6 +113,12 @@ struct UnlockAsked {
     std::string reason;
 };
 
+/// The client of a locked session is gone, and its leader may not learn of it: what is frozen holds
+/// the connection's descriptors open.
+struct ClientGone {
+    SessionId session;
+};
+
 struct UnlockDone {
     SessionId session;
     bool thawed = false;
@@ -178,10 +184,10 @@ struct PolicyChanged {
     policy::Policy policy;
 };
 
-using Event =
-    std::variant<ReserveAsked, PrepareAsked, ConfirmAsked, ReleaseAsked, SessionFound, LeaderGone,
-                 WatchFailed, ActivitySeen, TerminalOpened, LockedTerminalUsed, TimePassed,
-                 LockAsked, LockDone, UnlockAsked, UnlockDone, UnlockRefused, TerminateAsked,
-                 ScopeSeen, StepUpAsked, ProofChecked, GrantStored, FactorsChanged, PolicyChanged>;
+using Event = std::variant<ReserveAsked, PrepareAsked, ConfirmAsked, ReleaseAsked, SessionFound,
+                           LeaderGone, WatchFailed, ActivitySeen, TerminalOpened,
+                           LockedTerminalUsed, ClientGone, TimePassed, LockAsked, LockDone,
+                           UnlockAsked, UnlockDone, UnlockRefused, TerminateAsked, ScopeSeen,
+                           StepUpAsked, ProofChecked, GrantStored, FactorsChanged, PolicyChanged>;
 
 } // namespace vigil::core

@@ -120,6 +120,15 @@ Effects Machine::Data::on(const LockDone& outcome, const Now& now) {
     return effects;
 }
 
+/// The leader then ends by itself, and that ends the session.
+Effects Machine::Data::on(const ClientGone& gone, const Now&) {
+    const auto* session = find(gone.session);
+    if (!session ||
+        (session->record.state != State::locked && session->record.state != State::unlocking))
+        return {};
+    return {KillFrozen{gone.session, session->record.cgroup}};
+}
+
 /// A channel that is opened under the lock gets its terminal first and its shell a moment later,
 /// and sshd, which starts it, is not held. So it is looked for again and again.
 Effects Machine::Data::on(const TerminalOpened& opened, const Now& now) {

@@ -115,6 +115,7 @@ struct Machine::Data {
     // locking.cpp
     Effects on(const LockAsked&, const Now&);
     Effects on(const LockDone&, const Now&);
+    Effects on(const ClientGone&, const Now&);
     Effects on(const TerminalOpened&, const Now&);
     Effects on(const LockedTerminalUsed&, const Now&);
     Effects on(const UnlockAsked&, const Now&);

@@ -1,6 +1,7 @@
 #include "daemon/enforce/lock.hpp"
 
 #include "daemon/enforce/scope.hpp"
+#include "daemon/enforce/terminal_file.hpp"
 #include "daemon/enforce/terminal_users.hpp"
 
 #include <algorithm>
@@ -67,6 +68,7 @@ public:
         for (const Terminal& terminal : *terminals)
             note(take_one(terminal));
         note(freeze_users(*terminals));
+        note(look_at_carriers());
         for (core::SavedTerminal* terminal : fresh())
             note(take_again(*terminal));
         return first;
@@ -117,6 +119,17 @@ private:
             return fail("new processes of the session keep opening its terminal");
         if (!*frozen)
             report.detail = "a process is in the kernel and stops as it comes back";
+        return {};
+    }
+
+    Result<> look_at_carriers() {
+        const auto processes = processes_in(target_.scope);
+        const auto held = processes_in(target_.scope + "/" + frozen_child);
+        if (!processes || !held)
+            return std::unexpected{processes ? held.error() : processes.error()};
+        report.carriers = carriers_of(*processes, target_.leader);
+        std::erase(report.carriers, target_.leader);
+        report.client_gone = left_by_sshd(*processes, *held, target_.leader);
         return {};
     }
 

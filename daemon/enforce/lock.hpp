@@ -18,6 +18,10 @@ struct LockReport {
     bool held = false;
     std::vector<core::SavedTerminal> terminals;
     std::string detail; ///< why not held, or what is not covered
+    /// sshd's processes beside the leader: with the end of one its connection is over, which what
+    /// is frozen can keep the leader from learning.
+    std::vector<pid_t> carriers;
+    bool client_gone = false; ///< that has happened
 };
 
 /// Writes a terminal's old state down before it is touched (and again if it turned out different).

@@ -17,6 +17,12 @@ Result<base::UniqueFd> open_terminal(const std::string& path, std::uint64_t devi
 /// if the leader is not in the scope (any more). `processes` is sorted.
 std::vector<pid_t> carriers_of(const std::vector<pid_t>& processes, pid_t leader);
 
+/// Those of `held` that sshd had started and that have not become the shell yet, while the sshd
+/// that did has ended: its connection is over. They hold its descriptors open, so that the leader,
+/// which waits for these to close, does not learn of it.
+bool left_by_sshd(const std::vector<pid_t>& processes, const std::vector<pid_t>& held,
+                  pid_t leader);
+
 /// The terminal of a pty's number.
 Result<Terminal> pty_terminal(std::uint32_t index);
 

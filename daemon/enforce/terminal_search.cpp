@@ -110,6 +110,16 @@ std::vector<pid_t> carriers_of(const std::vector<pid_t>& processes, pid_t leader
     return carriers;
 }
 
+bool left_by_sshd(const std::vector<pid_t>& processes, const std::vector<pid_t>& held,
+                  pid_t leader) {
+    const Executable own = executable_of(leader);
+    return own.owner == 0 && std::ranges::any_of(held, [&](pid_t pid) {
+               const auto stat = base::read_process_stat(pid);
+               return stat && !std::ranges::binary_search(processes, stat->parent) &&
+                      executable_of(pid) == own;
+           });
+}
+
 Result<Terminal> pty_terminal(std::uint32_t index) {
     const std::string path = "/dev/pts/" + std::to_string(index);
     struct stat info{};

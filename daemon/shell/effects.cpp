@@ -237,11 +237,34 @@ void Shell::perform(const core::Lock& effect) {
         log_failure("watching a terminal",
                     watch_terminal(effect.session, watched.terminals.back(), {now, now}));
     }
+    watch_carriers(watched, report.carriers);
+    if (report.client_gone)
+        events_.push_back(core::ClientGone{effect.session});
     if (const auto started = start_prompts(watched); !started && report.held) {
         report.held = false;
         report.detail = "held, but nobody asks there: " + started.error().text();
     }
     events_.push_back(core::LockDone{effect.session, report.held, std::move(report.detail)});
+}
+
+void Shell::watch_carriers(Watched& watched, const std::vector<pid_t>& carriers) {
+    for (const pid_t pid : carriers) {
+        auto& source = watched.carriers[pid];
+        if (source)
+            continue;
+        auto pidfd = base::open_pidfd(pid);
+        sd_event_source* raw = nullptr;
+        if (pidfd &&
+            sd_event_add_io(loop_, &raw, pidfd->get(), EPOLLIN, on_carrier_gone, &watched) >= 0) {
+            source.reset(raw);
+            sd_event_source_set_io_fd_own(raw, 1);
+            static_cast<void>(pidfd->release());
+        } else if (!pidfd && pidfd.error().code == ESRCH) {
+            events_.push_back(core::ClientGone{watched.id});
+        } else {
+            log_failure("a session's sshd cannot be watched");
+        }
+    }
 }
 
 /// One at each terminal, asked for once: PID 1 starts one that is killed.
@@ -285,8 +308,10 @@ void Shell::perform(const core::Unlock& effect) {
     }
     const auto released = enforce::release(target(*known), *saved);
     if (released) {
-        if (const auto found = watched_.find(effect.session); found != watched_.end())
+        if (const auto found = watched_.find(effect.session); found != watched_.end()) {
             found->second.prompted.clear();
+            found->second.carriers.clear();
+        }
         stop_prompts(effect.session);
         stored(store_.erase_terminals(effect.session));
     }

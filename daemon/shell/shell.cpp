@@ -157,6 +157,17 @@ int Shell::on_leader_gone(sd_event_source* source, int, std::uint32_t, void* use
     return 0;
 }
 
+int Shell::on_carrier_gone(sd_event_source* source, int, std::uint32_t, void* userdata) noexcept {
+    try {
+        const auto& watched = *static_cast<Watched*>(userdata);
+        sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        watched.shell->dispatch(core::ClientGone{watched.id});
+    } catch (const std::exception& error) {
+        base::log(base::Level::error, error.what());
+    }
+    return 0;
+}
+
 const core::SessionRecord* Shell::record(const core::SessionId& id) const {
     const auto view = machine_.view(id);
     return view ? view->record : nullptr;

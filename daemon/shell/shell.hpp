@@ -12,6 +12,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <unordered_map>
@@ -85,6 +86,8 @@ private:
         base::UniqueFd leader;
         base::EventSource leader_source;
         std::vector<enforce::Terminal> terminals;
+        /// Under a lock: sshd's own processes, by pid, and what tells of their end.
+        std::map<pid_t, base::EventSource> carriers;
         std::set<std::uint64_t> prompted; ///< devices of those that a prompt was asked for
         std::vector<enforce::ForeignHolder> holders;
         std::optional<BootTime> looked_for_holders;
@@ -107,6 +110,7 @@ private:
                             const enforce::Activity& known);
     void unwatch_terminal(const core::SessionId& session,
                           const enforce::Terminal& terminal) noexcept;
+    void watch_carriers(Watched& watched, const std::vector<pid_t>& carriers);
     Result<> start_prompts(Watched& watched);
     void prompt_failed(const core::SessionId& session, std::uint64_t device,
                        const std::string& line);
@@ -142,6 +146,8 @@ private:
     void perform(const core::ReplyDone& effect);
 
     static int on_timer(sd_event_source*, std::uint64_t, void* userdata) noexcept;
+    static int on_carrier_gone(sd_event_source* source, int, std::uint32_t,
+                               void* userdata) noexcept;
     static int on_leader_gone(sd_event_source* source, int, std::uint32_t, void* userdata) noexcept;
 
     sd_event* loop_;

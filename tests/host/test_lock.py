@@ -322,13 +322,33 @@ def test_a_command_with_a_terminal_over_the_locked_connection_is_frozen_and_meet
     first.lock()
     third = host.ssh("alice", "-tt", *control, command=["sleep 987; echo go''ne on"])
     third.wait_for(UNLOCK_PROMPT)
-    pids = host.run("pgrep", "-fx", "sleep 987|bash -c sleep 987.*", check=False).stdout.split()
-    assert pids
+    # It may still be sshd's own process on its way to become the shell.
+    pids = wait_until(lambda: host.run("ps", "-t", "pts/1", "-o", "pid=", check=False).stdout.split(), 5, "it runs")
     for pid in pids:
         assert host.read(f"/proc/{pid}/cgroup").strip().endswith("/vigil-lock")
     third.send("\x03")
     unlock(first)
+    wait_until(lambda: host.run("pgrep", "-fx", "sleep 987", check=False).stdout, 5, "it goes on")
     assert "gone on" not in third.said() and not third.ended
+
+
+@pytest.mark.parametrize("when", ["vigild-runs", "vigild-is-away"])
+def test_a_client_that_goes_away_ends_a_channel_that_was_just_being_opened(host, when):
+    control = ["-o", "ControlMaster=auto", "-o", f"ControlPath={host.control_path()}"]
+    first = Login(host, "alice", *control)
+    first.lock()
+    third = host.ssh("alice", "-tt", *control, command=["sleep 987"])
+    third.wait_for(UNLOCK_PROMPT)
+    if when == "vigild-is-away":
+        host.run("systemctl stop vigild.socket vigild.service")
+    third.close()
+    first.close()
+    wait_until(lambda: host.run("pgrep", "-f", "^sshd.*: alice@", check=False).stdout.strip() == "" or
+               "vigil-lock" in host.run("cat /proc/$(pgrep -f '^sshd.*: alice@')/cgroup", check=False).stdout,
+               5, "nothing of its sshd runs")
+    host.run("systemctl start vigild.socket vigild.service")
+    wait_until(lambda: not host.vigil_sessions(), 5, "vigil lists it no more")
+    assert host.run("pgrep", "-u", "alice", "-x", "bash|sleep|sshd", check=False).stdout == ""
 
 
 # Deaths

@@ -219,6 +219,20 @@ START_TEST(a_terminal_that_opens_or_is_used_means_something_in_two_states) {
 }
 END_TEST
 
+START_TEST(nothing_stays_frozen_for_a_client_that_is_gone) {
+    auto host = everyone();
+    for (const auto number : {reserved, active, ending, unknown})
+        ck_assert(host.step(ClientGone{id_of(number)}, 3s).empty());
+    for (const auto number : {locked, unlocking}) {
+        const auto effects = host.step(ClientGone{id_of(number)}, 3s);
+        CHECK_TEXT(kinds(effects), "KillFrozen");
+        CHECK_TEXT(find<KillFrozen>(effects)->cgroup,
+                   "/user.slice/session-c" + std::to_string(number) + ".scope");
+        ck_assert(host.knows(number)); // until its leader ends
+    }
+}
+END_TEST
+
 START_TEST(a_prompt_that_cannot_start_is_tried_again_and_told_once) {
     Host host{some_policy()};
     host.login(1, 0s);
@@ -286,6 +300,7 @@ Suite* suite() {
           no_newcomer_is_looked_for_after_the_unlock,
           a_terminal_that_opens_or_is_used_means_something_in_two_states,
           a_prompt_that_cannot_start_is_tried_again_and_told_once,
+          nothing_stays_frozen_for_a_client_that_is_gone,
           a_thaw_that_fails_is_tried_again_and_told_once, wrong_answers_cost_more_and_more_time,
           a_crash_changes_no_state_and_finishes_what_was_begun,
           the_end_of_an_idle_lock_is_the_same_after_a_crash})

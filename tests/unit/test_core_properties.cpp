@@ -265,7 +265,7 @@ private:
     }
 
     void happen() {
-        switch (pick(19)) {
+        switch (pick(20)) {
         case 0:
         case 1:
             return log_in();
@@ -301,6 +301,8 @@ private:
             return feed(TerminalOpened{id_of(some())});
         case 17:
             return feed(LockedTerminalUsed{id_of(some())});
+        case 19:
+            return feed(ClientGone{id_of(some())});
         case 18:
             return feed(WatchFailed{id_of(some())});
         }
