@@ -102,7 +102,8 @@ Result<> authorize(Api& api, const Method& method, const Call& call) {
     };
     switch (method.who) {
     case Who::root:
-        return denied;
+        // Whatever is asked for, and whether it is there or not: no oracle either.
+        return fail(wire::code_denied, "That is for root alone.");
     case Who::session_owner:
         if (const auto id = named(); id && api.owner_of_session(*id) == call.uid)
             return {};
