@@ -32,29 +32,23 @@ std::string own_name() {
     return entry != nullptr ? entry->pw_name : std::to_string(getuid());
 }
 
-/// "" where it does not fit: the URI is below it anyway.
-std::string qr_of(const std::string& text, Look look) {
+/// Empty where the text is more than a QR code holds, which a URI is not.
+QrMatrix qr_of(const std::string& text) {
     const base::QrCode code{QRcode_encodeString(text.c_str(), 0, QR_ECLEVEL_L, QR_MODE_8, 1)};
     if (!code)
-        return "";
+        return {};
     QrMatrix matrix{.width = static_cast<std::size_t>(code->width), .dark = {}};
     for (std::size_t i = 0; i < matrix.width * matrix.width; ++i)
         matrix.dark.push_back((code->data[i] & 1) != 0);
-    const std::size_t columns = (matrix.width + 8) * (look.utf8 ? 1 : 2);
-    return columns <= look.width ? qr_text(matrix, look) : "";
+    return matrix;
 }
 
 void introduce(const wire::Enrollment& enrollment, Look look, bool person) {
-    if (person) {
-        const std::string code = qr_of(enrollment.uri, look);
-        if (!code.empty())
-            std::printf("Scan this with the authenticator:\n\n%s\n", code.c_str());
-        else
-            std::puts("The window is too small for a QR code.");
-    }
-    std::printf("URI:    %s\nSecret: %s\n", base::escape(enrollment.uri).c_str(),
-                base::escape(enrollment.secret).c_str());
+    std::string text = person ? enrollment_text(enrollment, qr_of(enrollment.uri), look)
+                              : enrollment_text(enrollment);
+    std::fputs(text.c_str(), stdout);
     std::fflush(stdout);
+    base::wipe(text.data(), text.size());
 }
 
 /// Digits may be typed in groups, as authenticators show them.

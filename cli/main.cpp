@@ -18,24 +18,40 @@
 
 namespace {
 
-std::size_t width_of_stdout() {
-    const char* const columns = std::getenv("COLUMNS");
-    std::size_t width = 0;
-    if (columns != nullptr &&
-        std::from_chars(columns, columns + std::strlen(columns), width).ec == std::errc{} &&
-        width > 0 && width < 10'000)
-        return width;
-    winsize size{};
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-        return size.ws_col;
-    return 80;
+/// A side of the window: as the environment says, as the terminal says, as terminals once were.
+std::size_t side(const char* variable, unsigned short terminals, std::size_t usual) {
+    const char* const text = std::getenv(variable);
+    std::size_t number = 0;
+    if (text != nullptr &&
+        std::from_chars(text, text + std::strlen(text), number).ec == std::errc{} && number > 0 &&
+        number < 10'000)
+        return number;
+    return terminals > 0 ? terminals : usual;
+}
+
+/// The C locale has no characters but ASCII's, yet says nothing of the terminal: that is UTF-8, as
+/// nearly all are. A locale with another charset was chosen for a terminal that has it.
+vigil::cli::Modules modules(std::string_view charset, bool dumb) {
+    using enum vigil::cli::Modules;
+    if (dumb)
+        return none;
+    return charset == "UTF-8" || charset == "ANSI_X3.4-1968" ? block : hash;
 }
 
 vigil::cli::Look look_of_stdout() {
     const char* const no_colour = std::getenv("NO_COLOR");
-    return {.width = width_of_stdout(),
-            .colour = isatty(STDOUT_FILENO) != 0 && (no_colour == nullptr || *no_colour == 0),
-            .utf8 = std::strcmp(nl_langinfo(CODESET), "UTF-8") == 0};
+    const char* const term = std::getenv("TERM");
+    const bool dumb = term != nullptr && std::strcmp(term, "dumb") == 0;
+    const std::string_view charset = nl_langinfo(CODESET);
+    winsize size{};
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0)
+        size = {};
+    return {.width = side("COLUMNS", size.ws_col, 80),
+            .colour =
+                isatty(STDOUT_FILENO) != 0 && !dumb && (no_colour == nullptr || *no_colour == 0),
+            .utf8 = charset == "UTF-8",
+            .height = side("LINES", size.ws_row, 24),
+            .modules = modules(charset, dumb)};
 }
 
 /// One line: what is wrong, with which command, where help is.

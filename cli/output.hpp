@@ -13,11 +13,20 @@
 
 namespace vigil::cli {
 
+/// How the modules of a QR code can be drawn.
+enum class Modules {
+    none,  ///< nothing but lines of text
+    hash,  ///< two # each
+    block, ///< two in a character, one above the other
+};
+
 /// What the terminal can do.
 struct Look {
     std::size_t width = 80;
     bool colour = false;
     bool utf8 = false;
+    std::size_t height = 24;
+    Modules modules = Modules::hash;
 };
 
 nlohmann::ordered_json to_json(const wire::Session& session);
@@ -57,8 +66,14 @@ struct QrMatrix {
     std::vector<bool> dark;
 };
 
-/// With the quiet zone of 4 modules. Half blocks where the locale is UTF-8, else two # a module;
-/// light is drawn, for terminals are dark; with colour it is right on light ones too.
-std::string qr_text(const QrMatrix& matrix, Look look);
+/// With so many light modules around it. Light is drawn, for terminals are dark; with colour it is
+/// right on light ones too. "" for Modules::none.
+std::string qr_text(const QrMatrix& matrix, std::size_t quiet_zone, Look look);
+
+/// What stands above the question for a code: the QR code, with the widest quiet zone that leaves
+/// the window whole from there to the question, or why there is none; URI and secret.
+std::string enrollment_text(const wire::Enrollment& enrollment, const QrMatrix& matrix, Look look);
+/// URI and secret alone.
+std::string enrollment_text(const wire::Enrollment& enrollment);
 
 } // namespace vigil::cli

@@ -11,7 +11,9 @@ namespace {
 
 constexpr std::size_t gap = 2;
 constexpr std::size_t narrowest_column = 4;
-constexpr std::size_t quiet_zone = 4;
+// The standard asks for 4; a light one of 1 on a dark screen is read by telephones just so.
+constexpr std::size_t widest_quiet_zone = 4;
+constexpr std::size_t narrowest_quiet_zone = 1;
 
 bool starts_character(char byte) noexcept {
     return (static_cast<unsigned char>(byte) & 0xC0) != 0x80;
@@ -72,6 +74,26 @@ std::string line(const Row& cells, const std::vector<std::size_t>& widths, Look 
     return out + "\n";
 }
 
+struct Size {
+    std::size_t width = 0;
+    std::size_t height = 0;
+};
+
+Size qr_size(std::size_t side, Modules modules) noexcept {
+    return modules == Modules::block ? Size{side, (side + 1) / 2} : Size{2 * side, side};
+}
+
+/// What lines take in a window that wraps them.
+std::size_t rows_of(std::string_view lines, std::size_t width) noexcept {
+    std::size_t rows = 0;
+    while (!lines.empty()) {
+        const auto end = lines.find('\n');
+        rows += std::max<std::size_t>(1, (end + width - 1) / width);
+        lines.remove_prefix(end + 1);
+    }
+    return rows;
+}
+
 } // namespace
 
 std::string table(const std::vector<std::string>& titles, const std::vector<Row>& rows, Look look) {
@@ -95,7 +117,10 @@ std::string table(const std::vector<std::string>& titles, const std::vector<Row>
     return out;
 }
 
-std::string qr_text(const QrMatrix& matrix, Look look) {
+std::string qr_text(const QrMatrix& matrix, std::size_t quiet_zone, Look look) {
+    if (look.modules == Modules::none)
+        return "";
+    const bool blocks = look.modules == Modules::block;
     const std::size_t side = matrix.width + 2 * quiet_zone;
     const auto light = [&](std::size_t x, std::size_t y) {
         if (y >= side) // below the last row of an odd number
@@ -106,11 +131,11 @@ std::string qr_text(const QrMatrix& matrix, Look look) {
                !matrix.dark[row * matrix.width + column];
     };
     std::string out;
-    for (std::size_t y = 0; y < side; y += look.utf8 ? 2 : 1) {
+    for (std::size_t y = 0; y < side; y += blocks ? 2 : 1) {
         std::string row;
         for (std::size_t x = 0; x < side; ++x) {
             const bool upper = light(x, y);
-            if (!look.utf8)
+            if (!blocks)
                 row += upper ? "##" : "  ";
             else if (upper && light(x, y + 1))
                 row += "\u2588";
@@ -122,6 +147,27 @@ std::string qr_text(const QrMatrix& matrix, Look look) {
         out += styled(row, "97;40", look.colour) + "\n";
     }
     return out;
+}
+
+std::string enrollment_text(const wire::Enrollment& enrollment) {
+    return "URI:    " + base::escape(enrollment.uri) +
+           "\nSecret: " + base::escape(enrollment.secret) + "\n";
+}
+
+std::string enrollment_text(const wire::Enrollment& enrollment, const QrMatrix& matrix, Look look) {
+    const std::string below = enrollment_text(enrollment);
+    if (look.modules == Modules::none || matrix.width == 0)
+        return "A QR code cannot be shown here.\n" + below;
+    const std::size_t below_height = rows_of(below, look.width) + 1; // and the question
+    Size needed;
+    for (std::size_t quiet = widest_quiet_zone; quiet >= narrowest_quiet_zone; --quiet) {
+        needed = qr_size(matrix.width + 2 * quiet, look.modules);
+        needed.height += below_height;
+        if (needed.width <= look.width && needed.height <= look.height)
+            return "Scan this with the authenticator:\n" + qr_text(matrix, quiet, look) + below;
+    }
+    return "The window is too small for the QR code: it takes " + std::to_string(needed.width) +
+           " columns and " + std::to_string(needed.height) + " rows.\n" + below;
 }
 
 } // namespace vigil::cli

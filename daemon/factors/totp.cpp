@@ -72,11 +72,12 @@ Result<std::optional<std::uint64_t>> matching_step(std::string_view key, std::st
 
 std::string otpauth_uri(const std::string& user, const std::string& host,
                         std::string_view base32_secret) {
+    // SHA1, six digits and 30 seconds are the format's defaults: left out, the QR code fits a
+    // window.
+    static_assert(totp_digits == 6 && totp_period == 30);
     // The issuer stands twice, and must be the same: some apps read the one, some the other.
     return "otpauth://totp/vigil:" + percent_encode(user) + "@" + percent_encode(host) +
-           "?secret=" + std::string{base32_secret} +
-           "&issuer=vigil&algorithm=SHA1&digits=" + std::to_string(totp_digits) +
-           "&period=" + std::to_string(totp_period);
+           "?secret=" + std::string{base32_secret} + "&issuer=vigil";
 }
 
 } // namespace vigil::factors

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 
@@ -213,13 +214,18 @@ def test_an_enrolment_that_is_not_proved_is_none(host, text, finishes):
     assert len([call for call in host.stop() if call.startswith("EnrollFinish")]) == finishes
 
 
-@pytest.mark.parametrize("locale,block", [("C.UTF-8", "\u2588"), ("C", "##")])
-def test_enroll_at_a_terminal_draws_a_code(host, locale, block):
+@pytest.mark.parametrize("drawn,environment", [
+    ("\u2588", {"LC_ALL": "C.UTF-8"}), ("\u2588", {"LC_ALL": "C"}), ("\u2588", {"LC_ALL": "POSIX"}), ("\u2588", {}),
+    ("A QR code cannot be shown here.", {"LC_ALL": "C.UTF-8", "TERM": "dumb"}),
+    ("The window is too small for the QR code: it takes [0-9]+ columns and [0-9]+ rows.", {"LINES": "10"})])
+def test_enroll_at_a_terminal_draws_a_code(host, drawn, environment):
     host.vigild()
-    terminal = pexpect.spawn(CTL, ["--socket", host.socket, "enroll", "totp"], encoding="utf-8", dimensions=(60, 100),
-                             timeout=10, env={"PATH": os.environ["PATH"], "LC_ALL": locale})
+    terminal = pexpect.spawn(CTL, ["--socket", host.socket, "enroll", "totp"], encoding="utf-8", dimensions=(24, 80),
+                             timeout=10, env={"PATH": os.environ["PATH"], **environment})
     terminal.expect("Code: ")
-    assert block in terminal.before and "otpauth://" in terminal.before and "MFRGGZDF" in terminal.before
+    assert re.search(drawn, terminal.before) and ("\u2588" in terminal.before) == (drawn == "\u2588")
+    assert "otpauth://" in terminal.before and "MFRGGZDF" in terminal.before
+    assert "\x1b" not in terminal.before or environment.get("TERM") != "dumb"
     terminal.sendline("000000")
     terminal.expect("wrong code")
     terminal.expect("Code: ")

@@ -81,7 +81,7 @@ def everybody_leaves(host):
 
 
 def enrol_totp(host, user):
-    terminal = host.ssh("root", "-t", command=["vigilctl", "enroll", "totp", user], rows=70, columns=200)
+    terminal = host.ssh("root", "-t", command=["vigilctl", "enroll", "totp", user])
     uri = terminal.wait_to_hear(r"otpauth://totp/\S+", 10)[0]
     codes = Codes(host, re.search(r"[?&]secret=([A-Z2-7]+)", uri)[1])
     terminal.wait_to_hear(CODE_PROMPT, 5)

@@ -35,7 +35,7 @@ def enroll(host, user):
     """Root enrols a code for the user, who loses the ones there; the new codes and what the terminal showed."""
     for factor in host.vigilctl("factors", user, "--json"):
         host.vigilctl("forget", factor["id"])
-    terminal = host.ssh("root", "-t", command=["vigilctl", "enroll", "totp", user], rows=70, columns=200)
+    terminal = host.ssh("root", "-t", command=["vigilctl", "enroll", "totp", user])
     secret = terminal.wait_to_hear(r"otpauth://totp/\S+[?&]secret=([A-Z2-7]+)", 15)[1]
     terminal.wait_to_hear(CODE_PROMPT, 5)
     codes = Codes(host, secret)

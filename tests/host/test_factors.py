@@ -28,21 +28,21 @@ def user(host):
 def picture_of(qr, path):
     """What the terminal showed, as a picture: blocks are light, as on a dark terminal."""
     halves = {"█": "11", "▀": "10", "▄": "01", " ": "00"}
-    rows = []
-    for line in qr:
-        if "#" in qr[0]:
-            rows.append(line[::2].replace("#", "1").replace(" ", "0"))
-        else:
-            rows += ["".join(halves[cell][half] for cell in line) for half in (0, 1)]
+    width = max(len(line.rstrip()) for line in qr)
+    rows = ["".join(halves[cell][half] for cell in line[:width].ljust(width)) for line in qr for half in (0, 1)]
     scale = 4
     pixels = b"".join(bytes(255 if bit == "1" else 0 for bit in row for _ in range(scale)) * scale for row in rows)
     path.write_bytes(b"P5 %d %d 255\n" % (len(rows[0]) * scale, len(rows) * scale) + pixels)
 
 
-def test_the_qr_code_is_the_uri(host, user, tmp_path):
-    terminal = host.ssh("root", "-t", command=["vigilctl", "enroll", "totp", user], rows=70, columns=200)
-    uri = terminal.wait_to_hear(r"otpauth://totp/\S+", 15)[0]
-    picture_of(re.findall(r"^[█▀▄# ]{20,}$", terminal.said(), re.MULTILINE), tmp_path / "qr.pgm")
+@pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
+def test_the_qr_code_is_whole_in_a_usual_window_and_is_the_uri(host, user, tmp_path, locale):
+    terminal = host.ssh("root", "-t", command=["env", f"LC_ALL={locale}", "vigilctl", "enroll", "totp", user])
+    terminal.wait_to_hear(CODE_PROMPT, 15)
+    # What is on the screen, not what was said: the code, the URI, the secret and the question.
+    shown = terminal.text()
+    uri = re.search(r"otpauth://totp/\S+(\n\S+)?(?=\nSecret:)", shown)[0].replace("\n", "")
+    picture_of(re.findall(r"^[█▀▄ ]{20,}$", shown, re.MULTILINE), tmp_path / "qr.pgm")
     decoder = shutil.which("zbarimg")
     assert decoder, "the test needs zbarimg, of the package zbar-tools"
     seen = subprocess.run([decoder, "--quiet", "--raw", tmp_path / "qr.pgm"], capture_output=True, text=True,
@@ -52,7 +52,7 @@ def test_the_qr_code_is_the_uri(host, user, tmp_path):
 
 
 def test_a_code_not_proved_is_not_active(host, user):
-    terminal = host.ssh("root", "-t", command=["vigilctl", "enroll", "totp", user], rows=70, columns=200)
+    terminal = host.ssh("root", "-t", command=["vigilctl", "enroll", "totp", user])
     secret = terminal.wait_to_hear(r"[?&]secret=([A-Z2-7]+)", 15)[1]
     for _ in range(3):
         since = terminal.mark()
@@ -85,8 +85,7 @@ def test_a_second_device_takes_a_code_of_the_first(host, user):
     without = host.vigilctl("enroll", "totp", user=user, check=False)
     assert without.returncode == 1 and "otpauth" not in without.stdout
     assert "--code" in one_line(without.stderr, "vigilctl:")
-    terminal = host.ssh(user, "-t", command=["vigilctl", "enroll", "totp", "--name", "second", "--code", codes.fresh()],
-                        rows=70, columns=200)
+    terminal = host.ssh(user, "-t", command=["vigilctl", "enroll", "totp", "--name", "second", "--code", codes.fresh()])
     second = Codes(host, terminal.wait_to_hear(r"[?&]secret=([A-Z2-7]+)", 15)[1])
     terminal.wait_to_hear(CODE_PROMPT, 5)
     terminal.send(second.fresh() + "\r")

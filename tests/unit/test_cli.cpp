@@ -60,11 +60,10 @@ START_TEST(a_session_in_json_has_the_contracts_fields) {
     std::vector<std::string> names;
     for (const auto& [name, value] : json.items())
         names.push_back(name);
-    ck_assert(names ==
-              (std::vector<std::string>{"id", "user", "uid", "service", "terminals", "remote_host",
-                                        "logind_session", "leader_pid", "since", "idle_seconds",
-                                        "state", "locked_since", "rule", "limits", "next",
-                                        "uncovered"}));
+    ck_assert(names == (std::vector<std::string>{"id", "user", "uid", "service", "terminals",
+                                                 "remote_host", "logind_session", "leader_pid",
+                                                 "since", "idle_seconds", "state", "locked_since",
+                                                 "rule", "limits", "next", "uncovered"}));
     ck_assert(json["limits"].dump() ==
               R"({"idle_lock":900,"idle_terminate":null,"max_duration":null})");
     ck_assert(json["next"].dump() == R"({"action":"lock","at":"2026-11-21T12:15:00Z"})");
@@ -181,15 +180,65 @@ END_TEST
 START_TEST(a_qr_code_has_its_quiet_zone_and_every_module) {
     const cli::QrMatrix matrix{.width = 3,
                                .dark = {true, false, true, false, true, false, true, true, true}};
-    const auto wide = lines_of(cli::qr_text(matrix, {80, false, false}));
+    Look look{.modules = cli::Modules::hash};
+    const auto wide = lines_of(cli::qr_text(matrix, 4, look));
     ck_assert_uint_eq(wide.size(), 11);
     ck_assert(wide[0] == std::string(22, '#'));
     ck_assert(wide[4] == "########  ##  ########");
     ck_assert(wide[6] == "########      ########");
-    const auto half = lines_of(cli::qr_text(matrix, {80, false, true}));
+    look.modules = cli::Modules::block;
+    const auto half = lines_of(cli::qr_text(matrix, 4, look));
     ck_assert_uint_eq(half.size(), 6);
     ck_assert(half[2] == "\u2588\u2588\u2588\u2588\u2584\u2580\u2584\u2588\u2588\u2588\u2588");
-    ck_assert(cli::qr_text(matrix, {80, true, true}).starts_with("\x1B[97;40m"));
+    ck_assert(cli::qr_text(matrix, 1, look) ==
+              "\u2588\u2580\u2588\u2580\u2588\n\u2588\u2580 \u2580\u2588\n"
+              "\u2580\u2580\u2580\u2580\u2580\n");
+    look.colour = true;
+    ck_assert(cli::qr_text(matrix, 4, look).starts_with("\x1B[97;40m"));
+    look.modules = cli::Modules::none;
+    ck_assert(cli::qr_text(matrix, 4, look).empty());
+}
+END_TEST
+
+START_TEST(an_enrolment_fits_the_window_from_its_qr_code_to_the_question) {
+    const wire::Enrollment enrollment{.factor_id = "f",
+                                      .uri = "otpauth://totp/vigil:alice@bastion?secret=" +
+                                             std::string(32, 'A') + "&issuer=vigil",
+                                      .secret = std::string(32, 'A')};
+    const cli::QrMatrix matrix{.width = 37, .dark = std::vector<bool>(37 * 37, true)};
+    const std::string plain = cli::enrollment_text(enrollment);
+    std::size_t fitting = 0;
+    for (const auto modules : {cli::Modules::hash, cli::Modules::block}) {
+        for (std::size_t width = 8; width < 100; ++width) {
+            for (std::size_t height = 1; height < 60; ++height) {
+                const auto text = cli::enrollment_text(
+                    enrollment, matrix, {.width = width, .height = height, .modules = modules});
+                ck_assert(text.ends_with(plain));
+                auto lines = lines_of(text);
+                if (text.starts_with("The window is too small")) {
+                    ck_assert_uint_eq(lines.size(), 3);
+                    continue;
+                }
+                ++fitting;
+                std::size_t rows = 1; // the question
+                for (std::size_t i = 1; i < lines.size(); ++i) {
+                    const auto length = static_cast<std::size_t>(
+                        std::ranges::count_if(lines[i], [](char c) { return (c & 0xC0) != 0x80; }));
+                    ck_assert(i + 2 >= lines.size() || length <= width);
+                    rows += (length + width - 1) / width;
+                }
+                ck_assert_uint_le(rows, height);
+            }
+        }
+    }
+    ck_assert_uint_gt(fitting, 0);
+    const auto shown = [&](Look look) {
+        return lines_of(cli::enrollment_text(enrollment, matrix, look)).size() > 3;
+    };
+    ck_assert(shown({.modules = cli::Modules::block})); // 80x24
+    ck_assert(!shown({.height = 23, .modules = cli::Modules::block}));
+    ck_assert(!shown({.width = 38, .height = 60, .modules = cli::Modules::block}));
+    ck_assert(!shown({.height = 60, .modules = cli::Modules::none}));
 }
 END_TEST
 
@@ -206,6 +255,7 @@ int main() {
     tcase_add_test(tests, ids_are_shown_as_long_as_they_have_to_be);
     tcase_add_test(tests, a_session_is_found_by_what_only_it_begins_with);
     tcase_add_test(tests, a_qr_code_has_its_quiet_zone_and_every_module);
+    tcase_add_test(tests, an_enrolment_fits_the_window_from_its_qr_code_to_the_question);
     suite_add_tcase(suite, tests);
     SRunner* const runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

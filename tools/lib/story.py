@@ -109,7 +109,7 @@ class Story:
         return f"the policy is in force: locked after {self.idle_lock} s, ended after {self.max_duration} s"
 
     def root_enrols_alice(self):
-        terminal = self.host.ssh("root", "-t", command=["vigilctl", "enroll", "totp", "alice"], rows=70, columns=200)
+        terminal = self.host.ssh("root", "-t", command=["vigilctl", "enroll", "totp", "alice"])
         uri = terminal.wait_to_hear(r"otpauth://totp/\S+", 10)[0]
         self.codes = Codes(self.host, re.search(r"[?&]secret=([A-Z2-7]+)", uri)[1])
         terminal.wait_to_hear(CODE_PROMPT, 5)
