@@ -75,6 +75,7 @@ struct ActivitySeen {
     std::vector<std::string> terminals; ///< "/dev/pts/3"; empty: the session has none
     BootTime last_input{};              ///< never before the true last input
     BootTime last_output{};
+    bool held = false; ///< it is frozen as a lock leaves it, whatever the core knows of it
 };
 
 /// The session has a terminal that it did not have before.

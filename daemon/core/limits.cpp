@@ -113,6 +113,12 @@ Effects Machine::Data::on(const ActivitySeen& seen, const Now& now) {
         return effects;
     }
     session->terminals = seen.terminals;
+    if (record.state == State::active && seen.held) {
+        // The store was lost with a lock in it.
+        hold(*session, "found locked", now, effects);
+        schedule(*session);
+        return effects;
+    }
     if (record.state == State::active) {
         if (!seen.terminals.empty() &&
             record.facts.session_class == policy::SessionClass::command) {

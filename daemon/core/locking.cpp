@@ -62,12 +62,16 @@ Effects Machine::Data::on(const LockAsked& asked, const Now& now) {
 
 void Machine::Data::lock(Tracked& session, const std::string& by, const Now& now,
                          Effects& effects) {
-    auto& record = session.record;
-    if (!enforcing()) {
+    if (enforcing())
+        hold(session, by, now, effects);
+    else
         effects.push_back(
             audit(AuditKind::session_locked, session, "only observed: would be locked, " + by));
-        return;
-    }
+}
+
+void Machine::Data::hold(Tracked& session, const std::string& by, const Now& now,
+                         Effects& effects) {
+    auto& record = session.record;
     record.state = State::locked;
     record.locked_since = now.boot;
     record.locked_since_wall = now.wall;

@@ -122,6 +122,7 @@ struct Machine::Data {
     Effects on(const UnlockDone&, const Now&);
     Effects on(const UnlockRefused&, const Now&);
     void lock(Tracked& session, const std::string& by, const Now& now, Effects& effects);
+    void hold(Tracked& session, const std::string& by, const Now& now, Effects& effects);
 
     // ending.cpp
     Effects on(const TerminateAsked&, const Now&);

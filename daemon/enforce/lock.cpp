@@ -87,10 +87,12 @@ private:
             const auto now = enforce::save(target_.session, terminal);
             if (!now) // it went between the look and now
                 return now.error().code == ENOENT ? Result<>{} : std::unexpected{now.error()};
-            if (auto written = save_(*now); !written)
+            // Taken by a lock of which the store knows no more.
+            const bool is_lost = was_frozen_ && is_taken(*now);
+            state = is_lost ? as_new(*now, target_.owner) : *now;
+            if (auto written = save_(state); !written)
                 return written;
-            state = *now;
-            is_fresh_.push_back(true);
+            is_fresh_.push_back(!is_lost);
         }
         report.terminals.push_back(state);
         if (!is_fresh_.back())

@@ -10,6 +10,7 @@ namespace vigil::enforce {
 
 struct LockTarget {
     core::SessionId session;
+    uid_t owner = 0;
     std::string scope;
     pid_t leader = 0;
 };

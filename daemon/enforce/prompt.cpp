@@ -1,7 +1,9 @@
 #include "daemon/enforce/prompt.hpp"
 
 #include "daemon/enforce/bus_call.hpp"
+#include "daemon/enforce/scope.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <string_view>
 
@@ -9,6 +11,8 @@ namespace vigil::enforce {
 
 namespace {
 
+constexpr std::string_view unit_prefix = "vigil-lock-";
+constexpr const char* prompts_slice = "/system.slice";
 constexpr const char* program = "/usr/libexec/vigil/vigil-lock";
 
 /// vigil-lock's "done, do not start me again".
@@ -58,7 +62,7 @@ int append_properties(sd_bus_message* message, const std::string& session,
     add.text("Description", ("Lock screen on " + terminal_path).c_str());
     add.command(program, session.c_str(), terminal_path.c_str());
     add.text("Type", "exec");
-    add.text("Slice", "system.slice");
+    add.text("Slice", prompts_slice + 1);
     // Killed, crashed or hung up on: the lock holds, so somebody has to ask.
     add.text("Restart", "always");
     add.number("RestartUSec", restart_pause);
@@ -101,13 +105,31 @@ std::string prompt_unit(const core::SessionId& session, const std::string& termi
     std::string_view name = terminal_path;
     if (name.starts_with("/dev/"))
         name.remove_prefix(5);
-    std::string unit = "vigil-lock-" + session.text() + "-";
+    std::string unit = std::string{unit_prefix} + session.text() + "-";
     for (const char c : name) {
         const bool plain =
             (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
         unit += plain ? c : '-';
     }
     return unit + ".service";
+}
+
+std::optional<core::SessionId> prompted_session(const std::vector<Terminal>& terminals) {
+    constexpr std::size_t id_at = unit_prefix.size();
+    constexpr std::size_t id_size = 32;
+    const auto units = children_of(prompts_slice);
+    if (!units)
+        return std::nullopt;
+    for (const auto& unit : *units) {
+        if (!unit.starts_with(unit_prefix) || unit.size() < id_at + id_size)
+            continue;
+        const auto id = core::SessionId::from_text(unit.substr(id_at, id_size));
+        if (id && std::ranges::any_of(terminals, [&](const Terminal& terminal) {
+                return prompt_unit(*id, terminal.path) == unit;
+            }))
+            return id;
+    }
+    return std::nullopt;
 }
 
 Result<> start_prompt(sd_bus* system_bus, const core::SessionId& session,

@@ -6,11 +6,17 @@
 #include "daemon/enforce/terminals.hpp"
 
 #include <functional>
+#include <optional>
+#include <vector>
 
 namespace vigil::enforce {
 
 /// "vigil-lock-<session>-pts-3.service"
 std::string prompt_unit(const core::SessionId& session, const std::string& terminal_path);
+
+/// The session whose prompts stand at these terminals, by the names of their units: for a store
+/// that was lost. nullopt: there are none.
+std::optional<core::SessionId> prompted_session(const std::vector<Terminal>& terminals);
 
 /// Asks PID 1, without waiting, to start the prompt; that one is running already is success.
 /// Failures are told to `on_failure` with a line.

@@ -109,17 +109,11 @@ Result<> collect(const std::string& cgroup, std::vector<pid_t>& pids, int depth)
     if (depth == 0)
         return {};
 
-    const auto directory = directory_of(cgroup);
-    if (!directory)
-        return std::unexpected{directory.error()};
-    std::error_code error;
-    std::filesystem::directory_iterator entries{*directory, error};
-    for (; !error && entries != std::filesystem::directory_iterator{}; entries.increment(error)) {
-        std::error_code gone;
-        if (!entries->is_directory(gone))
-            continue;
-        const auto below =
-            collect(cgroup + "/" + entries->path().filename().string(), pids, depth - 1);
+    const auto children = children_of(cgroup);
+    if (!children)
+        return std::unexpected{children.error()};
+    for (const auto& child : *children) {
+        const auto below = collect(cgroup + "/" + child, pids, depth - 1);
         if (!below && !is_missing(below.error()))
             return below;
     }
@@ -192,6 +186,21 @@ Result<std::vector<pid_t>> processes_in(const std::string& scope) {
     std::ranges::sort(pids);
     pids.erase(std::ranges::unique(pids).begin(), pids.end());
     return pids;
+}
+
+Result<std::vector<std::string>> children_of(const std::string& cgroup) {
+    const auto directory = directory_of(cgroup);
+    if (!directory)
+        return std::unexpected{directory.error()};
+    std::vector<std::string> names;
+    std::error_code error;
+    std::filesystem::directory_iterator entries{*directory, error};
+    for (; !error && entries != std::filesystem::directory_iterator{}; entries.increment(error)) {
+        std::error_code gone;
+        if (entries->is_directory(gone))
+            names.push_back(entries->path().filename().string());
+    }
+    return names;
 }
 
 Result<> make_frozen_child(const std::string& scope) {

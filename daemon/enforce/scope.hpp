@@ -21,6 +21,9 @@ Result<std::string> cgroup_of(pid_t pid);
 /// Every process in the scope and below it, at the time of the look. ENOENT: the scope is gone.
 Result<std::vector<pid_t>> processes_in(const std::string& scope);
 
+/// Names of the cgroups right below it.
+Result<std::vector<std::string>> children_of(const std::string& cgroup);
+
 /// Makes the child cgroup. No error if it is there.
 Result<> make_frozen_child(const std::string& scope);
 

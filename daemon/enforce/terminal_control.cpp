@@ -7,11 +7,13 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/ttydefaults.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -20,6 +22,12 @@ namespace vigil::enforce {
 namespace {
 
 constexpr mode_t taken_mode = 0600;
+constexpr mode_t login_mode = 0620; ///< write(1) may
+/// As the kernel sets them for a new terminal (ttydefaults.h).
+constexpr std::pair<int, cc_t> login_keys[] = {
+    {VINTR, CINTR}, {VQUIT, CQUIT},     {VERASE, CERASE}, {VKILL, CKILL},      {VEOF, CEOF},
+    {VMIN, CMIN},   {VSTART, CSTART},   {VSTOP, CSTOP},   {VSUSP, CSUSP},      {VREPRINT, CREPRINT},
+    {VTIME, CTIME}, {VWERASE, CWERASE}, {VLNEXT, CLNEXT}, {VDISCARD, CDISCARD}};
 /// The kernel shows reads of a terminal in steps of so many seconds.
 constexpr std::int64_t atime_step = 8;
 
@@ -138,6 +146,24 @@ Result<core::SavedTerminal> save(const core::SessionId& session, const Terminal&
                                .uid = node.st_uid,
                                .gid = node.st_gid,
                                .mode = node.st_mode & 07777};
+}
+
+bool is_taken(const core::SavedTerminal& terminal) noexcept {
+    return terminal.uid == 0 && terminal.mode == taken_mode;
+}
+
+core::SavedTerminal as_new(core::SavedTerminal terminal, uid_t owner) {
+    auto settings = from_bytes(terminal.settings).value_or(termios{});
+    settings.c_iflag = ICRNL | IXON | IUTF8;
+    settings.c_oflag = OPOST | ONLCR;
+    settings.c_lflag = ISIG | ICANON | IEXTEN | ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE;
+    std::ranges::fill(settings.c_cc, cc_t{_POSIX_VDISABLE});
+    for (const auto& [key, character] : login_keys)
+        settings.c_cc[key] = character;
+    terminal.settings = to_bytes(settings);
+    terminal.uid = owner;
+    terminal.mode = login_mode;
+    return terminal;
 }
 
 Result<> take(const core::SavedTerminal& terminal) {

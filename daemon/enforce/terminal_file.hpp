@@ -12,9 +12,9 @@ namespace vigil::enforce {
 /// has hung up.
 Result<base::UniqueFd> open_terminal(const std::string& path, std::uint64_t device);
 
-/// The leader and, for sshd, those children of it that run the very same file: they carry the bytes
-/// and must go on. Only direct children: any user may start an sshd of his own further below. Empty
-/// if the leader is not in the scope (any more). `processes` is sorted.
+/// The leader and, if that is sshd, those children of it that run the very same file: they carry
+/// the bytes and must go on. Only direct children: any user may start an sshd of his own further
+/// below. Empty if the leader is not in the scope (any more). `processes` is sorted.
 std::vector<pid_t> carriers_of(const std::vector<pid_t>& processes, pid_t leader);
 
 /// Those of `held` that sshd had started and that have not become the shell yet, while the sshd

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <filesystem>
 #include <string_view>
 
 #include <sys/stat.h>
@@ -54,6 +55,15 @@ Executable executable_of(pid_t pid) noexcept {
     return {.device = info.st_dev, .inode = info.st_ino, .owner = info.st_uid};
 }
 
+/// sshd, or sshd-session as OpenSSH has it since 9.8. Of other leaders any child may be the user's
+/// own, and run the leader's file under his own library.
+bool is_sshd(pid_t leader) {
+    std::error_code error;
+    const auto path = std::filesystem::read_symlink(proc_path(leader, "exe"), error);
+    return !error && path.filename().native().starts_with("sshd") &&
+           executable_of(leader).owner == 0;
+}
+
 /// "tty-index:\t3" in the fdinfo of a pty's master.
 bool parse_pty_index(std::string_view fdinfo, std::uint32_t& index) noexcept {
     constexpr std::string_view label = "tty-index:\t";
@@ -99,9 +109,9 @@ std::vector<pid_t> carriers_of(const std::vector<pid_t>& processes, pid_t leader
     if (!std::ranges::binary_search(processes, leader))
         return {};
     std::vector<pid_t> carriers{leader};
-    const Executable own = executable_of(leader);
-    if (own.owner != 0)
+    if (!is_sshd(leader))
         return carriers;
+    const Executable own = executable_of(leader);
     for (const pid_t pid : processes) {
         const auto stat = base::read_process_stat(pid);
         if (stat && stat->parent == leader && executable_of(pid) == own)
@@ -113,7 +123,7 @@ std::vector<pid_t> carriers_of(const std::vector<pid_t>& processes, pid_t leader
 bool left_by_sshd(const std::vector<pid_t>& processes, const std::vector<pid_t>& held,
                   pid_t leader) {
     const Executable own = executable_of(leader);
-    return own.owner == 0 && std::ranges::any_of(held, [&](pid_t pid) {
+    return is_sshd(leader) && std::ranges::any_of(held, [&](pid_t pid) {
                const auto stat = base::read_process_stat(pid);
                return stat && !std::ranges::binary_search(processes, stat->parent) &&
                       executable_of(pid) == own;

@@ -21,6 +21,12 @@ Result<std::vector<Terminal>> find_terminals(const std::string& scope, pid_t lea
 /// Settings and ownership of the terminal as they are now.
 Result<core::SavedTerminal> save(const core::SessionId& session, const Terminal& terminal);
 
+/// Whether it looks as take() leaves it.
+bool is_taken(const core::SavedTerminal& terminal) noexcept;
+
+/// What a user's terminal is like at a login, in place of what was lost.
+core::SavedTerminal as_new(core::SavedTerminal terminal, uid_t owner);
+
 /// Raw without ISIG, echo off; the node becomes root:tty 0600 so that nobody new opens it.
 Result<> take(const core::SavedTerminal& terminal);
 

@@ -185,7 +185,9 @@ void Shell::perform(const core::ReadActivity& effect) {
         log_failure("watching a terminal", watch_terminal(effect.session, terminal,
                                                           known_activity(watched, terminal, now)));
     activity_->refresh();
+    const auto& cgroup = view->record->cgroup;
     core::ActivitySeen seen{.session = effect.session, .terminals = {}};
+    seen.held = !cgroup.empty() && enforce::is_frozen(cgroup);
     for (const auto& terminal : terminals) {
         seen.terminals.push_back(terminal.path);
         // What cannot be watched counts as used now: a lock is never early.
@@ -205,7 +207,10 @@ void Shell::perform(const core::ReadActivity& effect) {
 // --- the session itself --------------------------------------------------------------------------
 
 enforce::LockTarget Shell::target(const core::SessionRecord& known) const {
-    return {.session = known.id, .scope = known.cgroup, .leader = known.leader.pid};
+    return {.session = known.id,
+            .owner = known.facts.uid,
+            .scope = known.cgroup,
+            .leader = known.leader.pid};
 }
 
 void Shell::perform(const core::Say& effect) {

@@ -2,6 +2,8 @@
 
 #include "base/clock.hpp"
 #include "base/log.hpp"
+#include "daemon/enforce/prompt.hpp"
+#include "daemon/enforce/scope.hpp"
 #include "daemon/shell/facts.hpp"
 
 #include <algorithm>
@@ -65,7 +67,7 @@ void Shell::adopt_unknown() {
 void Shell::adopt(const enforce::LogindSession& session) {
     if (machine_.by_logind(session.id))
         return;
-    events_.push_back(core::SessionFound{.fresh_id = fresh_id(),
+    events_.push_back(core::SessionFound{.fresh_id = id_for(session),
                                          .facts = facts_of(session),
                                          .pam_terminal = session.terminal,
                                          .remote_host = session.remote_host,
@@ -74,6 +76,15 @@ void Shell::adopt(const enforce::LogindSession& session) {
                                          .cgroup = session.scope,
                                          .since = boot_time_of(session.since, base::read_clocks()),
                                          .since_wall = session.since});
+}
+
+/// One that is found locked keeps the id that its prompts ask under.
+core::SessionId Shell::id_for(const enforce::LogindSession& session) {
+    if (enforce::is_frozen(session.scope))
+        if (const auto terminals = enforce::find_terminals(session.scope, session.leader.pid))
+            if (const auto id = enforce::prompted_session(*terminals); id && !record(*id))
+                return *id;
+    return fresh_id();
 }
 
 core::SessionId Shell::fresh_id() {

@@ -100,6 +100,7 @@ private:
     void perform_all(const core::Effects& effects) noexcept;
     void arm_timer() noexcept;
     void adopt(const enforce::LogindSession& session);
+    core::SessionId id_for(const enforce::LogindSession& session);
     void new_terminal(const std::string& path, uid_t owner);
     void write_activity(Watched& watched, BootTime input, BootTime output);
     void terminal_used(const enforce::Terminal& terminal, const enforce::Activity& activity);

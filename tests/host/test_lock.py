@@ -404,6 +404,25 @@ def test_a_password_typed_while_vigild_is_away_unlocks_when_it_is_back(host, ali
     assert alice.answers()
 
 
+def test_a_lock_outlives_the_loss_of_the_store(host, alice):
+    alice.type("for ((n = 0; n < 10000; n++)); do echo $n >counter; sleep 0.1; done\r")
+    count = lambda: host.read("/home/alice/counter").strip()  # noqa: E731
+    wait_until(lambda: alice.exists("/home/alice/counter") and count() > "0", 5, "the loop runs")
+    alice.lock()
+    host.run("systemctl", "stop", "vigild.socket", "vigild.service")
+    host.run("head -c 65536 /dev/urandom >/run/vigil/state.db; rm -f /run/vigil/state.db-*")
+    host.run("systemctl", "start", "vigild.socket", "vigild.service")
+    wait_until(lambda: alice.state() == "locked", 5, "it is found locked")
+    alice.screen.wait_for(UNLOCK_PROMPT)
+    stood = still(count)
+    assert host.run("pgrep", "-c", "-x", "vigil-lock").stdout.strip() == "1"
+    unlock(alice)
+    wait_until(lambda: count() not in ("", stood), 3, "the loop goes on")
+    alice.screen.key("ctrl-c")
+    assert alice.answers()
+    assert host.run("stat", "-c", "%U %a", alice.path).stdout.split() == ["alice", "620"]
+
+
 def test_a_kill_at_the_moment_of_locking_leaves_it_open_or_locked_with_a_prompt(host, alice):
     seen = set()
     for milliseconds in (0, 4, 8, 11, 13, 15, 17, 20, 25, 40):

@@ -233,6 +233,27 @@ START_TEST(nothing_stays_frozen_for_a_client_that_is_gone) {
 }
 END_TEST
 
+START_TEST(what_is_found_held_is_locked_whatever_the_store_knew) {
+    for (const auto mode : {policy::Mode::enforce, policy::Mode::observe}) {
+        Host host{some_policy(mode)};
+        CHECK_TEXT(kinds(host.step(found(1, 0s), 1s)), "StoreSession Watch Audit ReadActivity");
+        auto seen = activity(1, 0s, 0s);
+        seen.held = true;
+        CHECK_TEXT(kinds(host.step(seen, 1s)), "StoreSession Lock");
+        ck_assert(host.state(1) == State::locked);
+        CHECK_TEXT(told(host.step(LockDone{id_of(1), true, {}}, 1s)), "[locked: found locked]");
+    }
+    auto host = everyone();
+    for (const auto number : {reserved, locked, unlocking, ending}) {
+        auto seen = activity(number, 0s, 0s);
+        seen.held = true;
+        const auto before = host.state(number);
+        host.step(seen, 3s);
+        ck_assert(host.state(number) == before);
+    }
+}
+END_TEST
+
 START_TEST(a_prompt_that_cannot_start_is_tried_again_and_told_once) {
     Host host{some_policy()};
     host.login(1, 0s);
@@ -300,6 +321,7 @@ Suite* suite() {
           no_newcomer_is_looked_for_after_the_unlock,
           a_terminal_that_opens_or_is_used_means_something_in_two_states,
           a_prompt_that_cannot_start_is_tried_again_and_told_once,
+          what_is_found_held_is_locked_whatever_the_store_knew,
           nothing_stays_frozen_for_a_client_that_is_gone,
           a_thaw_that_fails_is_tried_again_and_told_once, wrong_answers_cost_more_and_more_time,
           a_crash_changes_no_state_and_finishes_what_was_begun,

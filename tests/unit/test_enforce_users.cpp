@@ -315,6 +315,41 @@ bool is_at_terminal(pid_t pid, const Pty& pty) {
     return stat && stat->terminal == pty.terminal.device;
 }
 
+/// In the scope with all that it starts.
+bool join_scope() {
+    const std::string path = test::directory() + "/cgroup.procs";
+    const base::UniqueFd fd{::open(path.c_str(), O_WRONLY)};
+    return ::write(fd.get(), "0", 1) == 1;
+}
+
+/// As the shell of a console's login that runs the login program once more, under a library of its
+/// own, and with a terminal that it made.
+[[noreturn]] void pose_as_a_carrier(const Pty& console, int told) {
+    if (::setsid() >= 0 && ::ioctl(console.slave.get(), TIOCSCTTY, 0) == 0 && close_both(console) &&
+        ::open("/dev/ptmx", O_RDWR | O_NOCTTY) >= 0 && ::write(told, "x", 1) == 1)
+        while (true)
+            ::pause();
+    ::_exit(1);
+}
+
+START_TEST(a_terminal_that_the_user_made_does_not_take_the_place_of_the_consoles) {
+    const Pty console;
+    const Process leader{0, [&] {
+                             int ends[2];
+                             if (!join_scope() || ::pipe(ends) < 0)
+                                 return false;
+                             if (::fork() == 0)
+                                 pose_as_a_carrier(console, ends[1]);
+                             char word = 0;
+                             return close_both(console) && ::read(ends[0], &word, 1) == 1;
+                         }};
+    const auto terminals = enforce::find_terminals(scope(), leader.pid());
+    CHECK_OK(terminals);
+    ck_assert_uint_eq(terminals->size(), 1);
+    CHECK_TEXT(terminals->front().path, console.terminal.path);
+}
+END_TEST
+
 START_TEST(a_job_that_left_the_scope_is_frozen_with_its_children_and_comes_back_in_it) {
     const Pty pty;
     const Process leader{0, [&] { return ::close(pty.slave.get()) == 0; }};
@@ -366,6 +401,7 @@ int main() {
     tcase_add_test(tests, one_that_there_is_no_time_to_look_through_is_told_as_such);
     tcase_add_test(tests, a_strangers_heap_of_files_takes_nothing_from_others);
     tcase_add_test(tests, no_more_holders_are_told_than_the_bound);
+    tcase_add_test(tests, a_terminal_that_the_user_made_does_not_take_the_place_of_the_consoles);
     tcase_add_test(tests,
                    a_job_that_left_the_scope_is_frozen_with_its_children_and_comes_back_in_it);
     suite_add_tcase(suite, tests);
