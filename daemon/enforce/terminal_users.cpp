@@ -185,7 +185,8 @@ Result<std::vector<pid_t>> UserSearch::look(const std::vector<pid_t>& held) {
             pid == ::getpid())
             return true;
         const auto stat = base::read_process_stat(pid);
-        if (stat && is_one_of(terminals_, stat->terminal))
+        // One that has ended stays outside for as long as its parent does not ask for it.
+        if (stat && stat->state != 'Z' && is_one_of(terminals_, stat->terminal))
             users.push_back(pid);
         return true;
     });

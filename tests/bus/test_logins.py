@@ -1,7 +1,9 @@
 """A login from its account phase to its end, across every end of vigild."""
 
+import contextlib
 import os
 import signal
+import stat
 import subprocess
 
 import pytest
@@ -105,8 +107,8 @@ def at_terminal(vigild, terminal, uid=0):
     leader = vigild.leader(uid, ["setsid", "--ctty", "sleep", "infinity"], terminal)
 
     def sits():
-        with open(f"/proc/{leader.process.pid}/stat", encoding="ascii") as stat:
-            return int(stat.read().rsplit(")", 1)[1].split()[4]) == os.fstat(terminal).st_rdev
+        with open(f"/proc/{leader.process.pid}/stat", encoding="ascii") as file:
+            return int(file.read().rsplit(")", 1)[1].split()[4]) == os.fstat(terminal).st_rdev
     eventually(sits)
     return leader
 
@@ -115,6 +117,8 @@ def at_terminal(vigild, terminal, uid=0):
 def terminals_fixture():
     """A console, as a container has one (the tests have their own mounts), and a terminal that is none."""
     console, other = os.openpty(), os.openpty()
+    with contextlib.suppress(FileExistsError):  # as every machine has it; a container may have none
+        os.mknod("/dev/console", stat.S_IFCHR | 0o600, os.makedev(5, 1))
     subprocess.run(["mount", "--bind", os.ttyname(console[1]), "/dev/console"], check=True)
     yield console[1], other[1]
     subprocess.run(["umount", "/dev/console"], check=True)

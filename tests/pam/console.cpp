@@ -1,5 +1,6 @@
 #include "tests/pam/console.hpp"
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 
@@ -7,6 +8,8 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 namespace vigil::test {
@@ -38,6 +41,9 @@ std::string sit_down_at_a_terminal(bool console) {
     if (console) {
         must(::unshare(CLONE_NEWNS) == 0, "unshare");
         must(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0, "private mounts");
+        // As every machine has it; a container may have none, and nothing to put the mount on.
+        must(::mknod("/dev/console", S_IFCHR | 0600, makedev(5, 1)) == 0 || errno == EEXIST,
+             "/dev/console");
         must(::mount(name, "/dev/console", nullptr, MS_BIND, nullptr) == 0, "a new console");
     }
     return name;
