@@ -310,9 +310,10 @@ END_TEST
         ::pause();
 }
 
-bool is_at_terminal(pid_t pid, const Pty& pty) {
+/// Not by the terminal's number, which a container has too.
+bool is_of_job(pid_t pid, const Process& job) {
     const auto stat = base::read_process_stat(pid);
-    return stat && stat->terminal == pty.terminal.device;
+    return stat && stat->session == job.pid();
 }
 
 /// In the scope with all that it starts.
@@ -375,7 +376,7 @@ START_TEST(a_job_that_left_the_scope_is_frozen_with_its_children_and_comes_back_
     // Not by the list: until all stand still it can grow.
     const std::string frozen = scope() + "/" + enforce::frozen_child;
     CHECK_OK(enforce::for_numbers_in("/proc", [&](int, int pid) {
-        if (is_at_terminal(pid, pty))
+        if (is_of_job(pid, job))
             CHECK_TEXT(enforce::cgroup_of(pid).value_or(frozen), frozen);
         return true;
     }));
