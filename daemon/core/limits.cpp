@@ -54,8 +54,11 @@ void Machine::Data::due(Tracked& session, const Now& now, Effects& effects) {
         session.watch_at.reset();
         effects.push_back(Watch{record.id});
     }
-    if (record.state == State::reserved)
+    if (record.state == State::reserved) {
+        if (record.since + reservation_lasts <= now.boot)
+            over(session, "", effects);
         return;
+    }
     if (record.state == State::ending) {
         if (session.retry_at && *session.retry_at <= now.boot)
             end_further(session, now, effects);
@@ -93,9 +96,10 @@ void Machine::Data::due(Tracked& session, const Now& now, Effects& effects) {
     const bool idle_due = (at.idle_warning && *at.idle_warning <= now.boot) ||
                           (at.lock && *at.lock <= now.boot) ||
                           (at.idle_end && *at.idle_end <= now.boot);
-    const bool waited_enough =
-        !session.asked_activity || *session.asked_activity + activity_patience <= now.boot;
-    if (idle_due && waited_enough) {
+    // An answer that did not come in its time does not come any more.
+    if (session.asked_activity && *session.asked_activity + activity_patience <= now.boot)
+        session.asked_activity.reset();
+    if (idle_due && !session.asked_activity) {
         session.asked_activity = now.boot;
         effects.push_back(ReadActivity{record.id});
     }

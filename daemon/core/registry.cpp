@@ -163,6 +163,7 @@ void Machine::Data::schedule(Tracked& session) {
     std::optional<BootTime> next;
     switch (session.record.state) {
     case State::reserved:
+        next = session.record.since + reservation_lasts;
         break;
     case State::ending:
         next = session.retry_at;

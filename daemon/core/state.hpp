@@ -17,6 +17,9 @@ inline constexpr Microseconds own_output_lasts = Seconds{2};
 inline constexpr Microseconds activity_patience = Seconds{5};
 inline constexpr Microseconds lock_retry = Seconds{5};
 inline constexpr Microseconds watch_retry = Seconds{5};
+/// Between the account phase and the session: a new password may be asked for. A daemon that uses
+/// the stack for its own ends opens none, and lives on.
+inline constexpr Microseconds reservation_lasts = std::chrono::minutes{10};
 /// How long after a terminal was opened its shell is looked for, first and last; doubled in
 /// between.
 inline constexpr Microseconds first_newcomer_look = std::chrono::milliseconds{20};

@@ -79,7 +79,8 @@ public:
 private:
     Result<> take_one(const Terminal& terminal) {
         core::SavedTerminal state;
-        if (const core::SavedTerminal* known = find(saved_, terminal)) {
+        const core::SavedTerminal* const known = find(saved_, terminal);
+        if (known && !(was_frozen_ && is_another(terminal))) {
             state = *known;
             // Held before: the prompt has settings of its own there by now.
             is_fresh_.push_back(!was_frozen_);
@@ -101,6 +102,12 @@ private:
         if (!taken && taken.error().code != ENOENT)
             return taken;
         return {};
+    }
+
+    /// Held before, and yet not as take() leaves it: a new terminal under the old number.
+    bool is_another(const Terminal& terminal) const {
+        const auto now = enforce::save(target_.session, terminal);
+        return now && !is_taken(*now);
     }
 
     Result<> freeze_users(const std::vector<Terminal>& terminals) {

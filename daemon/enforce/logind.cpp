@@ -108,6 +108,7 @@ Result<LogindSession> logind_session(const std::string& id) {
     session.terminal = text_of(sd_session_get_tty, id);
     session.remote_host = text_of(sd_session_get_remote_host, id);
     session.type = text_of(sd_session_get_type, id);
+    session.is_login = is_login(text_of(sd_session_get_class, id));
     return session;
 }
 
@@ -123,10 +124,9 @@ Result<std::vector<LogindSession>> logind_sessions() {
     std::vector<LogindSession> sessions;
     for (const base::CString& owner : ids) {
         const std::string id = owner.get();
-        if (!is_login(text_of(sd_session_get_class, id)) ||
-            text_of(sd_session_get_state, id) == "closing")
+        if (text_of(sd_session_get_state, id) == "closing")
             continue;
-        if (auto session = logind_session(id))
+        if (auto session = logind_session(id); session && session->is_login)
             sessions.push_back(std::move(*session));
     }
     return sessions;

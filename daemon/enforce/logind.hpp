@@ -18,13 +18,14 @@ struct LogindSession {
     std::string service;
     std::string terminal; ///< "" over ssh on Debian 13
     std::string remote_host;
-    std::string type; ///< tty, x11, wayland, unspecified
+    std::string type;      ///< tty, x11, wayland, unspecified
+    bool is_login = false; ///< by its class: not a user manager's, a greeter's or a cron job's
     base::Process leader;
     std::string scope; ///< cgroup path
     WallTime since{};  ///< from the session's Timestamp
 };
 
-/// All sessions of class `user` that are not closing. From /run/systemd/sessions by sd-login; a
+/// All logins that are not closing. From /run/systemd/sessions by sd-login; a
 /// session that vanishes meanwhile is left out.
 Result<std::vector<LogindSession>> logind_sessions();
 

@@ -106,12 +106,29 @@ void Shell::watch_leader(Watched& watched, const base::Process& process) {
     watched.leader_source.reset(source);
 }
 
-/// A terminal that an earlier session had may be another one's by now.
+/// The session was just seen to have it. Numbers of terminals are used again, so whoever had it
+/// before has it no more.
 Result<> Shell::watch_terminal(const core::SessionId& session, const enforce::Terminal& terminal,
                                const enforce::Activity& known) {
-    if (!by_terminal_.try_emplace(terminal.device, session).second)
+    const auto [owner, is_new] = by_terminal_.try_emplace(terminal.device, session);
+    if (!is_new && owner->second == session)
         return {};
+    if (!is_new)
+        lose_terminal(owner->second, terminal);
+    by_terminal_[terminal.device] = session;
     return activity_->add(terminal, known);
+}
+
+/// What was written down of it must not be given to whoever has its number next.
+void Shell::lose_terminal(core::SessionId session, const enforce::Terminal& terminal) {
+    unwatch_terminal(session, terminal);
+    stored(store_.erase_terminal(session, terminal.path));
+    const auto found = watched_.find(session);
+    if (found == watched_.end())
+        return;
+    std::erase(found->second.terminals, terminal);
+    if (found->second.prompted.erase(terminal.device) > 0 && system_bus_)
+        log_failure("stopping a prompt", enforce::stop_prompt(system_bus_, session, terminal.path));
 }
 
 void Shell::unwatch_terminal(const core::SessionId& session,
@@ -135,8 +152,11 @@ void Shell::perform(const core::Forget& effect) {
     stop_prompts(effect.session);
     // A console outlives its session and must not stay as the lock left it.
     if (const auto saved = store_.terminals(effect.session))
-        for (const auto& terminal : *saved)
-            log_failure("giving a terminal back", enforce::give_back(terminal));
+        for (const auto& terminal : *saved) {
+            const auto owner = by_terminal_.find(terminal.device);
+            if (owner == by_terminal_.end() || owner->second == effect.session)
+                log_failure("giving a terminal back", enforce::give_back(terminal));
+        }
     const auto found = watched_.find(effect.session);
     if (found == watched_.end())
         return;
@@ -229,19 +249,30 @@ void Shell::perform(const core::Lock& effect) {
     auto& watched = found->second;
     const auto saved = store_.terminals(effect.session);
     auto report = enforce::hold(target(*known), saved.value_or(std::vector<core::SavedTerminal>{}),
-                                [this](const core::SavedTerminal& terminal) {
+                                [&](const core::SavedTerminal& terminal) {
+                                    // A number that was used again has no prompt yet.
+                                    watched.prompted.erase(terminal.device);
                                     auto result = store_.put(terminal);
                                     stored(result);
                                     return result;
                                 });
     // Watched under the lock too: what is used there tells of somebody who is not held.
     const auto now = base::read_boot_time();
-    watched.terminals.clear();
-    for (const auto& terminal : report.terminals) {
-        watched.terminals.push_back({terminal.path, terminal.device});
-        log_failure("watching a terminal",
-                    watch_terminal(effect.session, watched.terminals.back(), {now, now}));
+    std::vector<enforce::Terminal> terminals;
+    for (const auto& terminal : report.terminals)
+        terminals.push_back({terminal.path, terminal.device});
+    for (const auto& known_before : saved.value_or(std::vector<core::SavedTerminal>{})) {
+        const enforce::Terminal terminal{known_before.path, known_before.device};
+        // Nothing found at all can be a look that failed.
+        if (!terminals.empty() && !std::ranges::count(terminals, terminal))
+            lose_terminal(effect.session, terminal);
     }
+    for (const auto& terminal : watched.terminals)
+        if (!std::ranges::count(terminals, terminal))
+            unwatch_terminal(effect.session, terminal);
+    for (const auto& terminal : terminals)
+        log_failure("watching a terminal", watch_terminal(effect.session, terminal, {now, now}));
+    watched.terminals = std::move(terminals);
     watch_carriers(watched, report.carriers);
     if (report.client_gone)
         events_.push_back(core::ClientGone{effect.session});

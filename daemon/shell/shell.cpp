@@ -191,7 +191,7 @@ std::optional<core::SessionId> Shell::session_of(pid_t pid) {
     if (const auto known = machine_.by_logind(*logind))
         return known;
     // Opened while vigild was away: what a step-up binds to has to be watched.
-    if (const auto session = enforce::logind_session(*logind)) {
+    if (const auto session = enforce::logind_session(*logind); session && session->is_login) {
         adopt(*session);
         drain();
     }

@@ -109,6 +109,7 @@ private:
     void watch_leader(Watched& watched, const base::Process& leader);
     Result<> watch_terminal(const core::SessionId& session, const enforce::Terminal& terminal,
                             const enforce::Activity& known);
+    void lose_terminal(core::SessionId session, const enforce::Terminal& terminal);
     void unwatch_terminal(const core::SessionId& session,
                           const enforce::Terminal& terminal) noexcept;
     void watch_carriers(Watched& watched, const std::vector<pid_t>& carriers);

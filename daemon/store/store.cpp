@@ -107,7 +107,7 @@ struct RuntimeStore::State {
     base::Database database;
     base::Statement put_session, erase_session, all_sessions;
     base::Statement put_grant, erase_grant, all_grants;
-    base::Statement put_terminal, erase_terminals, session_terminals;
+    base::Statement put_terminal, erase_terminal, erase_terminals, session_terminals;
     base::Statement put_activity, session_activity;
 };
 
@@ -143,17 +143,19 @@ Result<RuntimeStore> RuntimeStore::open(const std::string& path) {
     auto erase_grant = prepare("DELETE FROM grant_ WHERE id = ?1");
     auto all_grants = prepare(rows::all_grants);
     auto put_terminal = prepare(rows::put_terminal);
+    auto erase_terminal = prepare("DELETE FROM terminal WHERE session = ?1 AND path = ?2");
     auto erase_terminals = prepare("DELETE FROM terminal WHERE session = ?1");
     auto session_terminals = prepare(rows::session_terminals);
     auto put_activity = prepare("INSERT OR REPLACE INTO activity VALUES (?1, ?2, ?3)");
     auto session_activity = prepare("SELECT input, output FROM activity WHERE session = ?1");
     if (error) // version 1 by its number, and yet its tables are others
         return fail(error->code != 0 ? error->code : EBADMSG, path + ": " + error->what);
-    return RuntimeStore{std::unique_ptr<State>{new State{
-        std::move(*database), std::move(put_session), std::move(erase_session),
-        std::move(all_sessions), std::move(put_grant), std::move(erase_grant),
-        std::move(all_grants), std::move(put_terminal), std::move(erase_terminals),
-        std::move(session_terminals), std::move(put_activity), std::move(session_activity)}}};
+    return RuntimeStore{std::unique_ptr<State>{
+        new State{std::move(*database), std::move(put_session), std::move(erase_session),
+                  std::move(all_sessions), std::move(put_grant), std::move(erase_grant),
+                  std::move(all_grants), std::move(put_terminal), std::move(erase_terminal),
+                  std::move(erase_terminals), std::move(session_terminals), std::move(put_activity),
+                  std::move(session_activity)}}};
 }
 
 Result<std::string> RuntimeStore::set_aside(const std::string& path) {
@@ -200,6 +202,15 @@ Result<std::vector<core::GrantRecord>> RuntimeStore::grants() {
 Result<> RuntimeStore::put(const core::SavedTerminal& terminal) {
     const base::Running running{state_->put_terminal};
     return rows::write(state_->put_terminal, terminal);
+}
+
+Result<> RuntimeStore::erase_terminal(const core::SessionId& session, const std::string& path) {
+    auto& statement = state_->erase_terminal;
+    const base::Running running{statement};
+    auto bound = rows::bind_id(statement, 1, session);
+    if (bound)
+        bound = statement.bind(2, path);
+    return bound ? statement.run() : bound;
 }
 
 Result<> RuntimeStore::erase_terminals(const core::SessionId& session) {

@@ -32,6 +32,7 @@ public:
     Result<std::vector<core::GrantRecord>> grants();
 
     Result<> put(const core::SavedTerminal& terminal);
+    Result<> erase_terminal(const core::SessionId& session, const std::string& path);
     Result<> erase_terminals(const core::SessionId& session);
     Result<std::vector<core::SavedTerminal>> terminals(const core::SessionId& session);
 

@@ -316,6 +316,29 @@ def test_the_terminals_of_one_connection_lock_and_unlock_together(host):
         terminal.wait_for(f"^terminal {number} is back$")
 
 
+def test_a_terminal_that_was_given_up_under_the_lock_can_be_another_users(host):
+    """Numbers of terminals are used again: what was written down of it is not for who has it next."""
+    control = ["-o", "ControlMaster=auto", "-o", f"ControlPath={host.control_path()}"]
+    first = Login(host, "alice", *control)
+    second = host.login("alice", *control)
+    wait_until(lambda: [one for one in host.vigil_sessions(user="alice") if len(one["terminals"]) == 2], 5, "both")
+    first.lock()
+    second.wait_for(UNLOCK_PROMPT)
+    host.run("pkill", "-KILL", "-t", "pts/1")  # as another login of hers could
+    second.close()
+    wait_until(lambda: host.run("test", "-e", "/dev/pts/1", check=False).returncode, 5, "it is given up")
+    other = Login(host, "bob")
+    assert other.path == "/dev/pts/1"
+    other.lock()
+    first.close()
+    wait_until(lambda: not host.vigil_sessions(user="alice"), 8, "hers is over")
+    assert host.run("stat", "-c", "%U %a", "/dev/pts/1").stdout.split() == ["root", "600"]
+    assert other.state() == "locked" and other.frozen()
+    unlock(other)
+    assert other.answers()
+    assert host.run("stat", "-c", "%U", "/dev/pts/1").stdout.strip() == "bob"
+
+
 def test_a_command_with_a_terminal_over_the_locked_connection_is_frozen_and_meets_the_prompt(host):
     control = ["-o", "ControlMaster=auto", "-o", f"ControlPath={host.control_path()}"]
     first = Login(host, "alice", *control)

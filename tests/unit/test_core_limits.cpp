@@ -214,6 +214,24 @@ START_TEST(what_was_observed_is_done_once_enforced) {
 }
 END_TEST
 
+START_TEST(an_answer_that_never_comes_does_not_make_the_timer_spin) {
+    Host host{policy_of({.idle_lock = 15min})};
+    host.login(1, 0s);
+    CHECK_TEXT(kinds(host.tick(15min)), "ReadActivity"); // and no answer
+    CHECK_TEXT(kinds(host.tick(15min + 5s)), "ReadActivity");
+    host.step(TerminalOpened{id_of(1)}, 15min + 6s);
+    for (auto now = Microseconds{15min + 6s}; now < 20min; now = host.deadline()) {
+        host.tick(now);
+        ck_assert_msg(host.deadline() > now, "it would spin");
+    }
+    Host calm{policy_of({.idle_lock = 10h})};
+    calm.login(1, 0s);
+    calm.step(TerminalOpened{id_of(1)}, 1s);
+    calm.tick(6s);
+    ck_assert(calm.deadline() == 10h);
+}
+END_TEST
+
 Suite* suite() {
     auto* const all = suite_create("core: limits");
     auto* const tests = tcase_create("limits");
@@ -226,7 +244,8 @@ Suite* suite() {
           output_puts_off_the_end_but_not_the_lock, an_end_put_off_by_output_is_warned_of_again,
           without_a_terminal_nobody_is_idle, a_warning_as_long_as_the_limit_is_none,
           limits_beyond_a_lifetime_are_none, observe_tells_each_thing_once_and_touches_nothing,
-          what_was_observed_is_done_once_enforced})
+          what_was_observed_is_done_once_enforced,
+          an_answer_that_never_comes_does_not_make_the_timer_spin})
         tcase_add_test(tests, test);
     suite_add_tcase(all, tests);
     return all;

@@ -259,8 +259,8 @@ START_TEST(a_restart_brings_back_the_same_sessions) {
                          .warn_before_end = std::vector<Seconds>{15min, 5min},
                          .max_sessions = policy::MaxSessions{.per_user = 2}})};
     host.login(1, 0s);
-    host.step(reserve(2), 1h);
     host.step(activity(1, 7h + 45min, 0s), 7h + 45min);
+    host.step(reserve(2), 7h + 45min);
     ck_assert_ptr_nonnull(find<Say>(host.tick(7h + 45min)));
     const auto before = host.machine.list();
     const std::vector<SessionRecord> records{*before[0].record, *before[1].record};
@@ -285,6 +285,23 @@ START_TEST(a_restart_does_not_reset_the_idle_clock) {
     const auto effects = host.step(activity(1, 0s, 0s), 14min);
     ck_assert(find<Lock>(effects) == nullptr);
     ck_assert(host.deadline() == 15min);
+}
+END_TEST
+
+START_TEST(a_reservation_that_comes_to_nothing_does_not_count_for_ever) {
+    Host host{policy_of({.max_sessions = policy::MaxSessions{.per_user = 1}})};
+    host.step(reserve(1), 0s);
+    ck_assert(host.deadline() == 10min);
+    ck_assert_ptr_nonnull(find<ReplyReserve>(host.step(reserve(2), 10min - 1s)));
+    ck_assert(!host.knows(2));
+    const auto effects = host.tick(10min);
+    CHECK_TEXT(kinds(effects), "Audit Forget EraseSession");
+    CHECK_TEXT(told(effects), "[the login did not come to a session]");
+    host.step(reserve(2), 10min);
+    ck_assert(host.knows(2));
+    // Late, but it is a session all the same.
+    host.step(confirm(1), 11min);
+    ck_assert(host.knows(1));
 }
 END_TEST
 
@@ -313,7 +330,7 @@ START_TEST(a_leader_that_cannot_be_watched_is_not_taken_for_gone) {
         ck_assert(host.knows(1));
         ck_assert(host.deadline() == 6s);
         CHECK_TEXT(kinds(host.tick(6s)), "Watch");
-        ck_assert(host.deadline() == Microseconds::max());
+        ck_assert(host.deadline() == (confirmed ? Microseconds::max() : 10min));
     }
     Host host{policy_of({})};
     host.login(1, 0s);
@@ -328,20 +345,26 @@ END_TEST
 Suite* suite() {
     auto* const all = suite_create("core: logins");
     auto* const tests = tcase_create("logins");
-    for (const auto* test :
-         {a_login_is_stored_and_audited_before_the_answer, a_repeated_reservation_is_the_same_login,
-          a_process_in_its_session_gets_no_second_one,
-          a_login_over_the_limit_is_refused_with_its_reason, root_at_the_console_always_gets_in,
-          no_number_of_sessions_keeps_root_from_the_console,
-          a_session_confirmed_again_keeps_its_class, observe_refuses_nobody_and_says_who_would_be,
-          sessions_are_bounded_in_both_modes, the_limit_reaches_the_session_phase,
-          a_login_that_was_not_reserved_is_watched_all_the_same,
-          the_end_of_a_login_depends_on_its_state, who_waits_learns_that_the_session_is_over,
-          logind_sessions_are_adopted_with_their_own_start,
-          a_reservation_that_logind_knows_becomes_its_session,
-          a_restart_brings_back_the_same_sessions, a_restart_does_not_reset_the_idle_clock,
-          a_leader_that_cannot_be_watched_is_not_taken_for_gone,
-          pid_1_is_told_the_longest_limit_that_the_session_can_come_to_have})
+    for (const auto* test : {a_login_is_stored_and_audited_before_the_answer,
+                             a_repeated_reservation_is_the_same_login,
+                             a_process_in_its_session_gets_no_second_one,
+                             a_login_over_the_limit_is_refused_with_its_reason,
+                             root_at_the_console_always_gets_in,
+                             no_number_of_sessions_keeps_root_from_the_console,
+                             a_session_confirmed_again_keeps_its_class,
+                             observe_refuses_nobody_and_says_who_would_be,
+                             sessions_are_bounded_in_both_modes,
+                             the_limit_reaches_the_session_phase,
+                             a_login_that_was_not_reserved_is_watched_all_the_same,
+                             the_end_of_a_login_depends_on_its_state,
+                             who_waits_learns_that_the_session_is_over,
+                             logind_sessions_are_adopted_with_their_own_start,
+                             a_reservation_that_logind_knows_becomes_its_session,
+                             a_restart_brings_back_the_same_sessions,
+                             a_restart_does_not_reset_the_idle_clock,
+                             a_leader_that_cannot_be_watched_is_not_taken_for_gone,
+                             a_reservation_that_comes_to_nothing_does_not_count_for_ever,
+                             pid_1_is_told_the_longest_limit_that_the_session_can_come_to_have})
         tcase_add_test(tests, test);
     suite_add_tcase(all, tests);
     return all;
