@@ -55,7 +55,10 @@ class Login:
 
     def scope(self):
         """The folder of the session's cgroup."""
-        name = self.host.vigilctl("show", self.id, "--json")["logind_session"]
+        return self.scope_of(self.host.vigilctl("show", self.id, "--json")["logind_session"])
+
+    def scope_of(self, name):
+        """The same, without vigild, by logind's name of the session."""
         found = self.host.run("find", "/sys/fs/cgroup", "-name", f"session-{name}.scope").stdout.split()
         return found[0]
 

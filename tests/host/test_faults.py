@@ -219,6 +219,30 @@ def test_the_pam_file_says_what_happens_where_nobody_can_be_asked(host, user, wo
     inside.terminal.close()
 
 
+def test_a_word_on_the_kernels_command_line_makes_vigil_only_watch(host, user):
+    host.policy(f"version: 1\nsessions:\n  - {{name: one, match: {{users: [{user}]}}, idle_lock: 1s}}\n"
+                "step_up:\n  - {match: {services: [sudo]}, require: [totp]}\n")
+    # vigild has a /proc of its own, so it is there that the line is put in the place of the kernel's.
+    drop_in = "/etc/systemd/system/vigild.service.d/tests.conf"
+    host.write("/etc/tests-cmdline", "vigil.mode=observe " + host.read("/proc/cmdline"))
+    host.write(drop_in, "[Service]\nBindReadOnlyPaths=/etc/tests-cmdline:/proc/cmdline\n")
+    try:
+        host.run("systemctl daemon-reload && systemctl restart vigild.service")
+        assert host.vigilctl("status", "--json")["mode"] == "observe"
+        assert "observe" in one_line(host.vigilctl("status").stdout, "^mode")
+        inside = shell(host, user)
+        wait_until(lambda: [one for one in host.journal(VIGIL_USER=user, VIGIL_EVENT="session-locked")
+                            if "only observed: would be locked" in one["MESSAGE"]], 10, "the lock is due")
+        assert host.vigil_sessions(user=user)[0]["state"] == "active"
+        assert "root" in inside.run("sudo id -un")[1].splitlines(), "a code is asked for elsewhere"
+    finally:
+        host.run(f"rm {drop_in} && systemctl daemon-reload && systemctl restart vigild.service")
+    assert host.vigilctl("status", "--json")["mode"] == "enforce"
+    wait_until(lambda: host.vigil_sessions(user=user, state="locked"), 10, "it is locked after all")
+    inside.terminal.close()
+    wait_until(lambda: not host.vigil_sessions(user=user), 10, "the session is over")
+
+
 def test_a_lock_outlasts_vigild(host, user):
     inside = shell(host, user)
     one = host.vigil_sessions(user=user)[0]["id"]

@@ -184,7 +184,7 @@ def test_a_locked_session_ends_at_its_limit(host):
 
 
 @pytest.mark.parametrize("by", ["key", "password", "keyboard-interactive"])
-def test_systemd_ends_it_a_minute_later_if_vigild_cannot(host, by):
+def test_systemd_is_told_of_the_limit_and_a_minute(host, by):
     host.write("/etc/ssh/sshd_config.d/asking.conf", "KbdInteractiveAuthentication yes\n")
     host.run("systemctl", "reload", "ssh.service")
     limits(host, max_duration="50s")
@@ -192,6 +192,32 @@ def test_systemd_ends_it_a_minute_later_if_vigild_cannot(host, by):
     name = alice.scope().rpartition("/")[2]
     shown = host.run("systemctl", "show", "--property=RuntimeMaxUSec", "--value", name).stdout.strip()
     assert shown == "1min 50s"
+
+
+def monotonic(record):
+    """Of a record in the journal: somebody may set the clock in the minute that a test takes."""
+    return int(record["__MONOTONIC_TIMESTAMP"]) / 1e6
+
+
+def test_systemd_ends_it_a_minute_later_if_vigild_cannot(host):
+    limits(host, max_duration="5s")
+    alice = Login(host, "alice")
+    host.run("systemctl", "stop", "vigild.socket", "vigild.service")
+    try:
+        scope = alice.scope_of(alice.listed["logind_session"])
+        alice.type("setsid sleep 4323 & nohup sleep 4324 & sleep 4325\r")
+        wait_until(lambda: len(host.run("pgrep", "-fx", "sleep 432[345]", check=False).stdout.split()) == 3, 5,
+                   "the programs run")
+        alice.screen.wait_closed(5 + 60 + SEEN + 5)
+        wait_until(lambda: not alice.exists(scope), 5, "the scope is gone")
+        assert not host.run("pgrep", "-fx", "sleep 432[345]", check=False).stdout
+        said = host.journal(_PID="1", UNIT=scope.rpartition("/")[2])
+        began, over = said[0], next(one for one in said if "time limit" in one["MESSAGE"])
+        assert 65 <= monotonic(over) - monotonic(began) + 0.1 <= 65 + SEEN, said
+        assert not [one for one in host.sessions() if one["Name"] == "alice"]
+    finally:
+        host.run("systemctl", "start", "vigild.socket", "vigild.service")
+    assert alice.state() == "gone"
 
 
 def test_a_session_without_a_terminal_is_never_idle_and_ends_at_its_limit(host):
@@ -224,6 +250,35 @@ def test_a_restart_keeps_the_start_the_limits_and_the_time_of_the_lock(host):
     host.restart_vigild()
     assert alice.state() == "locked" and alice.now()["locked_since"] == locked_since
     unlock(alice)
+
+
+def test_a_vigild_that_hangs_is_killed_and_its_successor_knows_the_same_sessions(host):
+    limits(host, max_duration="30m")
+    drop_in = "/etc/systemd/system/vigild.service.d/tests.conf"
+    host.write(drop_in, "[Service]\nWatchdogSec=2s\n")
+    try:
+        host.run("systemctl daemon-reload && systemctl restart vigild.service")
+        alice, bob = Login(host, "alice"), Login(host, "bob")
+        bob.lock()
+        fields = ("id", "user", "leader_pid", "logind_session", "since", "state", "locked_since", "rule", "limits")
+
+        def listed():
+            return sorted([one[name] for name in fields] for one in host.vigil_sessions())
+        before, pid, cursor = listed(), host.vigild_pid(), host.journal_cursor()
+        assert len(before) == 2
+        host.run("kill", "-STOP", str(pid))
+        wait_until(lambda: host.vigild_pid() not in (0, pid) and host.vigild_is_ready(), 10, "PID 1 starts it again")
+        assert [one for one in host.journal(since=cursor, _PID="1", UNIT="vigild.service")
+                if "Watchdog timeout" in one["MESSAGE"]]
+        assert listed() == before
+        assert alice.answers() and bob.frozen()
+        unlock(bob)
+        # It is not killed again and again while it is well.
+        pid, resting = host.vigild_pid(), time.monotonic()
+        wait_until(lambda: time.monotonic() - resting > 5, 6, "two watchdogs' time")
+        assert host.vigild_pid() == pid
+    finally:
+        host.run(f"rm {drop_in} && systemctl daemon-reload && systemctl restart vigild.service")
 
 
 def test_a_login_of_a_time_without_vigild_is_adopted_and_locked(host):
