@@ -4,7 +4,7 @@
 #include "daemon/enforce/descriptors.hpp"
 
 #include <algorithm>
-#include <set>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -17,6 +17,9 @@ constexpr const char* directory = "/dev/pts";
 /// How long a new pty of root's may still become a user's.
 constexpr Microseconds owner_patience = std::chrono::milliseconds{500};
 constexpr std::uint64_t timer_accuracy = 10'000; // µs
+/// After telling, so many times as long as that took: anybody may open terminals without end, and
+/// whoever is told looks through his processes.
+constexpr int rest_factor = 9;
 
 } // namespace
 
@@ -77,9 +80,8 @@ void NewTerminals::wait_for(const std::string& path, BootTime now) {
     waiting.watch = inotify_.watch(path, IN_ATTRIB).value_or(-1);
 }
 
-/// Which are new was lost. An owner is told once, however many terminals he has.
+/// Which are new was lost.
 void NewTerminals::look_at_all(BootTime now) {
-    std::set<uid_t> owners;
     static_cast<void>(for_numbers_in(directory, [&](int folder, int number) {
         const std::string name = std::to_string(number);
         struct stat node{};
@@ -88,15 +90,15 @@ void NewTerminals::look_at_all(BootTime now) {
         if (node.st_uid == 0)
             wait_for(std::string{directory} + "/" + name, now);
         else
-            owners.insert(node.st_uid);
+            owners_of_unknown_.insert(node.st_uid);
         return true;
     }));
-    for (const uid_t owner : owners)
-        told_({}, owner);
 }
 
 void NewTerminals::settle(BootTime now) {
-    std::vector<std::pair<std::string, uid_t>> settled;
+    if (now < rests_until_)
+        return wake_at(rests_until_);
+    std::map<uid_t, std::vector<std::string>> settled;
     BootTime next = BootTime::max();
     for (auto at = without_owner_.begin(); at != without_owner_.end();) {
         struct stat node{};
@@ -107,20 +109,36 @@ void NewTerminals::settle(BootTime now) {
             continue;
         }
         if (there)
-            settled.emplace_back(at->first, node.st_uid);
+            settled[node.st_uid].push_back(at->first);
         if (at->second.watch >= 0)
             inotify_.forget(at->second.watch);
         at = without_owner_.erase(at);
     }
-    if (without_owner_.empty()) {
-        sd_event_source_set_enabled(timer_.get(), SD_EVENT_OFF);
-    } else {
-        sd_event_source_set_time(timer_.get(),
-                                 static_cast<std::uint64_t>(next.time_since_epoch().count()));
-        sd_event_source_set_enabled(timer_.get(), SD_EVENT_ONESHOT);
+    wake_at(next);
+    for (const uid_t owner : std::exchange(owners_of_unknown_, {}))
+        settled[owner].clear();
+    tell(settled);
+}
+
+/// An owner is told once, however many terminals he has.
+void NewTerminals::tell(const std::map<uid_t, std::vector<std::string>>& settled) {
+    const BootTime began = base::read_boot_time();
+    for (const auto& [owner, paths] : settled)
+        told_(paths.size() == 1 ? paths.front() : std::string{}, owner);
+    if (!settled.empty()) {
+        const BootTime ended = base::read_boot_time();
+        rests_until_ = ended + rest_factor * (ended - began);
     }
-    for (const auto& [path, uid] : settled)
-        told_(path, uid);
+}
+
+void NewTerminals::wake_at(BootTime when) {
+    if (when == BootTime::max()) {
+        sd_event_source_set_enabled(timer_.get(), SD_EVENT_OFF);
+        return;
+    }
+    sd_event_source_set_time(timer_.get(),
+                             static_cast<std::uint64_t>(when.time_since_epoch().count()));
+    sd_event_source_set_enabled(timer_.get(), SD_EVENT_ONESHOT);
 }
 
 } // namespace vigil::enforce

@@ -8,6 +8,9 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
+#include <string>
+#include <vector>
 
 #include <sys/types.h>
 
@@ -33,6 +36,8 @@ private:
     void wait_for(const std::string& path, BootTime now);
     void look_at_all(BootTime now);
     void settle(BootTime now);
+    void tell(const std::map<uid_t, std::vector<std::string>>& settled);
+    void wake_at(BootTime when);
 
     Told told_;
     Known known_;
@@ -40,6 +45,8 @@ private:
     base::EventSource source_;
     base::EventSource timer_;
     std::map<std::string, Waiting> without_owner_;
+    std::set<uid_t> owners_of_unknown_; ///< to be told that some of theirs are new
+    BootTime rests_until_{};            ///< nobody is told before
 };
 
 } // namespace vigil::enforce

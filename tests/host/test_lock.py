@@ -26,6 +26,8 @@ def policy(host):
 @pytest.fixture(autouse=True)
 def cleanly(host):
     yield
+    # What a test that failed left behind would be in the way of the next ones.
+    host.run("pkill", "-KILL", "-x", "sleep|hand-over", check=False)
     everybody_leaves(host)
 
 
