@@ -1,10 +1,12 @@
 #include "daemon/enforce/prompt.hpp"
 
+#include "base/process.hpp"
 #include "daemon/enforce/bus_call.hpp"
 #include "daemon/enforce/scope.hpp"
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <string_view>
 
 namespace vigil::enforce {
@@ -151,6 +153,17 @@ Result<> start_prompt(sd_bus* system_bus, const core::SessionId& session,
                              return start_existing(system_bus, unit, on_failure);
                          on_failure(line);
                      });
+}
+
+void dismiss_prompt(const core::SessionId& session, const std::string& terminal_path) {
+    const std::string cgroup =
+        std::string{prompts_slice} + "/" + prompt_unit(session, terminal_path);
+    for (const pid_t pid : processes_in(cgroup).value_or(std::vector<pid_t>{})) {
+        const auto pidfd = base::open_pidfd(pid);
+        // The number may be another process's by now; that of the pidfd stays what it is.
+        if (pidfd && cgroup_of(pid).value_or("") == cgroup)
+            static_cast<void>(base::send_signal(pidfd->get(), SIGTERM));
+    }
 }
 
 Result<> stop_prompt(sd_bus* system_bus, const core::SessionId& session,

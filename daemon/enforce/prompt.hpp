@@ -24,6 +24,10 @@ Result<> start_prompt(sd_bus* system_bus, const core::SessionId& session,
                       const std::string& terminal_path,
                       std::function<void(const std::string&)> on_failure);
 
+/// Has it end before the terminal is given back: it would read what is typed to the session next.
+/// PID 1's stop comes too late for that.
+void dismiss_prompt(const core::SessionId& session, const std::string& terminal_path);
+
 /// Stops it, without waiting.
 Result<> stop_prompt(sd_bus* system_bus, const core::SessionId& session,
                      const std::string& terminal_path);

@@ -342,6 +342,8 @@ void Shell::perform(const core::Unlock& effect) {
         events_.push_back(core::UnlockDone{effect.session, false, saved.error().text()});
         return;
     }
+    for (const auto& terminal : *saved)
+        enforce::dismiss_prompt(effect.session, terminal.path);
     const auto released = enforce::release(target(*known), *saved);
     if (released) {
         if (const auto found = watched_.find(effect.session); found != watched_.end()) {

@@ -115,6 +115,13 @@ def test_keys_at_the_prompt_reach_neither_the_job_nor_the_shell(host, alice):
     assert not alice.exists("/tmp/sneaked")
 
 
+def test_the_first_key_after_an_operators_unlock_is_the_sessions(host, alice):
+    for _ in range(10):
+        alice.lock()
+        host.vigilctl("unlock", alice.id, "--reason", "test")
+        assert alice.answers()
+
+
 def test_what_is_typed_ahead_of_the_prompt_is_not_run(host, alice):
     alice.lock()
     alice.type("touch /tmp/ahead")
