@@ -285,3 +285,44 @@ def test_a_grant_has_so_many_uses(host):
     assert_ran(inside.run("sudo id -un", enroll(host, user).fresh()))
     assert_ran(inside.run("sudo id -un"))
     assert inside.asks("sudo id -un")
+
+
+# polkit
+
+def agent_of(host, inside, user):
+    """polkit's agent for a shell, on a terminal of its own, ready to be asked at. pkexec's own agent is of no use over ssh
+    on Debian 12, with vigil or without: "No session for cookie"."""
+    pid = re.search(r"^pid=(\d+)", inside.run("echo pid=$$")[1], re.MULTILINE)[1]
+    agent = shell(host, user)
+    path = re.search(r"^/dev/pts/\d+", agent.run("tty")[1], re.MULTILINE)[0]
+    # It closes that descriptor when polkit knows it.
+    agent.start(f"mkfifo known; (cat known; echo polkit knows) & pkttyagent --process {pid} --notify-fd 9 9>known")
+    agent.terminal.wait_to_hear("^polkit knows$", 10)
+
+    def give_password(since):
+        agent.terminal.wait_to_hear("Password: ", 10, since)
+        # The agent throws away what is typed before the echo is off.
+        wait_until(lambda: " -echo " in host.run("stty", "-a", "-F", path).stdout, 5, "the password is waited for")
+        agent.terminal.send(PASSWORDS[user] + "\r")
+    return agent.terminal, give_password
+
+
+def test_pkexec_asks_for_a_code_behind_the_password(host):
+    host.policy("version: 1\nstep_up:\n"
+                "  - match: {groups: [sudo], services: [polkit-1], run_as: [root]}\n    require: [totp]\n")
+    host.write("/etc/polkit-1/rules.d/10-tests.rules",
+               'polkit.addAdminRule(function(action, subject) { return ["unix-user:" + subject.user]; });\n')
+    host.run("systemctl", "restart", "polkit.service")
+    user = person(host, "sudo")
+    inside = shell(host, user)
+    agent, give_password = agent_of(host, inside, user)
+    seen, since = agent.mark(), inside.start("pkexec id -un")
+    give_password(seen)
+    agent.wait_to_hear("No one-time code", 10, seen)
+    assert_refused(inside.finish(since))
+    codes = enroll(host, user)
+    seen, since = agent.mark(), inside.start("pkexec id -un")
+    give_password(seen)
+    agent.wait_to_hear(CODE_PROMPT, 10, seen)
+    agent.send(codes.fresh() + "\r")
+    assert_ran(inside.finish(since))
