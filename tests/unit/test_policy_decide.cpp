@@ -69,7 +69,7 @@ END_TEST
 
 START_TEST(a_message_comes_with_a_refusal_alone) {
     const std::string deny = "  - {name: no, access: deny, message: Not today.}\n";
-    ck_assert_str_eq(decided(deny, facts_of("a")).message.c_str(), "Not today.");
+    check_text(decided(deny, facts_of("a")).message, "Not today.");
     const SessionDecision allowed =
         decided("  - {name: yes, match: {users: [a]}, access: allow}\n" + deny, facts_of("a"));
     ck_assert(allowed.access == Access::allow);
@@ -225,10 +225,10 @@ START_TEST(an_unknown_host_earns_no_laxer_rule) {
     ck_assert(!holds("not_from: [0.0.0.0/0]", unknown));
     const std::string from = "  - {name: x, match: {from: [192.0.2.0/24]}, access: ";
     ck_assert(decided(from + "deny}\n", unknown).access == Access::deny);
-    ck_assert_str_eq(decided(from + "allow}\n", unknown).rule.c_str(), "");
+    check_text(decided(from + "allow}\n", unknown).rule, "");
     const std::string not_from = "  - {name: x, match: {not_from: [192.0.2.0/24]}, access: ";
     ck_assert(decided(not_from + "deny}\n", unknown).access == Access::deny);
-    ck_assert_str_eq(decided(not_from + "allow}\n", unknown).rule.c_str(), "");
+    check_text(decided(not_from + "allow}\n", unknown).rule, "");
     // None of which touches a login at the machine itself.
     ck_assert(decided(from + "deny}\n", facts_of("a")).access == Access::allow);
 }
