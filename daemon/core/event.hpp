@@ -102,8 +102,9 @@ struct LockAsked {
 /// What came of a Lock effect.
 struct LockDone {
     SessionId session;
-    bool held = false;  ///< something is frozen and every terminal taken
-    std::string detail; ///< why not, or what is not covered
+    bool held = false;                  ///< something is frozen and every terminal taken
+    std::string detail;                 ///< why not, or what is not covered
+    std::vector<std::string> terminals; ///< that it is held at; empty: none were found
 };
 
 /// vigil-lock's PAM stack said yes, or an operator.

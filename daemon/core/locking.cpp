@@ -92,6 +92,8 @@ Effects Machine::Data::on(const LockDone& outcome, const Now& now) {
     if (!session || session->record.state != State::locked)
         return effects;
     auto& record = session->record;
+    if (!outcome.terminals.empty())
+        session->terminals = outcome.terminals;
     const auto token = std::exchange(session->lock_token, 0);
     if (outcome.held) {
         session->retry_at.reset();

@@ -280,7 +280,11 @@ void Shell::perform(const core::Lock& effect) {
         report.held = false;
         report.detail = "held, but nobody asks there: " + started.error().text();
     }
-    events_.push_back(core::LockDone{effect.session, report.held, std::move(report.detail)});
+    std::vector<std::string> paths;
+    for (const auto& terminal : watched.terminals)
+        paths.push_back(terminal.path);
+    events_.push_back(
+        core::LockDone{effect.session, report.held, std::move(report.detail), std::move(paths)});
 }
 
 void Shell::watch_carriers(Watched& watched, const std::vector<pid_t>& carriers) {
@@ -330,7 +334,7 @@ void Shell::prompt_failed(const core::SessionId& session, std::uint64_t device,
     const auto found = watched_.find(session);
     if (found == watched_.end() || found->second.prompted.erase(device) == 0)
         return;
-    dispatch(core::LockDone{session, false, "held, but nobody asks there: " + line});
+    dispatch(core::LockDone{session, false, "held, but nobody asks there: " + line, {}});
 }
 
 void Shell::perform(const core::Unlock& effect) {

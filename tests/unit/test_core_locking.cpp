@@ -254,6 +254,17 @@ START_TEST(what_is_found_held_is_locked_whatever_the_store_knew) {
 }
 END_TEST
 
+START_TEST(a_locked_session_has_its_terminals_again_after_a_restart) {
+    auto host = everyone();
+    host.restart(3s);
+    ck_assert(host.machine.view(id_of(locked))->terminals.empty());
+    host.step(LockDone{id_of(locked), true, {}, {"/dev/pts/3", "/dev/pts/4"}}, 3s);
+    ck_assert_uint_eq(host.machine.view(id_of(locked))->terminals.size(), 2);
+    host.step(LockDone{id_of(locked), false, "no look", {}}, 4s);
+    ck_assert_uint_eq(host.machine.view(id_of(locked))->terminals.size(), 2);
+}
+END_TEST
+
 START_TEST(a_prompt_that_cannot_start_is_tried_again_and_told_once) {
     Host host{some_policy()};
     host.login(1, 0s);
@@ -311,21 +322,26 @@ END_TEST
 Suite* suite() {
     auto* const all = suite_create("core: locking");
     auto* const tests = tcase_create("locking");
-    for (const auto* test :
-         {a_lock_is_stored_then_held_then_told, a_lock_for_idleness_is_told,
-          lock_is_answered_in_every_state, unlock_is_answered_in_every_state,
-          outcomes_mean_nothing_in_other_states, an_unlock_is_stored_before_and_after_the_thaw,
-          locked_stays_locked_until_it_holds, what_has_no_terminal_is_given_back_whole,
-          a_fresh_login_at_a_terminal_is_not_taken_for_one_without,
-          a_terminal_opened_under_the_lock_is_looked_at_again_and_again,
-          no_newcomer_is_looked_for_after_the_unlock,
-          a_terminal_that_opens_or_is_used_means_something_in_two_states,
-          a_prompt_that_cannot_start_is_tried_again_and_told_once,
-          what_is_found_held_is_locked_whatever_the_store_knew,
-          nothing_stays_frozen_for_a_client_that_is_gone,
-          a_thaw_that_fails_is_tried_again_and_told_once, wrong_answers_cost_more_and_more_time,
-          a_crash_changes_no_state_and_finishes_what_was_begun,
-          the_end_of_an_idle_lock_is_the_same_after_a_crash})
+    for (const auto* test : {a_lock_is_stored_then_held_then_told,
+                             a_lock_for_idleness_is_told,
+                             lock_is_answered_in_every_state,
+                             unlock_is_answered_in_every_state,
+                             outcomes_mean_nothing_in_other_states,
+                             an_unlock_is_stored_before_and_after_the_thaw,
+                             locked_stays_locked_until_it_holds,
+                             what_has_no_terminal_is_given_back_whole,
+                             a_fresh_login_at_a_terminal_is_not_taken_for_one_without,
+                             a_terminal_opened_under_the_lock_is_looked_at_again_and_again,
+                             no_newcomer_is_looked_for_after_the_unlock,
+                             a_terminal_that_opens_or_is_used_means_something_in_two_states,
+                             a_prompt_that_cannot_start_is_tried_again_and_told_once,
+                             a_locked_session_has_its_terminals_again_after_a_restart,
+                             what_is_found_held_is_locked_whatever_the_store_knew,
+                             nothing_stays_frozen_for_a_client_that_is_gone,
+                             a_thaw_that_fails_is_tried_again_and_told_once,
+                             wrong_answers_cost_more_and_more_time,
+                             a_crash_changes_no_state_and_finishes_what_was_begun,
+                             the_end_of_an_idle_lock_is_the_same_after_a_crash})
         tcase_add_test(tests, test);
     suite_add_tcase(all, tests);
     return all;
