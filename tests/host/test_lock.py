@@ -329,35 +329,38 @@ def test_a_terminal_that_was_given_up_under_the_lock_can_be_another_users(host):
     """Numbers of terminals are used again: what was written down of it is not for who has it next."""
     control = ["-o", "ControlMaster=auto", "-o", f"ControlPath={host.control_path()}"]
     first = Login(host, "alice", *control)
+    own = {first.path.removeprefix("/dev/")}
     second = host.login("alice", *control)
-    wait_until(lambda: [one for one in host.vigil_sessions(user="alice") if len(one["terminals"]) == 2], 5, "both")
+    terminal = wait_until(lambda: set(first.now()["terminals"]) - own, 5, "the second is the session's too").pop()
+    path = "/dev/" + terminal
     first.lock()
     second.wait_for(UNLOCK_PROMPT)
-    host.run("pkill", "-KILL", "-t", "pts/1")  # as another login of hers could
+    host.run("pkill", "-KILL", "-t", terminal)  # as another login of hers could
     second.close()
-    wait_until(lambda: host.run("test", "-e", "/dev/pts/1", check=False).returncode, 5, "it is given up")
+    wait_until(lambda: host.run("test", "-e", path, check=False).returncode, 5, "it is given up")
     other = Login(host, "bob")
-    assert other.path == "/dev/pts/1"
+    assert other.path == path
     other.lock()
     first.close()
     wait_until(lambda: not host.vigil_sessions(user="alice"), 8, "hers is over")
-    assert host.run("stat", "-c", "%U %a", "/dev/pts/1").stdout.split() == ["root", "600"]
+    assert host.run("stat", "-c", "%U %a", path).stdout.split() == ["root", "600"]
     assert other.state() == "locked" and other.frozen()
     unlock(other)
     assert other.answers()
-    assert host.run("stat", "-c", "%U", "/dev/pts/1").stdout.strip() == "bob"
+    assert host.run("stat", "-c", "%U", path).stdout.strip() == "bob"
 
 
 def test_a_command_with_a_terminal_over_the_locked_connection_is_frozen_and_meets_the_prompt(host):
     control = ["-o", "ControlMaster=auto", "-o", f"ControlPath={host.control_path()}"]
     first = Login(host, "alice", *control)
+    own = {first.path.removeprefix("/dev/")}
     first.lock()
     third = host.ssh("alice", "-tt", *control, command=["sleep 987; echo go''ne on"])
     third.wait_for(UNLOCK_PROMPT)
     # It may still be sshd's own process on its way to become the shell.
-    pids = wait_until(lambda: host.run("ps", "-t", "pts/1", "-o", "pid=", check=False).stdout.split(), 5, "it runs")
-    for pid in pids:
-        assert host.read(f"/proc/{pid}/cgroup").strip().endswith("/vigil-lock")
+    terminal = wait_until(lambda: set(first.now()["terminals"]) - own, 5, "vigil lists its terminal").pop()
+    held = lambda: host.run("ps", "-t", terminal, "-o", "cgroup=", check=False).stdout.split()  # noqa: E731
+    wait_until(lambda: held() and all(each.endswith("/vigil-lock") for each in held()), 5, "it is held")
     third.send("\x03")
     unlock(first)
     wait_until(lambda: host.run("pgrep", "-fx", "sleep 987", check=False).stdout, 5, "it goes on")
