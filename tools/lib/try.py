@@ -1,11 +1,16 @@
 """tools/try: vigil on a disposable host, by hand or unattended."""
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
+import tempfile
+import threading
 import time
+from pathlib import Path
 
+import build
 from common import SOURCE, SUITES, HostError, ends_are_exceptions, note
 
 sys.path.insert(0, str(SOURCE / "tests" / "host"))
@@ -86,6 +91,11 @@ def auto(host, kill9):
     return 0
 
 
+def compile_ahead(suite):
+    with tempfile.TemporaryDirectory() as tree, contextlib.suppress(HostError, OSError):
+        build.install_tree(suite, Path(tree) / "tree")
+
+
 def main():
     parser = argparse.ArgumentParser(prog="tools/try", description="vigil on a disposable host, step by step.")
     parser.add_argument("--auto", action="store_true", help="play the whole story unattended, one line a step")
@@ -100,6 +110,9 @@ def main():
         raise HostError("tools/try needs a terminal; tools/try --auto does not")
 
     began = time.monotonic()
+    # The programs are compiled while the host is made, each on a core; install() then finds them there, or says why not.
+    if build.builds_here(given.suite):
+        threading.Thread(target=compile_ahead, args=(given.suite,), daemon=True).start()
     with Host(f"try-{os.getpid()}", given.suite, vm=given.vm) as host:
         host.install()
         print(f"[ok] a Debian host ({given.suite}{', virtual machine' if given.vm else ''}) with vigil is up "
