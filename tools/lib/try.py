@@ -2,11 +2,11 @@
 
 import argparse
 import contextlib
+import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -91,9 +91,24 @@ def auto(host, kill9):
     return 0
 
 
-def compile_ahead(suite):
+def compile_programs(suite):
     with tempfile.TemporaryDirectory() as tree, contextlib.suppress(HostError, OSError):
         build.install_tree(suite, Path(tree) / "tree")
+
+
+@contextlib.contextmanager
+def compiling_ahead(suite):
+    """The programs are compiled while the host is made, each on a core; install() then finds them there, or says why not."""
+    if not build.builds_here(suite):
+        yield
+        return
+    process = multiprocessing.get_context("fork").Process(target=compile_programs, args=(suite,))
+    process.start()
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.join()
 
 
 def main():
@@ -110,10 +125,7 @@ def main():
         raise HostError("tools/try needs a terminal; tools/try --auto does not")
 
     began = time.monotonic()
-    # The programs are compiled while the host is made, each on a core; install() then finds them there, or says why not.
-    if build.builds_here(given.suite):
-        threading.Thread(target=compile_ahead, args=(given.suite,), daemon=True).start()
-    with Host(f"try-{os.getpid()}", given.suite, vm=given.vm) as host:
+    with compiling_ahead(given.suite), Host(f"try-{os.getpid()}", given.suite, vm=given.vm) as host:
         host.install()
         print(f"[ok] a Debian host ({given.suite}{', virtual machine' if given.vm else ''}) with vigil is up "
               f"after {time.monotonic() - began:.1f} s", flush=True)
