@@ -92,7 +92,7 @@ def auto(host, kill9):
 
 
 def compile_programs(suite):
-    with tempfile.TemporaryDirectory() as tree, contextlib.suppress(HostError, OSError):
+    with tempfile.TemporaryDirectory() as tree, contextlib.suppress(HostError, OSError, KeyboardInterrupt):
         build.install_tree(suite, Path(tree) / "tree")
 
 
