@@ -6,9 +6,11 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
+#include <optional>
 
-#include <CLI/CLI.hpp>
+#include <getopt.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -55,26 +57,42 @@ int run(const vigil::terminal::Prompt::Options& options) {
     return exit_done;
 }
 
+/// nullopt: not the words it takes. By getopt_long(3), because nothing else has to be loaded before
+/// the prompt is on the screen.
+std::optional<vigil::terminal::Prompt::Options> parse(int argc, char** argv) {
+    vigil::terminal::Prompt::Options options;
+    options.socket = vigil::wire::socket_path;
+    const option known[]{{"socket", required_argument, nullptr, 's'},
+                         {"pam-directory", required_argument, nullptr, 'p'},
+                         {nullptr, 0, nullptr, 0}};
+    for (int found = 0; (found = getopt_long(argc, argv, "", known, nullptr)) != -1;) {
+        if (found == 's')
+            options.socket = optarg;
+        else if (found == 'p')
+            options.pam_directory = optarg;
+        else
+            return std::nullopt;
+    }
+    if (argc - optind != 2)
+        return std::nullopt;
+    options.session = argv[optind];
+    options.terminal = argv[optind + 1];
+    return options;
+}
+
 } // namespace
 
 int main(int argc, char** argv) try {
     harden();
     handle_signals();
     vigil::wire::register_errors();
-    vigil::terminal::Prompt::Options options;
-    options.socket = vigil::wire::socket_path;
-    CLI::App app{"Asks for a proof at a terminal of a locked session. Started by vigild.",
-                 "vigil-lock"};
-    app.add_option("SESSION", options.session, "the session's id")->required();
-    app.add_option("TERMINAL", options.terminal, "its terminal, as /dev/pts/N")->required();
-    app.add_option("--socket", options.socket, "vigild's socket")->group("");
-    app.add_option("--pam-directory", options.pam_directory, "where the PAM stack is")->group("");
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? 0 : 2;
+    const auto options = parse(argc, argv);
+    if (!options) {
+        std::fputs("Usage: vigil-lock SESSION TERMINAL (vigild starts it; see vigil-lock(8))\n",
+                   stderr);
+        return 2;
     }
-    return run(options);
+    return run(*options);
 } catch (const std::exception& error) {
     vigil::base::log(vigil::base::Level::error, error.what());
     return EXIT_FAILURE; // PID 1 starts a new prompt

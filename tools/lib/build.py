@@ -36,7 +36,8 @@ def install_tree(suite, tree):
         tree.mkdir(parents=True, exist_ok=True)
         if not (folder / "build.ninja").exists():
             note(f"Building in {folder}")
-            run(*shell, f"meson setup {werror()} '{folder}' '{SOURCE}'", env=build_environment())
+            # Without -g, which takes a third of the time.
+            run(*shell, f"meson setup -Ddebug=false {werror()} '{folder}' '{SOURCE}'", env=build_environment())
         run(*shell, f"ninja -C '{folder}' $({INSTALLED} '{folder}') && meson install -C '{folder}' --no-rebuild --destdir '{tree}'",
             env=build_environment())
 
