@@ -120,6 +120,8 @@ private:
         const auto frozen = freeze(target_.scope, freeze_patience);
         if (!frozen)
             return std::unexpected{frozen.error()};
+        if (const auto sealed = seal(); !sealed)
+            return sealed;
         // What forked while it was moved, and what joined since; it freezes as it moves in.
         const auto stragglers = gather(target_, search);
         if (!stragglers)
@@ -129,6 +131,18 @@ private:
         if (!*frozen)
             report.detail = "a process is in the kernel and stops as it comes back";
         return {};
+    }
+
+    /// From here on no channel of the connection brings in a process; where that cannot be had,
+    /// what it brings is held as it is found.
+    Result<> seal() {
+        if (!is_sshd(target_.leader))
+            return {};
+        const auto processes = processes_in(target_.scope);
+        if (!processes)
+            return std::unexpected{processes.error()};
+        const auto sealed = seal_connection(target_.scope, carriers_of(*processes, target_.leader));
+        return sealed ? Result<>{} : std::unexpected{sealed.error()};
     }
 
     Result<> look_at_carriers() {

@@ -24,8 +24,10 @@ constexpr const char* hybrid_hierarchy = "/sys/fs/cgroup/unified";
 
 /// cgroup.procs of a session near the largest pid_max, in bytes.
 constexpr std::size_t max_procs_bytes = 32 * 1024 * 1024;
-/// How often thaw() looks for what is left in the child, and tries to remove it.
+/// How often thaw() looks for what is left in a child, and tries to remove it.
 constexpr int thaw_passes = 50;
+/// How often seal_connection() looks for what is left in the scope's own cgroup.
+constexpr int seal_passes = 50;
 constexpr int remove_attempts = 20;
 constexpr useconds_t remove_pause = 500;
 /// A deeper tree below a scope is nobody's.
@@ -45,8 +47,10 @@ Result<std::string> directory_of(const std::string& cgroup) {
     return root + cgroup;
 }
 
-std::string child_of(const std::string& scope) {
-    return scope + "/" + frozen_child;
+constexpr const char* lock_children[]{frozen_child, connection_child, work_child};
+
+std::string child_of(const std::string& scope, const char* child = frozen_child) {
+    return scope + "/" + child;
 }
 
 /// A cgroup that is removed answers ENODEV to those who have its files open.
@@ -74,15 +78,19 @@ Result<std::string> read_file(const std::string& cgroup, const char* file) {
     return base::read_small_file(*directory + "/" + file, max_procs_bytes);
 }
 
-/// "frozen 1" in the text of cgroup.events.
-bool has_line(std::string_view text, std::string_view line) noexcept {
+bool has_part(std::string_view text, std::string_view part, const char* separators) noexcept {
     for (std::size_t at = 0; at < text.size();) {
-        const std::size_t end = std::min(text.find('\n', at), text.size());
-        if (text.substr(at, end - at) == line)
+        const std::size_t end = std::min(text.find_first_of(separators, at), text.size());
+        if (text.substr(at, end - at) == part)
             return true;
         at = end + 1;
     }
     return false;
+}
+
+/// "frozen 1" in the text of cgroup.events.
+bool has_line(std::string_view text, std::string_view line) noexcept {
+    return has_part(text, line, "\n");
 }
 
 /// Processes of other pid namespaces read as 0 and are left out.
@@ -121,9 +129,9 @@ Result<> collect(const std::string& cgroup, std::vector<pid_t>& pids, int depth)
 }
 
 /// What still runs below the child goes back where it came from.
-Result<> move_back(const std::string& scope) {
+Result<> move_back(const std::string& scope, const char* child) {
     for (int pass = 0; pass < thaw_passes; ++pass) {
-        const auto pids = processes_in(child_of(scope));
+        const auto pids = processes_in(child_of(scope, child));
         if (!pids)
             return std::unexpected{pids.error()};
         if (pids->empty())
@@ -134,12 +142,12 @@ Result<> move_back(const std::string& scope) {
                 return moved;
         }
     }
-    return fail(EBUSY, "emptying " + child_of(scope));
+    return fail(EBUSY, "emptying " + child_of(scope, child));
 }
 
 /// A cgroup stays busy for a moment after its last process has left.
-Result<> remove_child(const std::string& scope) {
-    const auto directory = directory_of(child_of(scope));
+Result<> remove_child(const std::string& scope, const char* child) {
+    const auto directory = directory_of(child_of(scope, child));
     if (!directory)
         return std::unexpected{directory.error()};
     for (int attempt = 0; ::rmdir(directory->c_str()) < 0; ++attempt) {
@@ -156,6 +164,43 @@ Result<> unless_missing(Result<> result) {
     if (!result && is_missing(result.error()))
         return {};
     return result;
+}
+
+Result<> make_child(const std::string& scope, const char* child) {
+    const auto directory = directory_of(child_of(scope, child));
+    if (!directory)
+        return std::unexpected{directory.error()};
+    if (::mkdir(directory->c_str(), 0755) < 0 && errno != EEXIST)
+        return fail(errno, "making " + *directory);
+    return {};
+}
+
+Result<> move(const std::string& cgroup, pid_t pid) {
+    if (pid <= 0) // 0 would be vigild itself
+        return fail(EINVAL, "moving process " + std::to_string(pid));
+    auto moved = write_file(cgroup, "cgroup.procs", std::to_string(pid));
+    if (!moved && moved.error().code == ESRCH)
+        return {};
+    return moved;
+}
+
+/// Nothing is left in the scope's own cgroup: a controller can be given to its children only then
+/// (cgroups(7), "no internal processes"). false: more and more come.
+Result<bool> part(const std::string& scope, const std::vector<pid_t>& carriers) {
+    for (int pass = 0; pass < seal_passes; ++pass) {
+        std::vector<pid_t> own;
+        if (const auto read = collect(scope, own, 0); !read)
+            return std::unexpected{read.error()};
+        if (own.empty())
+            return true;
+        for (const pid_t pid : own) {
+            const bool carries = std::ranges::find(carriers, pid) != carriers.end();
+            const auto moved = move(child_of(scope, carries ? connection_child : work_child), pid);
+            if (!moved)
+                return std::unexpected{moved.error()};
+        }
+    }
+    return false;
 }
 
 } // namespace
@@ -204,21 +249,11 @@ Result<std::vector<std::string>> children_of(const std::string& cgroup) {
 }
 
 Result<> make_frozen_child(const std::string& scope) {
-    const auto directory = directory_of(child_of(scope));
-    if (!directory)
-        return std::unexpected{directory.error()};
-    if (::mkdir(directory->c_str(), 0755) < 0 && errno != EEXIST)
-        return fail(errno, "making " + *directory);
-    return {};
+    return make_child(scope, frozen_child);
 }
 
 Result<> move_to_frozen(const std::string& scope, pid_t pid) {
-    if (pid <= 0) // 0 would be vigild itself
-        return fail(EINVAL, "moving process " + std::to_string(pid));
-    auto moved = write_file(child_of(scope), "cgroup.procs", std::to_string(pid));
-    if (!moved && moved.error().code == ESRCH)
-        return {};
-    return moved;
+    return move(child_of(scope), pid);
 }
 
 Result<bool> freeze(const std::string& scope, Microseconds patience) {
@@ -247,20 +282,52 @@ Result<bool> freeze(const std::string& scope, Microseconds patience) {
     }
 }
 
+Result<bool> seal_connection(const std::string& scope, const std::vector<pid_t>& carriers) {
+    const auto controllers = read_file(scope, "cgroup.controllers");
+    if (!controllers)
+        return std::unexpected{controllers.error()};
+    if (!has_part(*controllers, "pids", " \n"))
+        return false;
+    for (const char* child : {connection_child, work_child})
+        if (const auto made = make_child(scope, child); !made)
+            return std::unexpected{made.error()};
+    const auto parted = part(scope, carriers);
+    if (!parted || !*parted)
+        return parted;
+    if (const auto given = write_file(scope, "cgroup.subtree_control", "+pids"); !given)
+        return std::unexpected{given.error()};
+    const auto limited = write_file(child_of(scope, connection_child), "pids.max", "0");
+    if (!limited)
+        return std::unexpected{limited.error()};
+    return true;
+}
+
 Result<> thaw(const std::string& scope) {
-    const auto written = write_file(child_of(scope), "cgroup.freeze", "0");
+    // As long as its children have a controller, nothing can be moved back into the scope.
+    const auto taken = write_file(scope, "cgroup.subtree_control", "-pids");
+    if (!taken && is_missing(taken.error()))
+        return {};
+    const auto written = unless_missing(write_file(child_of(scope), "cgroup.freeze", "0"));
     if (!written)
-        return unless_missing(written);
-    if (const auto moved = move_back(scope); !moved)
-        return unless_missing(moved);
-    return remove_child(scope);
+        return written;
+    for (const char* child : lock_children) {
+        if (const auto moved = move_back(scope, child); !moved && !is_missing(moved.error()))
+            return moved;
+        if (const auto removed = remove_child(scope, child); !removed)
+            return removed;
+    }
+    return {};
 }
 
 Result<> kill_frozen(const std::string& scope) {
     const auto killed = write_file(child_of(scope), "cgroup.kill", "1");
     // Thawed even where the kill was refused: nothing may stay frozen for ever.
     const auto thawed = write_file(child_of(scope), "cgroup.freeze", "0");
-    return unless_missing(killed ? thawed : killed);
+    const auto unsealed =
+        unless_missing(write_file(child_of(scope, connection_child), "pids.max", "max"));
+    if (const auto result = unless_missing(killed ? thawed : killed); !result)
+        return result;
+    return unsealed;
 }
 
 Result<> kill_scope(const std::string& scope) {

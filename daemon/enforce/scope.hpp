@@ -14,6 +14,10 @@ namespace vigil::enforce {
 
 /// The child that holds what is frozen. systemd keeps its hands off it (Delegate=yes).
 inline constexpr const char* frozen_child = "vigil-lock";
+/// Those that a sealed connection has besides: sshd's own processes, and what runs on meanwhile. A
+/// limit cannot be put on the scope itself, where it would stop the work behind tmux too.
+inline constexpr const char* connection_child = "vigil-connection";
+inline constexpr const char* work_child = "vigil-work";
 
 /// The cgroup of a process, without the mount point. ENODATA where there is no v2 hierarchy.
 Result<std::string> cgroup_of(pid_t pid);
@@ -34,10 +38,17 @@ Result<> move_to_frozen(const std::string& scope, pid_t pid);
 /// process is in the kernel (state D) and stops as it comes back; nothing of it runs meanwhile.
 Result<bool> freeze(const std::string& scope, Microseconds patience);
 
-/// Thaws, moves everything back into the scope, removes the child. ENOENT is no error.
+/// Keeps a connection from bringing in new processes under a lock: `carriers` (those of them that
+/// are in the scope's own cgroup) go into a child where nothing can be started (pids.max 0), and
+/// whatever else runs there into another, without a limit. false: there is no pids controller, or
+/// processes come faster than they can be moved. Idempotent; undone by thaw().
+Result<bool> seal_connection(const std::string& scope, const std::vector<pid_t>& carriers);
+
+/// Thaws, moves everything back into the scope, removes the children. ENOENT is no error.
 Result<> thaw(const std::string& scope);
 
-/// cgroup.kill on the child, and thaws what is left of it so that it can die. ENOENT is no error.
+/// cgroup.kill on the child, and thaws what is left of it so that it can die; a sealed connection
+/// may start processes again, for what closes the session. ENOENT is no error.
 Result<> kill_frozen(const std::string& scope);
 
 /// cgroup.kill on the scope and all below it. ENOENT is no error.

@@ -12,6 +12,9 @@ namespace vigil::enforce {
 /// has hung up.
 Result<base::UniqueFd> open_terminal(const std::string& path, std::uint64_t device);
 
+/// Whether the leader is sshd, whose connection can open more channels.
+bool is_sshd(pid_t leader);
+
 /// The leader and, if that is sshd, those children of it that run the very same file: they carry
 /// the bytes and must go on. Only direct children: any user may start an sshd of his own further
 /// below. Empty if the leader is not in the scope (any more). `processes` is sorted.

@@ -55,15 +55,6 @@ Executable executable_of(pid_t pid) noexcept {
     return {.device = info.st_dev, .inode = info.st_ino, .owner = info.st_uid};
 }
 
-/// sshd, or sshd-session as OpenSSH has it since 9.8. Of other leaders any child may be the user's
-/// own, and run the leader's file under his own library.
-bool is_sshd(pid_t leader) {
-    std::error_code error;
-    const auto path = std::filesystem::read_symlink(proc_path(leader, "exe"), error);
-    return !error && path.filename().native().starts_with("sshd") &&
-           executable_of(leader).owner == 0;
-}
-
 /// "tty-index:\t3" in the fdinfo of a pty's master.
 bool parse_pty_index(std::string_view fdinfo, std::uint32_t& index) noexcept {
     constexpr std::string_view label = "tty-index:\t";
@@ -104,6 +95,15 @@ void add_controlling(const std::vector<pid_t>& processes, pid_t leader,
 }
 
 } // namespace
+
+// sshd, or sshd-session as OpenSSH has it since 9.8. Of other leaders any child may be the user's
+// own, and run the leader's file under his own library.
+bool is_sshd(pid_t leader) {
+    std::error_code error;
+    const auto path = std::filesystem::read_symlink(proc_path(leader, "exe"), error);
+    return !error && path.filename().native().starts_with("sshd") &&
+           executable_of(leader).owner == 0;
+}
 
 std::vector<pid_t> carriers_of(const std::vector<pid_t>& processes, pid_t leader) {
     if (!std::ranges::binary_search(processes, leader))

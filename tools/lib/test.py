@@ -10,7 +10,7 @@ import tempfile
 import xml.etree.ElementTree
 from pathlib import Path
 
-from build import build_environment
+from build import OPTIONS, build_environment
 from common import SOURCE, SUITES, HostError, ends_are_exceptions, locked, note
 
 MESON_SUITES = ["unit", "pam", "bus"]
@@ -39,7 +39,7 @@ def compile_everything():
     werror = "true" if CI else "false"
     with locked(BUILD / "tools.lock"):
         if not (BUILD / "build.ninja").exists():
-            steps = [["meson", "setup", f"-Dwerror={werror}", BUILD, SOURCE]]
+            steps = [["meson", "setup", *OPTIONS, f"-Dwerror={werror}", BUILD, SOURCE]]
         elif CI:
             steps = [["meson", "configure", f"-Dwerror={werror}", BUILD]]
         else:
