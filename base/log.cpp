@@ -66,6 +66,15 @@ std::string priority(Level level) {
     return "PRIORITY=" + std::to_string(static_cast<int>(level));
 }
 
+void send_event(Level level, std::string_view message_id, std::string_view text,
+                const std::vector<LogField>& fields) {
+    std::vector<std::string> parts{"MESSAGE=" + escape(text), priority(level),
+                                   "MESSAGE_ID=" + std::string{message_id}};
+    for (const LogField& field : fields)
+        parts.push_back(std::string{field.name} + "=" + escape(field.value));
+    send(parts);
+}
+
 } // namespace
 
 void set_log_level(Level most) noexcept {
@@ -97,11 +106,16 @@ void log_event(Level level, std::string_view message_id, std::string_view text,
             write_line(std::move(line));
             return;
         }
-        std::vector<std::string> parts{"MESSAGE=" + escape(text), priority(level),
-                                       "MESSAGE_ID=" + std::string{message_id}};
-        for (const LogField& field : fields)
-            parts.push_back(std::string{field.name} + "=" + escape(field.value));
-        send(parts);
+        send_event(level, message_id, text, fields);
+    } catch (...) {
+        write_line({});
+    }
+}
+
+void log_to_journal(Level level, std::string_view message_id, std::string_view text,
+                    const std::vector<LogField>& fields) noexcept {
+    try {
+        send_event(level, message_id, text, fields);
     } catch (...) {
         write_line({});
     }

@@ -24,6 +24,10 @@ struct LogField {
 void log_event(Level level, std::string_view message_id, std::string_view text,
                const std::vector<LogField>& fields) noexcept;
 
+/// The same, to the journal wherever stderr leads: for programs that a person runs.
+void log_to_journal(Level level, std::string_view message_id, std::string_view text,
+                    const std::vector<LogField>& fields) noexcept;
+
 /// The one escaper of every sink: control characters, DEL, C1 and invalid UTF-8 become \xNN;
 /// printable UTF-8 stays (CVE-2023-28486, CVE-2024-28085). At most `limit` bytes come out.
 std::string escape(std::string_view text, std::size_t limit = 4096);

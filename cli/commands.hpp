@@ -19,5 +19,6 @@ void add_session_commands(CLI::App& app, Context& context);
 void add_factor_commands(CLI::App& app, Context& context);
 void add_policy_commands(CLI::App& app, Context& context);
 void add_status_commands(CLI::App& app, Context& context);
+void add_rescue_commands(CLI::App& app, Context& context);
 
 } // namespace vigil::cli

@@ -91,6 +91,7 @@ int main(int argc, char** argv) try {
     vigil::cli::add_factor_commands(app, context);
     vigil::cli::add_policy_commands(app, context);
     vigil::cli::add_status_commands(app, context);
+    vigil::cli::add_rescue_commands(app, context);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

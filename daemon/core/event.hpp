@@ -132,6 +132,12 @@ struct UnlockRefused {
     SessionId session;
 };
 
+/// root thawed it by hand, with vigild or without.
+struct ThawedByHand {
+    SessionId session;
+    BootTime when{};
+};
+
 // --- the end -----------------------------------------------------------------------------------
 
 struct TerminateAsked {
@@ -186,10 +192,11 @@ struct PolicyChanged {
     policy::Policy policy;
 };
 
-using Event = std::variant<ReserveAsked, PrepareAsked, ConfirmAsked, ReleaseAsked, SessionFound,
-                           LeaderGone, WatchFailed, ActivitySeen, TerminalOpened,
-                           LockedTerminalUsed, ClientGone, TimePassed, LockAsked, LockDone,
-                           UnlockAsked, UnlockDone, UnlockRefused, TerminateAsked, ScopeSeen,
-                           StepUpAsked, ProofChecked, GrantStored, FactorsChanged, PolicyChanged>;
+using Event =
+    std::variant<ReserveAsked, PrepareAsked, ConfirmAsked, ReleaseAsked, SessionFound, LeaderGone,
+                 WatchFailed, ActivitySeen, TerminalOpened, LockedTerminalUsed, ClientGone,
+                 TimePassed, LockAsked, LockDone, UnlockAsked, UnlockDone, UnlockRefused,
+                 ThawedByHand, TerminateAsked, ScopeSeen, StepUpAsked, ProofChecked, GrantStored,
+                 FactorsChanged, PolicyChanged>;
 
 } // namespace vigil::core

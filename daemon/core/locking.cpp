@@ -231,6 +231,16 @@ Effects Machine::Data::on(const UnlockDone& outcome, const Now& now) {
     return effects;
 }
 
+/// As an operator's unlock: held again behind his back it would be locked for ever in a loop that
+/// he cannot see. A thaw from before this lock is another's.
+Effects Machine::Data::on(const ThawedByHand& thaw, const Now& now) {
+    const auto* session = find(thaw.session);
+    if (!session || session->record.state != State::locked ||
+        thaw.when < session->record.locked_since)
+        return {};
+    return on(UnlockAsked{0, thaw.session, "root", "thawed by hand"}, now);
+}
+
 Effects Machine::Data::on(const UnlockRefused& refusal, const Now& now) {
     auto* session = find(refusal.session);
     if (!session || session->record.state != State::locked)

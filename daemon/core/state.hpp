@@ -124,6 +124,7 @@ struct Machine::Data {
     Effects on(const UnlockAsked&, const Now&);
     Effects on(const UnlockDone&, const Now&);
     Effects on(const UnlockRefused&, const Now&);
+    Effects on(const ThawedByHand&, const Now&);
     void lock(Tracked& session, const std::string& by, const Now& now, Effects& effects);
     void hold(Tracked& session, const std::string& by, const Now& now, Effects& effects);
 

@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 namespace vigil::enforce {
@@ -21,6 +22,10 @@ namespace {
 
 constexpr const char* hierarchy = "/sys/fs/cgroup";
 constexpr const char* hybrid_hierarchy = "/sys/fs/cgroup/unified";
+
+/// Extended attributes of the scope's folder. `user.` needs no capability to be read.
+constexpr const char* thawed_mark = "user.vigil.thawed";
+constexpr const char* delegate_mark = "user.delegate"; ///< systemd's own, since 251
 
 /// cgroup.procs of a session near the largest pid_max, in bytes.
 constexpr std::size_t max_procs_bytes = 32 * 1024 * 1024;
@@ -160,6 +165,32 @@ Result<> remove_child(const std::string& scope, const char* child) {
     return {};
 }
 
+/// A folder that is gone has none.
+std::vector<std::string> folders_in(const std::string& directory) {
+    std::vector<std::string> names;
+    std::error_code error;
+    std::filesystem::directory_iterator entries{directory, error};
+    for (; !error && entries != std::filesystem::directory_iterator{}; entries.increment(error)) {
+        std::error_code gone;
+        if (entries->is_directory(gone))
+            names.push_back(entries->path().filename().string());
+    }
+    return names;
+}
+
+/// Cgroups come and go meanwhile, so a folder that vanishes ends nothing.
+void find_held(const std::string& root, const std::string& cgroup, int depth,
+               std::vector<std::string>& scopes) {
+    for (const auto& name : folders_in(root + cgroup)) {
+        const std::string path = root + cgroup + "/" + name;
+        struct stat info{};
+        if (name == frozen_child && ::lstat(path.c_str(), &info) == 0 && info.st_uid == 0)
+            scopes.push_back(cgroup);
+        else if (depth > 0)
+            find_held(root, cgroup + "/" + name, depth - 1, scopes);
+    }
+}
+
 Result<> unless_missing(Result<> result) {
     if (!result && is_missing(result.error()))
         return {};
@@ -237,15 +268,7 @@ Result<std::vector<std::string>> children_of(const std::string& cgroup) {
     const auto directory = directory_of(cgroup);
     if (!directory)
         return std::unexpected{directory.error()};
-    std::vector<std::string> names;
-    std::error_code error;
-    std::filesystem::directory_iterator entries{*directory, error};
-    for (; !error && entries != std::filesystem::directory_iterator{}; entries.increment(error)) {
-        std::error_code gone;
-        if (entries->is_directory(gone))
-            names.push_back(entries->path().filename().string());
-    }
-    return names;
+    return folders_in(*directory);
 }
 
 Result<> make_frozen_child(const std::string& scope) {
@@ -343,6 +366,43 @@ bool is_frozen(const std::string& scope) {
     // The wish, not cgroup.events: with one process in state D the rest stands still all the same.
     const auto text = read_file(child_of(scope), "cgroup.freeze");
     return text && has_line(*text, "1");
+}
+
+Result<std::vector<std::string>> held_scopes() {
+    const std::string root = is_cgroup2(hierarchy) ? hierarchy : hybrid_hierarchy;
+    if (!is_cgroup2(root.c_str()))
+        return fail(ENOENT, "no cgroup v2 hierarchy at " + root);
+    std::vector<std::string> scopes;
+    find_held(root, {}, max_depth, scopes);
+    return scopes;
+}
+
+Result<> mark_thawed(const std::string& scope, BootTime when) {
+    const auto directory = directory_of(scope);
+    if (!directory)
+        return std::unexpected{directory.error()};
+    const std::string value = std::to_string(when.time_since_epoch().count());
+    if (::setxattr(directory->c_str(), thawed_mark, value.data(), value.size(), 0) < 0)
+        return fail(errno, "marking " + *directory);
+    return {};
+}
+
+std::optional<BootTime> thawed_by_hand(const std::string& scope) {
+    const auto directory = directory_of(scope);
+    char value[32];
+    const ssize_t size =
+        directory ? ::getxattr(directory->c_str(), thawed_mark, value, sizeof value) : -1;
+    std::int64_t when = 0;
+    if (size <= 0 || std::from_chars(value, value + size, when).ec != std::errc{})
+        return std::nullopt;
+    return BootTime{Microseconds{when}};
+}
+
+bool is_delegated(const std::string& scope) {
+    const auto directory = directory_of(scope);
+    char value = 0;
+    return directory && ::getxattr(directory->c_str(), delegate_mark, &value, 1) == 1 &&
+           value == '1';
 }
 
 } // namespace vigil::enforce

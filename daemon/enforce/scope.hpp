@@ -7,6 +7,7 @@
 #include "base/process.hpp"
 #include "base/time.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,5 +59,19 @@ Result<> kill_scope(const std::string& scope);
 bool is_gone(const std::string& scope);
 
 bool is_frozen(const std::string& scope);
+
+/// The scopes of this host that have such a child, root's own: any user may give a cgroup of his
+/// its name. ENOENT where there is no v2 hierarchy.
+Result<std::vector<std::string>> held_scopes();
+
+/// Leaves a mark on the scope that somebody thawed it by hand, and when. It goes with the scope,
+/// and only root can make one.
+Result<> mark_thawed(const std::string& scope, BootTime when);
+
+/// When it was thawed by hand last; nullopt: never.
+std::optional<BootTime> thawed_by_hand(const std::string& scope);
+
+/// Whether PID 1 leaves the scope's children alone (Delegate=, which it marks the cgroup with).
+bool is_delegated(const std::string& scope);
 
 } // namespace vigil::enforce

@@ -247,6 +247,12 @@ void Shell::perform(const core::Lock& effect) {
     if (!known || found == watched_.end())
         return;
     auto& watched = found->second;
+    // Nothing is held against root's own hand.
+    if (const auto thawed = enforce::thawed_by_hand(known->cgroup);
+        thawed && *thawed >= known->locked_since) {
+        events_.push_back(core::ThawedByHand{effect.session, *thawed});
+        return;
+    }
     const auto saved = store_.terminals(effect.session);
     auto report = enforce::hold(target(*known), saved.value_or(std::vector<core::SavedTerminal>{}),
                                 [&](const core::SavedTerminal& terminal) {

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(os.environ["VIGIL_SOURCE_ROOT"])
-DEPENDENCIES = {"base_dep": "base", "base_storage_dep": "base", "wire_dep": "wire", "policy_dep": "policy"}
+DEPENDENCIES = {"base_dep": "base", "base_storage_dep": "base", "wire_dep": "wire", "policy_dep": "policy", "rescue_dep": "rescue"}
 DEPENDENCIES |= {f"{name}_dep": f"daemon/{name}" for name in
                  ("core", "enforce", "store", "factors", "audit", "shell", "bus")}
 
@@ -46,7 +46,7 @@ def reach(folder):
 
 def test_the_table_has_every_folder_that_has_code():
     folders = {str(file.parent.relative_to(SOURCE)) for top in
-               ("base", "wire", "policy", "daemon", "pam_module", "terminal", "cli")
+               ("base", "wire", "policy", "daemon", "rescue", "pam_module", "terminal", "cli")
                for file in (SOURCE / top).rglob("*.cpp")}
     assert folders == set(TABLE)
 

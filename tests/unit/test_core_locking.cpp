@@ -64,6 +64,22 @@ START_TEST(a_lock_for_idleness_is_told) {
 }
 END_TEST
 
+START_TEST(a_thaw_by_hand_is_an_operators_unlock) {
+    Host host{some_policy()};
+    host.login(1, 0s);
+    host.step(LockAsked{1, id_of(1), "root"}, 10s);
+    host.step(LockDone{id_of(1), true, {}}, 10s);
+    // One of an earlier lock says nothing of this one.
+    ck_assert(host.step(ThawedByHand{id_of(1), at(9s).boot}, 11s).empty());
+    CHECK_TEXT(kinds(host.step(ThawedByHand{id_of(1), at(12s).boot}, 13s)), "StoreSession Unlock");
+    const auto effects = host.step(UnlockDone{id_of(1), true, {}}, 13s);
+    CHECK_TEXT(told(effects), "[unlocked by root: thawed by hand]");
+    ck_assert(host.state(1) == State::active);
+    ck_assert(host.step(ThawedByHand{id_of(1), at(12s).boot}, 14s).empty());
+    ck_assert(host.step(ThawedByHand{id_of(9), at(12s).boot}, 14s).empty());
+}
+END_TEST
+
 START_TEST(lock_is_answered_in_every_state) {
     auto host = everyone();
     CHECK_TEXT(answer(host.step(LockAsked{1, id_of(reserved), "root"}, 3s)), wire::error_not_found);
@@ -324,6 +340,7 @@ Suite* suite() {
     auto* const tests = tcase_create("locking");
     for (const auto* test : {a_lock_is_stored_then_held_then_told,
                              a_lock_for_idleness_is_told,
+                             a_thaw_by_hand_is_an_operators_unlock,
                              lock_is_answered_in_every_state,
                              unlock_is_answered_in_every_state,
                              outcomes_mean_nothing_in_other_states,

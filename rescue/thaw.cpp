@@ -1,0 +1,184 @@
+#include "rescue/thaw.hpp"
+
+#include "base/bus_client.hpp"
+#include "base/clock.hpp"
+#include "base/log.hpp"
+#include "daemon/enforce/logind.hpp"
+#include "daemon/enforce/prompt.hpp"
+#include "daemon/enforce/scope.hpp"
+#include "daemon/enforce/terminal_file.hpp"
+
+#include <algorithm>
+#include <string_view>
+
+namespace vigil::rescue {
+
+namespace {
+
+/// Drawn once at random, never changed; systemd/vigil.catalog explains it.
+constexpr std::string_view message_id = "ea85b274ce844beb972ff6a783ac3738";
+
+constexpr const char* vigild_unit = "/system.slice/vigild.service";
+/// PID 1's own socket: it answers root with no broker (systemctl uses it likewise).
+constexpr const char* manager_socket = "/run/systemd/private";
+constexpr Seconds manager_patience{2};
+
+/// "3" of ".../session-3.scope"; "" for any other.
+std::string logind_session_in(const std::string& scope) {
+    constexpr std::string_view before = "session-";
+    constexpr std::string_view after = ".scope";
+    std::string_view name = scope;
+    name.remove_prefix(name.rfind('/') + 1);
+    if (!name.starts_with(before) || !name.ends_with(after))
+        return {};
+    name.remove_prefix(before.size());
+    name.remove_suffix(after.size());
+    return std::string{name};
+}
+
+/// One session on its way back.
+class Thaw {
+public:
+    explicit Thaw(const std::string& scope) {
+        done.scope = scope;
+        done.logind_session = logind_session_in(scope);
+    }
+
+    void run() {
+        // First, so that no vigild that sees the rest holds the session again.
+        note(enforce::mark_thawed(done.scope, base::read_boot_time()));
+        find_out();
+        for (const auto& terminal : terminals_)
+            give_back(terminal);
+        const auto thawed = enforce::thaw(done.scope);
+        note(thawed);
+        done.thawed = thawed.has_value() || !enforce::is_frozen(done.scope);
+        enforce::redraw(done.scope, terminals_);
+        stop_prompts();
+    }
+
+    Thawed done;
+
+private:
+    void note(const Result<>& result) {
+        if (!result)
+            done.troubles.push_back(result.error().text());
+    }
+
+    void find_out() {
+        const auto held =
+            enforce::processes_in(done.scope + "/" + enforce::frozen_child).value_or(Pids{});
+        done.processes = held.size();
+        if (const auto session = enforce::logind_session(done.logind_session)) {
+            done.user = session->user;
+            owner_ = session->uid;
+            terminals_ = enforce::find_terminals(done.scope, session->leader.pid).value_or(List{});
+        }
+        // Without logind, or a leader, those that are the held processes' own; of a terminal inside
+        // another program the lock has taken nothing.
+        for (const pid_t pid : held)
+            add_controlling(pid);
+        std::erase_if(terminals_, [](const enforce::Terminal& terminal) {
+            const auto now = enforce::save({}, terminal);
+            return !now || !enforce::is_taken(*now);
+        });
+        prompted_ = enforce::prompted_session(terminals_);
+    }
+
+    void add_controlling(pid_t pid) {
+        const auto stat = base::read_process_stat(pid);
+        if (!stat || stat->terminal == 0 ||
+            std::ranges::count(terminals_, stat->terminal, &enforce::Terminal::device) > 0)
+            return;
+        if (const auto terminal = enforce::terminal_of(stat->terminal))
+            terminals_.push_back(*terminal);
+        if (const auto uid = base::read_real_uid(pid); uid && owner_ == 0)
+            owner_ = *uid;
+    }
+
+    void give_back(const enforce::Terminal& terminal) {
+        if (prompted_)
+            enforce::dismiss_prompt(*prompted_, terminal.path);
+        const auto now = enforce::save({}, terminal);
+        const auto given =
+            now ? enforce::give_back(enforce::as_new(*now, owner_)) : std::unexpected{now.error()};
+        note(given);
+        if (given)
+            done.terminals.push_back(terminal.path);
+    }
+
+    /// They have ended by the signal; a PID 1 that answers is told that it was meant so.
+    void stop_prompts() {
+        if (!prompted_ || terminals_.empty())
+            return;
+        auto manager =
+            base::BusClient::connect(manager_socket, base::read_boot_time() + manager_patience);
+        if (!manager)
+            return;
+        for (const auto& terminal : terminals_) {
+            auto request = manager->message("/org/freedesktop/systemd1",
+                                            "org.freedesktop.systemd1.Manager", "StopUnit");
+            const auto unit = enforce::prompt_unit(*prompted_, terminal.path);
+            if (request &&
+                sd_bus_message_append(request->get(), "ss", unit.c_str(), "replace") >= 0)
+                static_cast<void>(manager->call(*std::move(request)));
+        }
+    }
+
+    using Pids = std::vector<pid_t>;
+    using List = std::vector<enforce::Terminal>;
+
+    List terminals_;
+    uid_t owner_ = 0;
+    std::optional<core::SessionId> prompted_;
+};
+
+std::string counted(std::size_t count, const char* one, const char* several) {
+    return std::to_string(count) + " " + (count == 1 ? one : several);
+}
+
+void tell_journal(const Thawed& done) {
+    std::string text =
+        done.name() +
+        (done.thawed ? ": thawed by hand, without a proof; " : ": could not be thawed by hand; ") +
+        counted(done.processes, "process", "processes") + ", " +
+        counted(done.terminals.size(), "terminal", "terminals") + " given back";
+    for (const auto& trouble : done.troubles)
+        text += "; " + trouble;
+    std::vector<base::LogField> fields{{"VIGIL_EVENT", "thawed-by-hand"},
+                                       {"VIGIL_SCOPE", done.scope}};
+    if (!done.logind_session.empty())
+        fields.push_back({"VIGIL_LOGIND_SESSION", done.logind_session});
+    if (!done.user.empty())
+        fields.push_back({"VIGIL_USER", done.user});
+    base::log_to_journal(done.thawed ? base::Level::warning : base::Level::error, message_id, text,
+                         fields);
+}
+
+} // namespace
+
+std::string Thawed::name() const {
+    return (logind_session.empty() ? scope : "session " + logind_session) +
+           (user.empty() ? "" : " of " + user);
+}
+
+bool vigild_runs() {
+    const auto processes = enforce::processes_in(vigild_unit);
+    return processes && !processes->empty();
+}
+
+Result<std::vector<Thawed>> thaw_sessions() {
+    const auto scopes = enforce::held_scopes();
+    if (!scopes)
+        return std::unexpected{scopes.error()};
+    std::vector<Thawed> all;
+    for (const auto& scope : *scopes) {
+        Thaw thaw{scope};
+        thaw.run();
+        tell_journal(thaw.done);
+        all.push_back(std::move(thaw.done));
+    }
+    return all;
+}
+
+} // namespace vigil::rescue
