@@ -3,6 +3,7 @@
 #include "base/bus_client.hpp"
 #include "base/clock.hpp"
 #include "base/log.hpp"
+#include "daemon/enforce/console.hpp"
 #include "daemon/enforce/logind.hpp"
 #include "daemon/enforce/prompt.hpp"
 #include "daemon/enforce/scope.hpp"
@@ -80,7 +81,7 @@ private:
             add_controlling(pid);
         std::erase_if(terminals_, [](const enforce::Terminal& terminal) {
             const auto now = enforce::save({}, terminal);
-            return !now || !enforce::is_taken(*now);
+            return !enforce::is_shut(terminal) && (!now || !enforce::is_taken(*now));
         });
         prompted_ = enforce::prompted_session(terminals_);
     }
@@ -96,12 +97,22 @@ private:
             owner_ = *uid;
     }
 
+    Result<> give_back_as_new(const enforce::Terminal& terminal) const {
+        const auto now = enforce::save({}, terminal);
+        if (!now)
+            return std::unexpected{now.error()};
+        return enforce::give_back(enforce::as_new(*now, owner_));
+    }
+
     void give_back(const enforce::Terminal& terminal) {
+        const auto place =
+            prompted_ ? enforce::place_of_prompt(*prompted_, terminal.path) : std::nullopt;
         if (prompted_)
             enforce::dismiss_prompt(*prompted_, terminal.path);
-        const auto now = enforce::save({}, terminal);
         const auto given =
-            now ? enforce::give_back(enforce::as_new(*now, owner_)) : std::unexpected{now.error()};
+            enforce::is_shut(terminal)
+                ? enforce::open_console(terminal, place ? enforce::console_number(*place) : 0)
+                : give_back_as_new(terminal);
         note(given);
         if (given)
             done.terminals.push_back(terminal.path);
@@ -155,6 +166,19 @@ void tell_journal(const Thawed& done) {
                          fields);
 }
 
+/// Sessions at consoles do not stand still, so their cgroups tell nothing.
+void add_shut_consoles(std::vector<std::string>& scopes) {
+    const auto sessions = enforce::logind_sessions();
+    if (!sessions)
+        return;
+    for (const auto& session : *sessions) {
+        const auto terminals = enforce::find_terminals(session.scope, session.leader.pid);
+        if (terminals && std::ranges::any_of(*terminals, enforce::is_shut) &&
+            !std::ranges::count(scopes, session.scope))
+            scopes.push_back(session.scope);
+    }
+}
+
 } // namespace
 
 std::string Thawed::name() const {
@@ -168,9 +192,10 @@ bool vigild_runs() {
 }
 
 Result<std::vector<Thawed>> thaw_sessions() {
-    const auto scopes = enforce::held_scopes();
+    auto scopes = enforce::held_scopes();
     if (!scopes)
         return std::unexpected{scopes.error()};
+    add_shut_consoles(*scopes);
     std::vector<Thawed> all;
     for (const auto& scope : *scopes) {
         Thaw thaw{scope};

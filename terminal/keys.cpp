@@ -56,6 +56,9 @@ Keys::Event Keys::one(char byte) noexcept {
     case State::sequence:
         sequence(byte);
         break;
+    case State::console_key:
+        state_ = State::text;
+        return byte == 'A' ? Event::console_f1 : Event::none;
     case State::single:
         state_ = State::text;
         break;
@@ -130,7 +133,9 @@ void Keys::begin(char byte) noexcept {
 }
 
 void Keys::sequence(char byte) noexcept {
-    if (byte >= '0' && byte <= '9') {
+    if (byte == '[' && number_ == 0) {
+        state_ = State::console_key;
+    } else if (byte >= '0' && byte <= '9') {
         number_ = std::min(number_ * 10 + static_cast<unsigned>(byte - '0'), 100'000U);
     } else if (byte == escape_key) {
         state_ = State::escape;

@@ -21,8 +21,9 @@ public:
 
     enum class Event {
         none,
-        submitted, ///< take() has the answer
-        too_long,  ///< the line was over the bound and was dropped whole
+        submitted,  ///< take() has the answer
+        too_long,   ///< the line was over the bound and was dropped whole
+        console_f1, ///< the key F1 of a virtual console
     };
 
     /// One read's bytes. A line that ends with more text behind it in the same read was pasted, not
@@ -49,6 +50,7 @@ private:
         text,
         escape,        ///< ESC
         sequence,      ///< ESC [ …
+        console_key,   ///< ESC [ [ x, F1 to F5 of a virtual console
         single,        ///< ESC O x
         string,        ///< OSC, DCS, APC, PM, SOS: until BEL or ST
         string_escape, ///< … ESC

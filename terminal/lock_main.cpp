@@ -63,11 +63,14 @@ std::optional<vigil::terminal::Prompt::Options> parse(int argc, char** argv) {
     vigil::terminal::Prompt::Options options;
     options.socket = vigil::wire::socket_path;
     const option known[]{{"socket", required_argument, nullptr, 's'},
+                         {"console", no_argument, nullptr, 'c'},
                          {"pam-directory", required_argument, nullptr, 'p'},
                          {nullptr, 0, nullptr, 0}};
     for (int found = 0; (found = getopt_long(argc, argv, "", known, nullptr)) != -1;) {
         if (found == 's')
             options.socket = optarg;
+        else if (found == 'c')
+            options.lock_console = true;
         else if (found == 'p')
             options.pam_directory = optarg;
         else

@@ -2,6 +2,7 @@
 
 #include "base/clock.hpp"
 #include "base/log.hpp"
+#include "terminal/other_login.hpp"
 #include "wire/errors.hpp"
 
 #include <algorithm>
@@ -32,6 +33,7 @@ bool is_code(std::string_view answer) {
 
 Prompt::Prompt(const Options& options, const Tty& tty)
     : pam_{.user = {}, .terminal = options.terminal, .directory = options.pam_directory}, tty_{tty},
+      lock_console_{options.lock_console},
       vigild_{options.socket, options.session, options.terminal} {}
 
 void Prompt::run() {
@@ -52,19 +54,49 @@ Prompt::Next Prompt::refresh() {
             info_ = std::move(*info);
             return info_.locked ? Next::go_on : Next::leave;
         }
-        if (info.error().code == wire::code_not_found)
-            return Next::leave; // the session is gone: nothing to unlock
+        if (info.error().code == wire::code_not_found) { // the session is gone: nothing to unlock
+            if (lock_console_)
+                free_switching(tty_.fd());
+            return Next::leave;
+        }
         if (pause == first_look)
             base::log(base::Level::warning, "asking vigild: " + info.error().text());
         message_ = wire::is_away(info.error()) ? "vigild is away; waiting for it."
                                                : "vigild refuses: " + info.error().what;
         draw(false);
-        if (tty_.wait(pause, false) == Tty::Heard::hung_up)
+        if (wait_for_vigild(pause) == Next::leave)
             return Next::leave;
-        tty_.flush();
         message_.clear();
         pause = std::min(pause * 2, last_look);
     }
+}
+
+/// No answer is taken meanwhile, but somebody else can get in: root, to mend what is broken.
+Prompt::Next Prompt::wait_for_vigild(Microseconds patience) {
+    char buffer[256];
+    const auto heard = tty_.wait(patience, lock_console_);
+    if (heard == Tty::Heard::hung_up)
+        return Next::leave;
+    if (heard == Tty::Heard::input) {
+        const auto bytes = tty_.read(buffer, sizeof buffer);
+        if (!bytes)
+            return Next::leave;
+        if (keys_.feed(*bytes) == Keys::Event::console_f1)
+            let_somebody_else_in();
+        base::wipe(buffer, sizeof buffer);
+    }
+    keys_.clear();
+    tty_.flush();
+    return Next::go_on;
+}
+
+void Prompt::let_somebody_else_in() {
+    if (!lock_console_)
+        return;
+    const auto offered = offer_login(tty_.fd());
+    if (!offered)
+        base::log(base::Level::warning, "offering a login: " + offered.error().text());
+    message_ = offered ? "" : "There is no console for another login.";
 }
 
 /// Sleeps until a key comes; a locked terminal that nobody touches costs no wakeup.
@@ -91,7 +123,9 @@ Prompt::Next Prompt::read_answer() {
             return Next::go_on;
         if (event == Keys::Event::too_long)
             message_ = "Too long; nothing was taken.";
-        if (event == Keys::Event::too_long || tty_.size() != drawn_size_)
+        if (event == Keys::Event::console_f1)
+            let_somebody_else_in();
+        if (event != Keys::Event::none || tty_.size() != drawn_size_)
             draw(true);
     }
 }
@@ -186,6 +220,7 @@ void Prompt::draw(bool asking) {
     tty_.write(terminal::draw({.info = info_,
                                .message = message_,
                                .asking = asking,
+                               .lock_console = lock_console_,
                                .now = now.wall,
                                .utc_offset = now.utc_offset},
                               drawn_size_));

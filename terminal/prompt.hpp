@@ -17,6 +17,7 @@ public:
         std::string terminal;
         std::string socket;
         std::string pam_directory; ///< "": the system's
+        bool lock_console = false; ///< at a virtual console of its own, which is in front
     };
 
     Prompt(const Options& options, const Tty& tty);
@@ -30,6 +31,7 @@ private:
     enum class Next { go_on, leave };
 
     Next refresh();
+    Next wait_for_vigild(Microseconds patience);
     Next read_answer();
     Next judge();
     Next report_yes(const std::string& factor);
@@ -37,9 +39,11 @@ private:
     Next count_down(std::uint64_t seconds, const std::string& why);
     void draw(bool asking);
     bool takes(std::string_view answer) const;
+    void let_somebody_else_in();
 
     PamRequest pam_;
     const Tty& tty_;
+    const bool lock_console_;
     Vigild vigild_;
     Keys keys_;
     wire::LockInfo info_;

@@ -82,6 +82,8 @@ std::vector<Part> parts_of(const View& view, std::size_t width) {
         add(5, warning);
     if (view.info.ends_at != wire::unlimited)
         add(6, "This session ends at " + moment(view.info.ends_at, view) + ".");
+    if (view.lock_console)
+        add(9, "Somebody else? F1 leads to another login.");
     gap(7);
     if (!view.message.empty())
         add(1, view.message);

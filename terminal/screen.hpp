@@ -20,8 +20,9 @@ struct Size {
 
 struct View {
     wire::LockInfo info;
-    std::string message; ///< of the last answer, or of vigild's state; may be from outside
-    bool asking = true;  ///< false: no answer is taken now, so no prompt is shown
+    std::string message;       ///< of the last answer, or of vigild's state; may be from outside
+    bool asking = true;        ///< false: no answer is taken now, so no prompt is shown
+    bool lock_console = false; ///< switching is held here, so there is a key for somebody else
     WallTime now{};
     Seconds utc_offset{};
 };

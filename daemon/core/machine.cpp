@@ -116,6 +116,34 @@ std::optional<SessionId> Machine::by_logind(const std::string& logind_session) c
     return found->second;
 }
 
+namespace {
+
+/// "tty2" or "/dev/tty2", but not "ttyS0"; and whatever a graphical session calls its own.
+bool is_at_console(const Tracked& session) {
+    const auto is_console = [](std::string_view name) {
+        if (name.starts_with("/dev/"))
+            name.remove_prefix(5);
+        return name.size() > 3 && name.starts_with("tty") && name[3] >= '1' && name[3] <= '9';
+    };
+    const auto& record = session.record;
+    if (record.state == State::reserved)
+        return false;
+    // What the login said counts as well: after a restart the terminals are not known at once.
+    return is_console(record.pam_terminal) || std::ranges::any_of(session.terminals, is_console) ||
+           (record.facts.session_class == policy::SessionClass::graphical &&
+            record.remote_host.empty());
+}
+
+} // namespace
+
+bool Machine::is_alone_at_consoles(const SessionId& id) const {
+    const auto* session = data_->find(id);
+    return session && std::ranges::none_of(data_->sessions, [&](const auto& entry) {
+               const auto& other = entry.second;
+               return other.record.facts.uid != session->record.facts.uid && is_at_console(other);
+           });
+}
+
 std::size_t Machine::grant_count() const noexcept {
     return data_->grants.size();
 }

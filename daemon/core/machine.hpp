@@ -46,6 +46,9 @@ public:
     std::optional<SessionView> view(const SessionId& id) const;
     std::vector<SessionView> list() const;
     std::optional<SessionId> by_logind(const std::string& logind_session) const;
+    /// Whether nobody but the session's user has a session at the machine's own screen, as far as
+    /// is known.
+    bool is_alone_at_consoles(const SessionId& id) const;
     std::size_t grant_count() const noexcept;
     policy::Mode mode() const noexcept;
 

@@ -68,6 +68,9 @@ struct SavedTerminal {
     std::uint32_t uid = 0;    ///< the node's owner, group and mode
     std::uint32_t gid = 0;
     std::uint32_t mode = 0;
+    /// Number of the virtual console that asks in place of this one; 0: it is asked at itself.
+    std::uint32_t lock_console = 0;
+    std::uint32_t keyboard_mode = 0; ///< with a lock console: K_UNICODE … (console_ioctl(4))
 
     bool operator==(const SavedTerminal&) const = default;
 };

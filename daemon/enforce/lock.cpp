@@ -1,5 +1,7 @@
 #include "daemon/enforce/lock.hpp"
 
+#include "daemon/enforce/console.hpp"
+#include "daemon/enforce/prompt.hpp"
 #include "daemon/enforce/scope.hpp"
 #include "daemon/enforce/terminal_file.hpp"
 #include "daemon/enforce/terminal_users.hpp"
@@ -61,6 +63,14 @@ public:
         if (terminals->empty())
             return fail("no terminal");
         Result<> first{};
+        std::erase_if(*terminals, [&](const Terminal& one) {
+            auto taken = take_console(one);
+            if (!taken && first)
+                first = std::unexpected{taken.error()};
+            return taken.value_or(true);
+        });
+        if (terminals->empty())
+            return first;
         const auto note = [&first](Result<> result) {
             if (!result && first)
                 first = std::move(result);
@@ -77,10 +87,42 @@ public:
     LockReport report;
 
 private:
+    /// Whether a lock console asks in its place, so that nothing has to be frozen. Where none can
+    /// be had, it is asked at the console itself, for as long as the lock lasts. An error: it was
+    /// had, so somebody may be asked there, and it is tried again.
+    Result<bool> take_console(const Terminal& terminal) {
+        if (console_number(terminal.device) == 0)
+            return false;
+        const core::SavedTerminal* known = find(saved_, terminal);
+        if (known && known->lock_console == 0)
+            known = nullptr;
+        if (was_frozen_ && !known)
+            return false;
+        core::SavedTerminal written;
+        auto state = hold_at_console(target_, terminal, known, [&](const auto& planned) {
+            written = planned;
+            return save_(planned);
+        });
+        if (state) {
+            report.terminals.push_back(std::move(*state));
+            is_fresh_.push_back(false);
+            return true;
+        }
+        if (known && place_of_prompt(target_.session, terminal.path)) {
+            report.terminals.push_back(*known);
+            is_fresh_.push_back(false);
+            return std::unexpected{state.error()};
+        }
+        if (known || written.lock_console != 0)
+            static_cast<void>(release_console(known ? *known : written, true));
+        report.detail = "no lock console, so what runs there stands still: " + state.error().text();
+        return false;
+    }
+
     Result<> take_one(const Terminal& terminal) {
         core::SavedTerminal state;
         const core::SavedTerminal* const known = find(saved_, terminal);
-        if (known && !(was_frozen_ && is_another(terminal))) {
+        if (known && known->lock_console == 0 && !(was_frozen_ && is_another(terminal))) {
             state = *known;
             // Held before: the prompt has settings of its own there by now.
             is_fresh_.push_back(!was_frozen_);
@@ -129,7 +171,8 @@ private:
         if (!*stragglers)
             return fail("new processes of the session keep opening its terminal");
         if (!*frozen)
-            report.detail = "a process is in the kernel and stops as it comes back";
+            report.detail += std::string{report.detail.empty() ? "" : "; "} +
+                             "a process is in the kernel and stops as it comes back";
         return {};
     }
 
@@ -200,10 +243,12 @@ Result<> release(const LockTarget& target, const std::vector<core::SavedTerminal
         return std::unexpected{terminals.error()};
     Result<> first{};
     for (const core::SavedTerminal& terminal : saved) {
-        if (!terminals ||
-            std::ranges::find(*terminals, terminal.device, &Terminal::device) == terminals->end())
+        const bool is_own =
+            terminals && std::ranges::count(*terminals, terminal.device, &Terminal::device) > 0;
+        if (!is_own && terminal.lock_console == 0)
             continue;
-        auto given = give_back(terminal);
+        auto given =
+            terminal.lock_console == 0 ? give_back(terminal) : release_console(terminal, is_own);
         if (!given && first)
             first = std::move(given);
     }
@@ -211,8 +256,15 @@ Result<> release(const LockTarget& target, const std::vector<core::SavedTerminal
     auto thawed = thaw(target.scope);
     if (!thawed && !(thawed.error().code == EBUSY && !is_frozen(target.scope)))
         return thawed;
-    if (terminals)
-        redraw(target.scope, *terminals);
+    if (!terminals)
+        return first;
+    // Behind a lock console nothing was drawn over.
+    auto drawn_over = *terminals;
+    std::erase_if(drawn_over, [&](const Terminal& one) {
+        const auto* const known = find(saved, one);
+        return known && known->lock_console != 0;
+    });
+    redraw(target.scope, drawn_over);
     return first;
 }
 

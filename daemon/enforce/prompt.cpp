@@ -43,6 +43,11 @@ public:
         add(sd_bus_message_append(message_, "(sv)", "ExecStart", "a(sasb)", 1, path, 3, path, first,
                                   second, 0));
     }
+    void command(const char* path, const char* option, const char* first,
+                 const char* second) noexcept {
+        add(sd_bus_message_append(message_, "(sv)", "ExecStart", "a(sasb)", 1, path, 4, path,
+                                  option, first, second, 0));
+    }
     int result() const noexcept { return result_; }
 
 private:
@@ -56,13 +61,16 @@ private:
 };
 
 int append_properties(sd_bus_message* message, const std::string& session,
-                      const std::string& terminal_path) noexcept {
+                      const std::string& terminal_path, const std::string& lock_console) noexcept {
     int r = sd_bus_message_open_container(message, 'a', "(sv)");
     if (r < 0)
         return r;
     Properties add{message};
     add.text("Description", ("Lock screen on " + terminal_path).c_str());
-    add.command(program, session.c_str(), terminal_path.c_str());
+    if (lock_console.empty())
+        add.command(program, session.c_str(), terminal_path.c_str());
+    else
+        add.command(program, "--console", session.c_str(), lock_console.c_str());
     add.text("Type", "exec");
     add.text("Slice", prompts_slice + 1);
     // Killed, crashed or hung up on: the lock holds, so somebody has to ask.
@@ -101,6 +109,15 @@ void start_existing(sd_bus* bus, const std::string& unit,
         on_failure(sent.error().text());
 }
 
+std::string prompt_cgroup(const core::SessionId& session, const std::string& terminal_path) {
+    return std::string{prompts_slice} + "/" + prompt_unit(session, terminal_path);
+}
+
+std::vector<pid_t> prompt_processes(const core::SessionId& session,
+                                    const std::string& terminal_path) {
+    return processes_in(prompt_cgroup(session, terminal_path)).value_or(std::vector<pid_t>{});
+}
+
 } // namespace
 
 std::string prompt_unit(const core::SessionId& session, const std::string& terminal_path) {
@@ -134,8 +151,21 @@ std::optional<core::SessionId> prompted_session(const std::vector<Terminal>& ter
     return std::nullopt;
 }
 
+std::optional<std::string> place_of_prompt(const core::SessionId& session,
+                                           const std::string& terminal_path) {
+    for (const pid_t pid : prompt_processes(session, terminal_path)) {
+        auto words = base::read_small_file("/proc/" + std::to_string(pid) + "/cmdline");
+        if (!words || words->empty())
+            continue;
+        words->pop_back(); // each word ends with NUL
+        const std::size_t before = words->rfind('\0');
+        return before == words->npos ? *words : words->substr(before + 1);
+    }
+    return std::nullopt;
+}
+
 Result<> start_prompt(sd_bus* system_bus, const core::SessionId& session,
-                      const std::string& terminal_path,
+                      const std::string& terminal_path, const std::string& lock_console,
                       std::function<void(const std::string&)> on_failure) {
     const auto call = new_call(system_bus, service_manager, "StartTransientUnit");
     if (!call)
@@ -143,7 +173,7 @@ Result<> start_prompt(sd_bus* system_bus, const core::SessionId& session,
     const std::string unit = prompt_unit(session, terminal_path);
     int r = sd_bus_message_append(call->get(), "ss", unit.c_str(), "fail");
     if (r >= 0)
-        r = append_properties(call->get(), session.text(), terminal_path);
+        r = append_properties(call->get(), session.text(), terminal_path, lock_console);
     if (r < 0)
         return fail(r, "describing " + unit);
     return send_call(system_bus, *call, "starting " + unit,
@@ -156,9 +186,8 @@ Result<> start_prompt(sd_bus* system_bus, const core::SessionId& session,
 }
 
 void dismiss_prompt(const core::SessionId& session, const std::string& terminal_path) {
-    const std::string cgroup =
-        std::string{prompts_slice} + "/" + prompt_unit(session, terminal_path);
-    for (const pid_t pid : processes_in(cgroup).value_or(std::vector<pid_t>{})) {
+    const std::string cgroup = prompt_cgroup(session, terminal_path);
+    for (const pid_t pid : prompt_processes(session, terminal_path)) {
         const auto pidfd = base::open_pidfd(pid);
         // The number may be another process's by now; that of the pidfd stays what it is.
         if (pidfd && cgroup_of(pid).value_or("") == cgroup)

@@ -18,10 +18,15 @@ std::string prompt_unit(const core::SessionId& session, const std::string& termi
 /// that was lost. nullopt: there are none.
 std::optional<core::SessionId> prompted_session(const std::vector<Terminal>& terminals);
 
-/// Asks PID 1, without waiting, to start the prompt; that one is running already is success.
-/// Failures are told to `on_failure` with a line.
+/// Where the prompt for this terminal asks now, by its command line. nullopt: none runs.
+std::optional<std::string> place_of_prompt(const core::SessionId& session,
+                                           const std::string& terminal_path);
+
+/// Asks PID 1, without waiting, to start the prompt for a terminal; that one is running already is
+/// success. `lock_console`: path of the console where it asks; "": at the terminal itself. Failures
+/// are told to `on_failure` with a line.
 Result<> start_prompt(sd_bus* system_bus, const core::SessionId& session,
-                      const std::string& terminal_path,
+                      const std::string& terminal_path, const std::string& lock_console,
                       std::function<void(const std::string&)> on_failure);
 
 /// Has it end before the terminal is given back: it would read what is typed to the session next.

@@ -3,6 +3,7 @@
 #include "base/clock.hpp"
 #include "base/log.hpp"
 #include "daemon/audit/journal.hpp"
+#include "daemon/enforce/console.hpp"
 #include "daemon/enforce/prompt.hpp"
 #include "daemon/enforce/scope.hpp"
 #include "daemon/shell/shell.hpp"
@@ -122,11 +123,17 @@ Result<> Shell::watch_terminal(const core::SessionId& session, const enforce::Te
 /// What was written down of it must not be given to whoever has its number next.
 void Shell::lose_terminal(core::SessionId session, const enforce::Terminal& terminal) {
     unwatch_terminal(session, terminal);
+    if (const auto saved = store_.terminals(session))
+        for (const auto& one : *saved)
+            if (one.device == terminal.device && one.lock_console != 0)
+                log_failure("giving up a lock console", enforce::release_console(one, false));
     stored(store_.erase_terminal(session, terminal.path));
     const auto found = watched_.find(session);
     if (found == watched_.end())
         return;
     std::erase(found->second.terminals, terminal);
+    std::erase_if(found->second.consoles,
+                  [&](const auto& one) { return one.device == terminal.device; });
     if (found->second.prompted.erase(terminal.device) > 0 && system_bus_)
         log_failure("stopping a prompt", enforce::stop_prompt(system_bus_, session, terminal.path));
 }
@@ -150,16 +157,26 @@ void Shell::stop_prompts(const core::SessionId& id) {
 
 void Shell::perform(const core::Forget& effect) {
     stop_prompts(effect.session);
+    if (const auto saved = store_.terminals(effect.session))
+        for (const auto& terminal : *saved)
+            if (terminal.lock_console != 0)
+                enforce::dismiss_prompt(effect.session, terminal.path);
     // A console outlives its session and must not stay as the lock left it.
     if (const auto saved = store_.terminals(effect.session))
         for (const auto& terminal : *saved) {
             const auto owner = by_terminal_.find(terminal.device);
-            if (owner == by_terminal_.end() || owner->second == effect.session)
+            const bool is_own = owner == by_terminal_.end() || owner->second == effect.session;
+            if (terminal.lock_console != 0)
+                log_failure("giving a console back",
+                            is_own ? enforce::leave_console(terminal)
+                                   : enforce::release_console(terminal, false));
+            else if (is_own)
                 log_failure("giving a terminal back", enforce::give_back(terminal));
         }
     const auto found = watched_.find(effect.session);
     if (found == watched_.end())
         return;
+    forget_consoles(found->second);
     for (const auto& terminal : found->second.terminals)
         unwatch_terminal(effect.session, terminal);
     const auto [first, last] = by_user_.equal_range(found->second.uid);
@@ -207,7 +224,8 @@ void Shell::perform(const core::ReadActivity& effect) {
     activity_->refresh();
     const auto& cgroup = view->record->cgroup;
     core::ActivitySeen seen{.session = effect.session, .terminals = {}};
-    seen.held = !cgroup.empty() && enforce::is_frozen(cgroup);
+    seen.held = (!cgroup.empty() && enforce::is_frozen(cgroup)) ||
+                std::ranges::any_of(terminals, enforce::is_shut);
     for (const auto& terminal : terminals) {
         seen.terminals.push_back(terminal.path);
         // What cannot be watched counts as used now: a lock is never early.
@@ -227,10 +245,16 @@ void Shell::perform(const core::ReadActivity& effect) {
 // --- the session itself --------------------------------------------------------------------------
 
 enforce::LockTarget Shell::target(const core::SessionRecord& known) const {
-    return {.session = known.id,
-            .owner = known.facts.uid,
-            .scope = known.cgroup,
-            .leader = known.leader.pid};
+    enforce::LockTarget target{.session = known.id,
+                               .owner = known.facts.uid,
+                               .scope = known.cgroup,
+                               .leader = known.leader.pid,
+                               .other_lock_consoles = {}};
+    for (const auto& [id, watched] : watched_)
+        for (const auto& console : watched.consoles)
+            if (id != known.id)
+                target.other_lock_consoles.push_back(console.lock_console);
+    return target;
 }
 
 void Shell::perform(const core::Say& effect) {
@@ -280,6 +304,10 @@ void Shell::perform(const core::Lock& effect) {
         log_failure("watching a terminal", watch_terminal(effect.session, terminal, {now, now}));
     watched.terminals = std::move(terminals);
     watch_carriers(watched, report.carriers);
+    if (const auto kept = keep_consoles(watched, report.terminals); !kept && report.held) {
+        report.held = false;
+        report.detail = "its console cannot be watched: " + kept.error().text();
+    }
     if (report.client_gone)
         events_.push_back(core::ClientGone{effect.session});
     if (const auto started = start_prompts(watched); !started && report.held) {
@@ -321,8 +349,13 @@ Result<> Shell::start_prompts(Watched& watched) {
     for (const auto& terminal : watched.terminals) {
         if (!watched.prompted.insert(terminal.device).second)
             continue;
+        const auto console =
+            std::ranges::find(watched.consoles, terminal.device, &core::SavedTerminal::device);
+        const auto place = console == watched.consoles.end()
+                               ? std::string{}
+                               : enforce::console(console->lock_console).path;
         auto started = enforce::start_prompt(
-            system_bus_, watched.id, terminal.path,
+            system_bus_, watched.id, terminal.path, place,
             [this, id = watched.id, device = terminal.device](const std::string& line) {
                 prompt_failed(id, device, line);
             });
@@ -359,6 +392,7 @@ void Shell::perform(const core::Unlock& effect) {
         if (const auto found = watched_.find(effect.session); found != watched_.end()) {
             found->second.prompted.clear();
             found->second.carriers.clear();
+            forget_consoles(found->second);
         }
         stop_prompts(effect.session);
         stored(store_.erase_terminals(effect.session));

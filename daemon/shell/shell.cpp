@@ -2,6 +2,7 @@
 
 #include "base/clock.hpp"
 #include "base/log.hpp"
+#include "daemon/enforce/console.hpp"
 #include "daemon/enforce/prompt.hpp"
 #include "daemon/enforce/scope.hpp"
 #include "daemon/shell/facts.hpp"
@@ -80,10 +81,11 @@ void Shell::adopt(const enforce::LogindSession& session) {
 
 /// One that is found locked keeps the id that its prompts ask under.
 core::SessionId Shell::id_for(const enforce::LogindSession& session) {
-    if (enforce::is_frozen(session.scope))
-        if (const auto terminals = enforce::find_terminals(session.scope, session.leader.pid))
-            if (const auto id = enforce::prompted_session(*terminals); id && !record(*id))
-                return *id;
+    const auto terminals = enforce::find_terminals(session.scope, session.leader.pid);
+    if (terminals &&
+        (enforce::is_frozen(session.scope) || std::ranges::any_of(*terminals, enforce::is_shut)))
+        if (const auto id = enforce::prompted_session(*terminals); id && !record(*id))
+            return *id;
     return fresh_id();
 }
 
@@ -227,7 +229,10 @@ void Shell::terminal_used(const enforce::Terminal& terminal, const enforce::Acti
     const auto* known = record(session->second);
     if (found == watched_.end() || !known)
         return;
-    if (known->state == core::State::locked)
+    // Behind a lock console a session uses its own as it likes.
+    const bool is_held_elsewhere = std::ranges::count(found->second.consoles, terminal.device,
+                                                      &core::SavedTerminal::device) > 0;
+    if (known->state == core::State::locked && !is_held_elsewhere)
         dispatch(core::LockedTerminalUsed{known->id});
     else
         write_activity(found->second, activity.input, activity.output);
@@ -272,7 +277,7 @@ std::vector<enforce::ForeignHolder> Shell::foreign_holders(const core::SessionId
     if (!watched.looked_for_holders || *watched.looked_for_holders + age <= now) {
         watched.looked_for_holders = now;
         watched.holders =
-            enforce::foreign_holders(known->cgroup, known->facts.uid, watched.terminals);
+            enforce::foreign_holders(known->cgroup, known->facts.uid, places_of(watched));
     }
     return watched.holders;
 }
@@ -282,7 +287,7 @@ std::optional<core::SessionId> Shell::locked_at(const std::string& terminal) {
     for (const auto& [id, watched] : watched_) {
         const auto* known = record(id);
         if (known && known->state == core::State::locked &&
-            std::ranges::count(watched.terminals, path, &enforce::Terminal::path))
+            std::ranges::count(places_of(watched), path, &enforce::Terminal::path))
             return id;
     }
     return std::nullopt;

@@ -5,6 +5,7 @@
 #include "base/systemd.hpp"
 #include "daemon/core/machine.hpp"
 #include "daemon/enforce/activity.hpp"
+#include "daemon/enforce/console_watch.hpp"
 #include "daemon/enforce/lock.hpp"
 #include "daemon/enforce/logind.hpp"
 #include "daemon/enforce/terminal_users.hpp"
@@ -89,6 +90,8 @@ private:
         /// Under a lock: sshd's own processes, by pid, and what tells of their end.
         std::map<pid_t, base::EventSource> carriers;
         std::set<std::uint64_t> prompted; ///< devices of those that a prompt was asked for
+        /// Under a lock: those of its terminals that a lock console asks for.
+        std::vector<core::SavedTerminal> consoles;
         std::vector<enforce::ForeignHolder> holders;
         std::optional<BootTime> looked_for_holders;
         /// What an earlier vigild had seen; good for the first look of this one.
@@ -116,6 +119,10 @@ private:
     Result<> start_prompts(Watched& watched);
     void prompt_failed(const core::SessionId& session, std::uint64_t device,
                        const std::string& line);
+    Result<> keep_consoles(Watched& watched, const std::vector<core::SavedTerminal>& terminals);
+    void guard_consoles();
+    void forget_consoles(Watched& watched);
+    std::vector<enforce::Terminal> places_of(const Watched& watched) const;
     void signal_leader(const core::SessionId& session, int signal);
     void stop_prompts(const core::SessionId& id);
     std::vector<enforce::Terminal> look_for_terminals(const core::SessionRecord& record);
@@ -157,6 +164,7 @@ private:
     store::RuntimeStore store_;
     core::Machine machine_;
     std::unique_ptr<enforce::ActivityWatch> activity_;
+    std::unique_ptr<enforce::ConsoleWatch> console_watch_; ///< while a lock console asks
     base::EventSource timer_;
     std::unordered_map<core::SessionId, Watched> watched_;
     std::unordered_map<core::Token, Responder> waiting_;

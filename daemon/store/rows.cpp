@@ -201,7 +201,7 @@ Result<> read(const base::Statement& row, core::GrantRecord& r) {
 Result<> write(base::Statement& statement, const core::SavedTerminal& r) {
     Writer out{statement};
     out << r.session << r.path << bits(r.device);
-    out.blob(r.settings) << r.uid << r.gid << r.mode;
+    out.blob(r.settings) << r.uid << r.gid << r.mode << r.lock_console << r.keyboard_mode;
     return out.run();
 }
 
@@ -209,7 +209,7 @@ Result<> read(const base::Statement& row, core::SavedTerminal& r) {
     Reader in{row};
     in >> r.session >> r.path >> r.device;
     r.settings = in.blob();
-    in >> r.uid >> r.gid >> r.mode;
+    in >> r.uid >> r.gid >> r.mode >> r.lock_console >> r.keyboard_mode;
     return in.done("terminal");
 }
 

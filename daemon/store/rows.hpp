@@ -41,10 +41,10 @@ inline constexpr const char* all_grants =
     "SELECT id, uid, session, terminal, leader_pid, leader_start, purpose, expires, uses_left"
     " FROM grant_ ORDER BY expires, id";
 inline constexpr const char* put_terminal =
-    "INSERT OR REPLACE INTO terminal VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    "INSERT OR REPLACE INTO terminal VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 inline constexpr const char* session_terminals =
-    "SELECT session, path, device, settings, uid, gid, mode FROM terminal WHERE session = ?1"
-    " ORDER BY path";
+    "SELECT session, path, device, settings, uid, gid, mode, lock_console, keyboard_mode"
+    " FROM terminal WHERE session = ?1 ORDER BY path";
 
 Result<> write(base::Statement& statement, const core::SessionRecord& record);
 Result<> write(base::Statement& statement, const core::GrantRecord& record);

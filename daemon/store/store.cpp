@@ -40,6 +40,7 @@ CREATE INDEX grant_session ON grant_ (session);
 CREATE TABLE terminal (
   session BLOB NOT NULL, path TEXT NOT NULL, device INTEGER NOT NULL, settings BLOB NOT NULL,
   uid INTEGER NOT NULL, gid INTEGER NOT NULL, mode INTEGER NOT NULL,
+  lock_console INTEGER NOT NULL, keyboard_mode INTEGER NOT NULL,
   PRIMARY KEY (session, path)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE activity (

@@ -1,8 +1,10 @@
 #include "base/clock.hpp"
+#include "daemon/enforce/console.hpp"
 #include "daemon/enforce/prompt.hpp"
 #include "tests/unit/pty.hpp"
 
 #include <sys/ioctl.h>
+#include <sys/sysmacros.h>
 
 using namespace vigil;
 using test::Pty;
@@ -139,6 +141,22 @@ START_TEST(a_prompts_unit_names_its_session_and_terminal) {
 }
 END_TEST
 
+START_TEST(virtual_consoles_are_told_from_other_terminals) {
+    ck_assert_uint_eq(enforce::console_number(makedev(4, 1)), 1);
+    ck_assert_uint_eq(enforce::console_number(makedev(4, 63)), 63);
+    ck_assert_uint_eq(enforce::console_number(makedev(4, 0)), 0);  // whichever is in front
+    ck_assert_uint_eq(enforce::console_number(makedev(4, 64)), 0); // ttyS0
+    ck_assert_uint_eq(enforce::console_number(makedev(136, 1)), 0);
+    CHECK_TEXT(enforce::console(13).path, "/dev/tty13");
+    ck_assert_uint_eq(enforce::console_number(enforce::console(13).device), 13);
+    ck_assert_uint_eq(enforce::console_number("/dev/tty13"), 13);
+    for (const char* other : {"/dev/tty", "/dev/tty64", "/dev/ttyS0", "/dev/tty1x", "tty1", ""})
+        ck_assert_uint_eq(enforce::console_number(std::string_view{other}), 0);
+    const Pty pty;
+    ck_assert(!enforce::is_shut(pty.terminal));
+}
+END_TEST
+
 } // namespace
 
 int main() {
@@ -153,6 +171,7 @@ int main() {
     tcase_add_test(terminals, paths_outside_dev_are_refused);
     tcase_add_test(terminals, a_line_is_escaped_and_never_waited_for);
     tcase_add_test(terminals, latest_input_is_never_before_the_input_and_never_later_than_now);
+    tcase_add_test(terminals, virtual_consoles_are_told_from_other_terminals);
     tcase_add_test(terminals, a_prompts_unit_names_its_session_and_terminal);
     suite_add_tcase(suite, terminals);
     return test::run(suite);

@@ -87,6 +87,21 @@ START_TEST(escape_sequences_do_nothing) {
 }
 END_TEST
 
+START_TEST(a_consoles_function_keys_are_no_text) {
+    expect("a\x1B[[B"
+           "b\x1B[[E"
+           "c\x1B[17~d",
+           "abcd");
+    Keys keys;
+    ck_assert(keys.feed("\x1B[") == Event::none);
+    ck_assert(keys.feed("[A") == Event::console_f1);
+    // Over ssh it is another sequence, and nobody waits for it there.
+    ck_assert(keys.feed("\x1BOP") == Event::none);
+    ck_assert(keys.feed("\x1B[11~") == Event::none);
+    ck_assert(keys.feed("\x1B[1[A") == Event::none);
+}
+END_TEST
+
 START_TEST(mouse_reports_do_nothing) {
     expect("a\x1B[M !!b", "ab");
     expect("a\x1B[M\r\r\rb", "ab");
@@ -180,6 +195,7 @@ int main() {
     tcase_add_test(tests, editing_erases_whole_characters);
     tcase_add_test(tests, signals_characters_do_nothing);
     tcase_add_test(tests, escape_sequences_do_nothing);
+    tcase_add_test(tests, a_consoles_function_keys_are_no_text);
     tcase_add_test(tests, mouse_reports_do_nothing);
     tcase_add_test(tests, a_lone_escape_swallows_nothing_after_a_pause);
     tcase_add_test(tests, a_bracketed_paste_does_nothing);

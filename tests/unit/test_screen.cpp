@@ -143,6 +143,14 @@ START_TEST(another_days_lock_shows_its_date) {
 }
 END_TEST
 
+START_TEST(only_a_lock_console_has_a_key_for_somebody_else) {
+    View view = some_view();
+    ck_assert(!shows(lines_of(draw(view, {80, 24})), "Somebody else"));
+    view.lock_console = true;
+    ck_assert(shows(lines_of(draw(view, {80, 24})), "Somebody else? F1 leads to another login."));
+}
+END_TEST
+
 START_TEST(wrapping_keeps_characters_whole) {
     const auto lines = terminal::wrap("\u00E9\u00E9\u00E9\u00E9\u00E9", 2);
     ck_assert_uint_eq(lines.size(), 3);
@@ -163,6 +171,7 @@ int main() {
     tcase_add_test(tests, only_what_is_taken_is_asked_for);
     tcase_add_test(tests, text_from_outside_is_escaped);
     tcase_add_test(tests, another_days_lock_shows_its_date);
+    tcase_add_test(tests, only_a_lock_console_has_a_key_for_somebody_else);
     tcase_add_test(tests, wrapping_keeps_characters_whole);
     suite_add_tcase(suite, tests);
     SRunner* const runner = srunner_create(suite);

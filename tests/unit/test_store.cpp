@@ -84,7 +84,7 @@ core::GrantRecord grant(std::uint8_t number, std::uint8_t session) {
 }
 
 core::SavedTerminal terminal(std::uint8_t session, const char* name) {
-    return {id_of(session), name, 0x8803, std::string("\0\1\2\xFF", 4), 1000, 5, 020620};
+    return {id_of(session), name, 0x8803, std::string("\0\1\2\xFF", 4), 1000, 5, 020620, 13, 3};
 }
 
 store::RuntimeStore open_store() {

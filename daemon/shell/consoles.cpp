@@ -1,0 +1,60 @@
+// Sessions at virtual consoles under a lock: whose lock console comes to the front when, and
+// whether switching is held there.
+
+#include "base/log.hpp"
+#include "daemon/enforce/console.hpp"
+#include "daemon/shell/shell.hpp"
+
+#include <algorithm>
+
+namespace vigil::shell {
+
+/// Watched before it is looked, so that no switch falls between the two.
+Result<> Shell::keep_consoles(Watched& watched, const std::vector<core::SavedTerminal>& terminals) {
+    watched.consoles.clear();
+    std::ranges::copy_if(terminals, std::back_inserter(watched.consoles),
+                         [](const auto& one) { return one.lock_console != 0; });
+    if (watched.consoles.empty())
+        return {};
+    if (!console_watch_) {
+        auto watch = enforce::ConsoleWatch::create(loop_, [this] { guard_consoles(); });
+        if (!watch)
+            return std::unexpected{watch.error()};
+        console_watch_ = std::move(*watch);
+    }
+    const bool alone = machine_.is_alone_at_consoles(watched.id);
+    for (const auto& console : watched.consoles)
+        if (auto guarded = enforce::guard_console(console, alone); !guarded)
+            return guarded;
+    return {};
+}
+
+void Shell::guard_consoles() {
+    for (const auto& [id, watched] : watched_)
+        for (const auto& console : watched.consoles)
+            if (const auto guarded =
+                    enforce::guard_console(console, machine_.is_alone_at_consoles(id));
+                !guarded)
+                base::log(base::Level::warning,
+                          "guarding a locked console: " + guarded.error().text());
+}
+
+void Shell::forget_consoles(Watched& watched) {
+    watched.consoles.clear();
+    if (std::ranges::all_of(watched_, [](const auto& one) { return one.second.consoles.empty(); }))
+        console_watch_.reset();
+}
+
+/// Where the keys of its prompts are typed.
+std::vector<enforce::Terminal> Shell::places_of(const Watched& watched) const {
+    auto places = watched.terminals;
+    for (auto& place : places) {
+        const auto console =
+            std::ranges::find(watched.consoles, place.device, &core::SavedTerminal::device);
+        if (console != watched.consoles.end())
+            place = enforce::console(console->lock_console);
+    }
+    return places;
+}
+
+} // namespace vigil::shell
