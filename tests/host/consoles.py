@@ -1,0 +1,229 @@
+"""The machine's virtual consoles, given to a container: what is in front, what is on the screen, keys (ioctl_vt(2)).
+
+A key that is typed here goes to the console in front, and is lost where that one's keyboard is off, as with a real
+keyboard. What the kernel's keyboard does by itself (Ctrl-Alt-F2, SysRq) only a virtual machine can show.
+"""
+
+import fcntl
+import os
+import re
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from vigilhost import PASSWORDS, wait_until
+
+KDSETMODE, KDGETMODE, KDGKBMODE, KDSKBMODE = 0x4B3A, 0x4B3B, 0x4B44, 0x4B45
+VT_SETMODE, VT_GETSTATE, VT_RELDISP, VT_ACTIVATE, VT_DISALLOCATE = 0x5602, 0x5603, 0x5605, 0x5606, 0x5608
+VT_LOCKSWITCH, VT_UNLOCKSWITCH, TIOCSTI = 0x560B, 0x560C, 0x5412
+KD_TEXT, KD_GRAPHICS, K_UNICODE, K_OFF = 0, 1, 3, 4
+AUTO, OURS = struct.pack("bbhhh", 0, 0, 0, 0, 0), struct.pack("bbhhh", 1, 0, 0, 0, 0)
+LAST = 63
+# Those that tests log in at. Nothing of the machine's own is there.
+CONSOLES = range(20, 24)
+# Where lock consoles stand, and where logins are offered.
+OTHERS = range(2, 16)
+
+
+class Console:
+    """One console, open for a moment: the secure attention key would kill whoever has it open."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __enter__(self):
+        self.fd = os.open(f"/dev/tty{self.number}", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        return self
+
+    def __exit__(self, *_error):
+        os.close(self.fd)
+
+    def read(self, request):
+        answer = bytearray(4)
+        fcntl.ioctl(self.fd, request, answer)
+        return struct.unpack("i", answer)[0]
+
+    def do(self, request, value):
+        fcntl.ioctl(self.fd, request, value)
+
+
+def front():
+    return int(Path("/sys/class/tty/tty0/active").read_text(encoding="ascii").strip().removeprefix("tty"))
+
+
+def in_use(number):
+    """Whether a program has it open; of 1 to 15."""
+    with Console(1) as console:
+        state = bytearray(6)
+        fcntl.ioctl(console.fd, VT_GETSTATE, state)
+    return bool(struct.unpack("HHH", state)[2] & (1 << number))
+
+
+def is_shut(number):
+    with Console(number) as console:
+        return console.read(KDGETMODE) == KD_GRAPHICS and console.read(KDGKBMODE) == K_OFF
+
+
+def is_open(number):
+    with Console(number) as console:
+        return console.read(KDGETMODE) == KD_TEXT and console.read(KDGKBMODE) == K_UNICODE
+
+
+def switch(number):
+    """As chvt(1) does it, which has no answer: the switch may be held."""
+    with Console(1) as console:
+        console.do(VT_ACTIVATE, number)
+
+
+def screen(number=None):
+    """What is to be seen: of the console in front, or what another one would show."""
+    number = number or front()
+    with Console(number) as console:
+        if console.read(KDGETMODE) != KD_TEXT:
+            return ""
+    return contents(number)
+
+
+def contents(number):
+    """What a console has in its memory, shown or not."""
+    size = Path(f"/dev/vcsa{number}").read_bytes()[:2]
+    text = Path(f"/dev/vcs{number}").read_bytes().decode("latin-1")
+    return "\n".join(text[at:at + size[1]].rstrip() for at in range(0, len(text), size[1]))
+
+
+def type_text(text):
+    """At the keyboard: for the console in front."""
+    with Console(front()) as console:
+        if console.read(KDGKBMODE) != K_OFF:
+            for byte in text.encode():
+                console.do(TIOCSTI, bytes([byte]))
+
+
+def sees(pattern, timeout=10):
+    """Waits until somebody at the screen sees it."""
+    return wait_until(lambda: re.search(pattern, screen(), re.MULTILINE), timeout, f"{pattern!r} is on\n{screen()}\n")
+
+
+def comes_to_front(number, timeout=5):
+    wait_until(lambda: front() == number, timeout, f"tty{number} is in front")
+
+
+def put_back(before):
+    """All consoles that tests use as the kernel makes them, and this one in front."""
+    with Console(1) as console:
+        console.do(VT_UNLOCKSWITCH, 1)
+    for _ in range(100):
+        now = front()
+        if now == before:
+            break
+        # Only a program can lead away from graphics.
+        with Console(now) as console:
+            console.do(VT_SETMODE, OURS)
+            console.do(VT_ACTIVATE, before)
+            time.sleep(0.01)
+            try:
+                console.do(VT_RELDISP, 1)
+            except OSError:
+                pass
+            console.do(VT_SETMODE, AUTO)
+    for number in [*OTHERS, *CONSOLES]:
+        with Console(number) as console:
+            console.do(VT_SETMODE, AUTO)
+            console.do(KDSETMODE, KD_TEXT)
+            console.do(KDSKBMODE, K_UNICODE)
+        with Console(1) as console:
+            try:
+                console.do(VT_DISALLOCATE, number)
+            except OSError:
+                pass  # a container that is just being ended has it
+
+
+class Keeper:
+    """The consoles are this test run's until it is closed or dies."""
+
+    def __init__(self):
+        self.process = subprocess.Popen([sys.executable, "-B", Path(__file__).with_name("console_keeper.py")],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+        assert self.process.stdout.readline() == b"ready\n"
+
+    def close(self):
+        self.process.communicate(timeout=30)
+
+
+def give_to(host):
+    """Makes the machine's consoles those of a container, which has none of its own."""
+    nodes = ["tty0 4 0", *(f"tty{n} 4 {n}" for n in range(1, LAST + 1))]
+    script = "umask 0157; while read name major minor; do test -e /dev/$name || mknod /dev/$name c $major $minor; done"
+    # From outside: a container may not make nodes.
+    subprocess.run(["nsenter", "--target", str(host.inner.init()), "--mount", "--", "/bin/sh", "-c", script],
+                   input="\n".join(nodes) + "\n", text=True, check=True)
+    host.write("/etc/systemd/logind.conf.d/tests.conf", "[Login]\nNAutoVTs=0\nReserveVT=0\n")
+    host.run("systemctl", "restart", "systemd-logind.service")
+
+
+class ConsoleLogin:
+    """A login by getty and login(1) at a console."""
+
+    def __init__(self, host, user, number):
+        self.host = host
+        self.user = user
+        self.number = number
+        known = {one["id"] for one in host.vigil_sessions()}
+        host.run("systemctl", "start", f"getty@tty{number}.service")
+        switch(number)
+        comes_to_front(number)
+        sees(r"login:\s*$")
+        type_text(user + "\r")
+        sees(r"assword:\s*$")
+        type_text(PASSWORDS[user] + "\r")
+        sees(rf"^{user}@[^\s:]+:\S*[$#]")
+        new = wait_until(lambda: [one for one in host.vigil_sessions(user=user) if one["id"] not in known], 5,
+                         "vigil lists the login")
+        self.id = new[0]["id"]
+        self.answered = 0
+
+    def state(self):
+        listed = self.host.vigil_sessions(id=self.id)
+        return listed[0]["state"] if listed else "gone"
+
+    def is_in_front(self):
+        return front() == self.number
+
+    def lock(self):
+        self.host.vigilctl("lock", self.id, "--reason", "a test")
+        assert self.state() == "locked"
+
+    def answers(self):
+        """What is typed at the keyboard is run by its shell."""
+        self.answered += 1
+        type_text(f"echo ans''wer {self.answered}\r")
+        sees(rf"^answer {self.answered}$")
+
+    def unlock(self):
+        """At the lock console, which is in front."""
+        sees(r"Password")
+        type_text(PASSWORDS[self.user] + "\r")
+        wait_until(lambda: self.state() == "active", 10, f"the password unlocks\n{screen()}")
+
+    def prompt(self):
+        """The pid of its prompt, 0 while there is none."""
+        unit = f"vigil-lock-{self.id}-tty{self.number}.service"
+        return int(self.host.run("systemctl", "show", "--property=MainPID", "--value", unit).stdout.strip() or 0)
+
+    def lock_console(self):
+        """Where its prompt asks, by what that has open."""
+        pid = self.prompt()
+        opened = self.host.run("sh", "-c", f"ls -l /proc/{pid}/fd", check=False).stdout
+        found = re.search(r"-> /dev/tty(\d+)", opened)
+        return int(found[1]) if found else 0
+
+    def frozen(self):
+        return bool(self.host.run("find", "/sys/fs/cgroup", "-path", "*vigil-lock/cgroup.freeze").stdout.strip())
+
+    def off(self):
+        """Logs out, whatever state it is in."""
+        self.host.vigilctl("terminate", self.id, "--reason", "the test is over", check=False)
+        wait_until(lambda: self.state() == "gone", 15, "the session is over")
+        self.host.run("systemctl", "stop", f"getty@tty{self.number}.service")

@@ -1,0 +1,337 @@
+"""The lock at virtual consoles: real ones of this machine, typed at and looked at; see consoles.py."""
+
+import collections
+import os
+import time
+
+import consoles
+import pytest
+from consoles import CONSOLES, VT_LOCKSWITCH, VT_UNLOCKSWITCH, Console, ConsoleLogin, Keeper
+from people import one_line
+from test_deaths import death, is_listed_as, steps_of
+from vigilhost import PASSWORDS, Host, wait_until
+
+POLICY = """\
+version: 1
+sessions:
+  - name: until somebody locks it
+    match: {users: [alice, bob]}
+    unlock: [password, totp]
+"""
+ONE, TWO, *_ = CONSOLES
+SECRET = "the-plan-of-alice"
+
+
+@pytest.fixture(scope="module")
+def host(request):
+    """A container also where the others are virtual machines: those have a keyboard (tests/host/machine)."""
+    keeper = Keeper()
+    try:
+        with Host(f"host-console-{os.getpid()}", request.config.getoption("--suite")) as host:
+            host.install()
+            host.policy(POLICY)
+            consoles.give_to(host)
+            yield host
+    finally:
+        keeper.close()
+
+
+@pytest.fixture
+def logins(host):
+    there = []
+
+    def log_in(user, number):
+        there.append(ConsoleLogin(host, user, number))
+        return there[-1]
+    yield log_in
+    with Console(1) as console:
+        console.do(VT_UNLOCKSWITCH, 1)
+    for login in there:
+        login.off()
+
+
+@pytest.fixture
+def alice(logins):
+    """At a console with something on it."""
+    login = logins("alice", ONE)
+    consoles.type_text(f"echo {SECRET[:4]}''{SECRET[4:]}\r")
+    consoles.sees(f"^{SECRET}$")
+    return login
+
+
+def moment():
+    """Long enough for what must not happen to have happened."""
+    end = time.monotonic() + 0.3
+    wait_until(lambda: time.monotonic() > end, 2, "a moment")
+
+
+def count(host):
+    return int(host.run("cat", "/tmp/count", check=False).stdout or 0)
+
+
+def test_a_locked_console_is_asked_for_at_another_one_and_its_programs_go_on(host, alice):
+    consoles.type_text("while :; do echo $((++i)) >/tmp/count; read -t 0.05 <> <(:); done &\r")
+    wait_until(lambda: count(host) > 0, 5, "the loop counts")
+    consoles.type_text(f"echo {SECRET[:4]}''{SECRET[4:]}\r")
+    before = wait_until(lambda: consoles.sees(f"^{SECRET}$") and consoles.contents(ONE), 5, "it is on the screen")
+    alice.lock()
+    consoles.sees("Password or code:|Password:")
+    assert consoles.front() == alice.lock_console()
+    assert "User: alice" in consoles.screen() and SECRET not in consoles.screen()
+    assert consoles.is_shut(ONE) and not alice.frozen()
+    counted = count(host)
+    wait_until(lambda: count(host) > counted + 2, 5, "the loop goes on")
+    assert host.vigil_sessions(id=alice.id)[0]["uncovered"] == []
+
+    lock_console = alice.lock_console()
+    alice.unlock()
+    consoles.comes_to_front(ONE)
+    assert consoles.is_open(ONE) and SECRET in consoles.screen()
+    assert consoles.screen().splitlines()[:5] == before.splitlines()[:5]
+    wait_until(lambda: not consoles.in_use(lock_console), 5, "the lock console is free")
+    alice.answers()
+    for number in (TWO, ONE):
+        consoles.switch(number)
+        consoles.comes_to_front(number)
+
+
+def test_who_is_alone_at_the_seat_finds_switching_held_and_no_key_gets_through(host, alice):
+    alice.lock()
+    consoles.sees("Password")
+    at = consoles.front()
+    for number in (ONE, TWO, 1):
+        consoles.switch(number)
+        moment()
+        assert consoles.front() == at
+    consoles.type_text("\x03\x1a\x1c\x13\x04touch /tmp/typed\r")
+    consoles.sees("Next try")
+    assert host.run("test", "-e", "/tmp/typed", check=False).returncode == 1
+    alice.unlock()
+    consoles.comes_to_front(ONE)
+    alice.answers()
+
+
+def test_who_is_at_another_console_is_not_in_the_way_of_a_lock_nor_it_in_his(alice, logins):
+    bob = logins("bob", TWO)
+    alice.lock()
+    wait_until(lambda: alice.lock_console() != 0, 5, "it is asked for")
+    assert bob.is_in_front() and consoles.is_shut(ONE)
+    bob.answers()
+    # He looks at alice's console: the lock is there, and hers is not, not for a moment.
+    for _ in range(3):
+        consoles.switch(ONE)
+        seen = set()
+        wait_until(lambda: seen.add(consoles.screen()) or consoles.front() == alice.lock_console(), 5,
+                   "the lock console is in front")
+        assert not any(SECRET in screen for screen in seen)
+        consoles.switch(TWO)
+        consoles.comes_to_front(TWO)
+    bob.answers()
+    # Both are locked: each is asked at his own, and switching leads from one to the other.
+    bob.lock()
+    consoles.comes_to_front(bob.lock_console())
+    assert bob.lock_console() != alice.lock_console()
+    consoles.switch(ONE)
+    consoles.comes_to_front(alice.lock_console())
+    alice.unlock()
+    consoles.comes_to_front(ONE)
+    alice.answers()
+    consoles.switch(TWO)
+    consoles.comes_to_front(bob.lock_console())
+    bob.unlock()
+    consoles.comes_to_front(TWO)
+
+
+def test_an_unlock_from_elsewhere_leaves_the_one_in_front_alone(host, alice, logins):
+    bob = logins("bob", TWO)
+    alice.lock()
+    host.vigilctl("unlock", alice.id, "--reason", "a test")
+    assert bob.is_in_front() and consoles.is_open(ONE)
+    bob.answers()
+    consoles.switch(ONE)
+    consoles.comes_to_front(ONE)
+    alice.answers()
+
+
+def test_root_gets_in_at_the_lock_console_with_or_without_vigild(host, alice):
+    alice.lock()
+    host.run("chpasswd", input="root:root-pass-1\n")
+    for away in (False, True):
+        consoles.sees("Password|vigild is away")
+        if away:
+            host.run("systemctl", "stop", "vigild.socket", "vigild.service")
+            host.run("systemctl", "mask", "--runtime", "vigild.service", "vigild.socket")
+            consoles.type_text("x\r")
+            consoles.sees("vigild is away")
+        at = consoles.front()
+        wait_until(lambda: consoles.front() != at or consoles.type_text("\x1b[[A"), 10, "F1 leads away")
+        consoles.sees(r"login:\s*$")
+        consoles.type_text("root\r")
+        consoles.sees("assword:")
+        consoles.type_text("root-pass-1\r")
+        consoles.sees(r"^root@\S+#")
+        consoles.type_text("exit\r")
+        consoles.sees(r"login:\s*$")
+        # What was locked is not to be seen, whether vigild is there or not.
+        consoles.switch(ONE)
+        consoles.comes_to_front(ONE if away else alice.lock_console())
+        assert SECRET not in consoles.screen()
+    consoles.type_text("echo typed >/tmp/typed\r")
+    host.run("systemctl", "unmask", "--runtime", "vigild.service", "vigild.socket")
+    host.run("systemctl", "start", "vigild.socket", "vigild.service")
+    consoles.comes_to_front(alice.lock_console())
+    alice.unlock()
+    consoles.comes_to_front(ONE)
+    alice.answers()
+    assert host.run("test", "-e", "/tmp/typed", check=False).returncode == 1
+    # The second time it was the same login that waited.
+    assert one_line(host.run("systemctl", "list-units", "getty@tty*", "--plain", "--no-legend").stdout,
+                    rf"getty@tty(?!{ONE}\.)")
+
+
+def test_a_prompt_that_is_killed_comes_back_and_switching_stays_held(host, alice):
+    alice.lock()
+    consoles.sees("Password")
+    at, first = consoles.front(), alice.prompt()
+    host.run("kill", "-9", str(first))
+    consoles.switch(TWO)
+    wait_until(lambda: alice.prompt() not in (0, first), 10, "a new prompt is there")
+    wait_until(lambda: alice.lock_console() == at, 5, "it asks at the same console")
+    assert consoles.front() == at
+    alice.unlock()
+    consoles.comes_to_front(ONE)
+
+
+def settled(alice):
+    """Once nothing is under way any more: active or locked, and what is seen and the kernel agree."""
+    wait_until(lambda: alice.state() in ("active", "locked"), 10, "it is one or the other")
+    if alice.state() == "active":
+        consoles.comes_to_front(ONE)
+        wait_until(lambda: consoles.is_open(ONE), 10, "it shows and hears")
+        return "active"
+    wait_until(lambda: consoles.is_shut(ONE), 10, "it is shut")
+    consoles.sees("Password", 10)
+    assert consoles.front() == alice.lock_console()
+    consoles.switch(TWO)
+    moment()
+    assert consoles.front() == alice.lock_console()
+    return "locked"
+
+
+def test_a_kill_before_any_step_of_locking(host, alice, tmp_path):
+    steps = steps_of(host, tmp_path, alice.lock)
+    consoles.sees("Password")
+    alice.unlock()
+    states = collections.Counter()
+    for step in steps:
+        killer = death(host, step)
+        done = host.run("vigilctl", "lock", alice.id, "--reason", "a test", check=False).returncode == 0
+        killed = killer.leave()
+        state = settled(alice)
+        assert state == "locked" or not done, f"{step}: it was said to be locked"
+        states[state, killed] += 1
+        alice.lock()
+        alice.unlock()
+        assert settled(alice) == "active", step
+        alice.answers()
+    assert {"pwrite64", "ioctl", "fchmod", "sendmsg"} <= {name for name, _ in steps}, steps
+    assert states["active", True] and states["locked", True] > len(steps) / 2, states
+
+
+def test_a_kill_before_any_step_of_unlocking(host, alice, tmp_path):
+    alice.lock()
+    steps = steps_of(host, tmp_path, alice.unlock)
+    kills = 0
+    for step in steps:
+        alice.lock()
+        consoles.sees("Password")
+        killer = death(host, step)
+        consoles.type_text(PASSWORDS["alice"] + "\r")
+        wait_until(lambda: killer.ended() or is_listed_as(host, alice, "active"), 15, f"{step}: something comes of it")
+        kills += killer.leave()
+        wait_until(lambda: alice.state() == "active", 15, f"{step}: nobody types it twice")
+        assert settled(alice) == "active", step
+        alice.answers()
+    assert {"pwrite64", "ioctl", "sendmsg"} <= {name for name, _ in steps}, steps
+    assert kills > len(steps) / 2
+
+
+def test_a_lost_store_loses_no_lock(host, alice):
+    alice.lock()
+    consoles.sees("Password")
+    at = consoles.front()
+    # Both before vigild is back: it has the file open.
+    host.run("systemctl stop vigild.service && rm -f /run/vigil/state.db* && echo broken >/run/vigil/state.db && "
+             "systemctl start vigild.service")
+    wait_until(lambda: alice.state() == "locked", 10, "it is locked, under the same id")
+    assert consoles.front() == at and consoles.is_shut(ONE)
+    alice.unlock()
+    consoles.comes_to_front(ONE)
+    assert consoles.is_open(ONE)
+    alice.answers()
+
+
+def test_thaw_brings_a_console_back_without_vigild_and_its_store(host, alice):
+    alice.lock()
+    consoles.sees("Password")
+    lock_console = consoles.front()
+    host.run("systemctl mask --runtime vigild.service && systemctl stop vigild.service vigild.socket && "
+             "rm -f /run/vigil/state.db*")
+    said = host.run("vigilctl", "thaw", "--all").stdout
+    assert "of alice" in said and f"given back: /dev/tty{ONE}" in said
+    consoles.comes_to_front(ONE)
+    assert consoles.is_open(ONE)
+    wait_until(lambda: not consoles.in_use(lock_console), 5, "the lock console is free")
+    alice.answers()
+    consoles.switch(TWO)
+    consoles.comes_to_front(TWO)
+    host.run("systemctl unmask --runtime vigild.service && systemctl start vigild.socket vigild.service")
+    wait_until(lambda: host.vigil_sessions(user="alice"), 10, "it is adopted")
+    alice.id = host.vigil_sessions(user="alice")[0]["id"]
+    assert alice.state() == "active" and consoles.front() == TWO
+
+
+def test_the_end_of_a_locked_session_leaves_a_console_to_log_in_at(host, alice):
+    alice.lock()
+    consoles.sees("Password")
+    lock_console = consoles.front()
+    host.vigilctl("terminate", alice.id, "--reason", "a test")
+    consoles.comes_to_front(ONE, 15)
+    consoles.sees(r"login:\s*$", 15)
+    assert SECRET not in consoles.screen() and consoles.is_open(ONE)
+    wait_until(lambda: not consoles.in_use(lock_console), 5, "the lock console is free")
+    consoles.switch(TWO)
+    consoles.comes_to_front(TWO)
+
+
+def test_without_a_free_console_it_is_locked_at_its_own_and_that_is_said(host, alice):
+    taken = [os.open(f"/dev/tty{number}", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+             for number in range(1, consoles.LAST + 1)]
+    try:
+        alice.lock()
+        consoles.sees("Password")
+        assert alice.is_in_front() and alice.frozen()
+        said = " ".join(host.vigil_sessions(id=alice.id)[0]["uncovered"])
+        assert "no lock console, so what runs there stands still: all consoles are in use" in said
+    finally:
+        for number, one in enumerate(taken, 1):
+            os.close(one)
+            if number not in (1, ONE):
+                with Console(1) as console:
+                    try:
+                        console.do(consoles.VT_DISALLOCATE, number)
+                    except OSError:
+                        pass  # somebody else's
+    # Now there are free ones, and it stays as it is until the unlock.
+    alice.unlock()
+    alice.answers()
+
+
+def test_what_another_program_held_is_not_in_the_way(alice):
+    with Console(1) as console:
+        console.do(VT_LOCKSWITCH, 1)
+    alice.lock()
+    consoles.sees("Password")
+    alice.unlock()
+    consoles.comes_to_front(ONE)
+    alice.answers()
