@@ -21,6 +21,8 @@ BootTime read_boot_time() noexcept {
 
 Now read_clocks() noexcept {
     Now now{.boot = read_boot_time(), .wall = WallTime{read(CLOCK_REALTIME)}};
+    // They are read one after the other: good to some microseconds.
+    now.asleep = now.boot.time_since_epoch() - read(CLOCK_MONOTONIC);
     const time_t seconds = std::chrono::floor<Seconds>(now.wall).time_since_epoch().count();
     tm local{};
     if (localtime_r(&seconds, &local) != nullptr)

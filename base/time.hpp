@@ -28,7 +28,8 @@ using WallTime = std::chrono::sys_time<Microseconds>;
 struct Now {
     BootTime boot;
     WallTime wall;
-    Seconds utc_offset{}; ///< local time is wall + utc_offset; for the policy's time windows
+    Seconds utc_offset{};  ///< local time is wall + utc_offset; for the policy's time windows
+    Microseconds asleep{}; ///< how long the machine was suspended since it came up
 };
 
 /// "No limit", where a limit is a duration.

@@ -69,6 +69,25 @@ void Machine::Data::lock(Tracked& session, const std::string& by, const Now& now
             audit(AuditKind::session_locked, session, "only observed: would be locked, " + by));
 }
 
+/// The machine may have been suspended beyond a lock's time. Nobody was there then, so that the
+/// lock is due whatever was typed since: the first key after a resume must not put it off.
+Effects Machine::Data::wake(const Now& now) {
+    Effects effects;
+    if (now.asleep - asleep < shortest_sleep)
+        return effects;
+    asleep = now.asleep;
+    for (auto& [id, session] : sessions) {
+        const auto due_at = moments(session).lock;
+        if (session.record.state != State::active || session.terminals.empty() || !due_at ||
+            *due_at + shortest_sleep > now.boot)
+            continue;
+        session.lock_observed = due_at;
+        lock(session, idle_reason(session.decision), now, effects);
+        schedule(session);
+    }
+    return effects;
+}
+
 void Machine::Data::hold(Tracked& session, const std::string& by, const Now& now,
                          Effects& effects) {
     auto& record = session.record;

@@ -3,6 +3,7 @@
 #include "daemon/core/state.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <tuple>
 #include <utility>
 
@@ -11,6 +12,7 @@ namespace vigil::core {
 Machine::Machine(policy::Policy policy, std::vector<SessionRecord> sessions,
                  std::vector<GrantRecord> grants, const Now& now)
     : data_{std::make_unique<Data>()} {
+    data_->asleep = now.asleep;
     data_->policy = std::move(policy);
     for (auto& record : sessions)
         data_->insert(std::move(record), now);
@@ -52,7 +54,12 @@ Effects Machine::start(const Now& now) {
 }
 
 Effects Machine::step(const Event& event, const Now& now) {
-    return std::visit([&](const auto& what) { return data_->on(what, now); }, event);
+    auto effects = data_->wake(now);
+    auto further = std::visit([&](const auto& what) { return data_->on(what, now); }, event);
+    if (effects.empty())
+        return further;
+    std::ranges::move(further, std::back_inserter(effects));
+    return effects;
 }
 
 std::optional<BootTime> Machine::next_deadline() const {

@@ -11,6 +11,9 @@
 
 namespace vigil::core {
 
+/// A suspend shorter than this is the clocks' own difference, and what may be missing from the last
+/// input that is known (enforce/activity.hpp).
+inline constexpr Microseconds shortest_sleep = Seconds{1};
 /// How long a warning's own output can look like the program's.
 inline constexpr Microseconds own_output_lasts = Seconds{2};
 /// An answer of the shell that does not come is asked for again.
@@ -83,6 +86,7 @@ struct Machine::Data {
     std::multimap<SessionId, GrantRecord> grants; ///< by session
     std::vector<SessionId> stale_grants; ///< that a crash left in the store; start() erases them
     std::vector<PendingGrant> pending_grants; ///< oldest first
+    Microseconds asleep{0};                   ///< as it was when this was last looked at
 
     bool enforcing() const noexcept { return policy.mode == policy::Mode::enforce; }
 
@@ -116,6 +120,7 @@ struct Machine::Data {
     void judge_idle(Tracked& session, const Now& now, Effects& effects);
 
     // locking.cpp
+    Effects wake(const Now&);
     Effects on(const LockAsked&, const Now&);
     Effects on(const LockDone&, const Now&);
     Effects on(const ClientGone&, const Now&);

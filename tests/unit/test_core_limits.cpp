@@ -9,6 +9,50 @@ namespace {
 
 using Warnings = std::vector<Seconds>;
 
+Now after_sleep(Microseconds since_start, Microseconds asleep) {
+    auto now = at(since_start);
+    now.asleep = asleep;
+    return now;
+}
+
+START_TEST(a_key_after_a_suspend_comes_too_late_for_a_lock_that_was_due_in_it) {
+    Machine machine{policy_of({.idle_lock = 15min}), {}, {}, at(0s)};
+    machine.step(reserve(1), at(0s));
+    machine.step(confirm(1), at(0s));
+    machine.step(activity(1, 1min, 1min), at(1min));
+    ck_assert(find<Lock>(machine.step(activity(1, 10min, 10min), at(10min))) == nullptr);
+    const auto effects = machine.step(activity(1, 8h, 8h), after_sleep(8h, 7h));
+    CHECK_TEXT(kinds(effects), "StoreSession Lock");
+    // Told of once: a key in the prompt is nobody's.
+    ck_assert(machine.step(TimePassed{}, after_sleep(8h, 7h)).empty());
+}
+END_TEST
+
+START_TEST(a_suspend_that_ends_before_the_lock_is_due_locks_nothing) {
+    Machine machine{policy_of({.idle_lock = 15min}), {}, {}, at(0s)};
+    machine.step(reserve(1), at(0s));
+    machine.step(confirm(1), at(0s));
+    machine.step(activity(1, 1min, 1min), at(1min));
+    ck_assert(machine.step(TimePassed{}, after_sleep(15min, 13min)).empty());
+    // Awake since: a key counts as ever.
+    ck_assert(machine.step(activity(1, 1h, 1h), after_sleep(1h, 13min)).empty());
+}
+END_TEST
+
+START_TEST(a_suspend_locks_nothing_where_nothing_is_enforced_or_there_is_no_terminal) {
+    Machine observing{policy_of({.idle_lock = 15min}, policy::Mode::observe), {}, {}, at(0s)};
+    observing.step(reserve(1), at(0s));
+    observing.step(confirm(1), at(0s));
+    observing.step(activity(1, 1min, 1min), at(1min));
+    CHECK_TEXT(told(observing.step(TimePassed{}, after_sleep(8h, 7h))),
+               "[only observed: would be locked, idle for 15 min]");
+    Machine copying{policy_of({.idle_lock = 15min}), {}, {}, at(0s)};
+    copying.step(reserve(1), at(0s));
+    copying.step(confirm(1), at(0s));
+    ck_assert(find<Lock>(copying.step(no_terminal(1), after_sleep(8h, 7h))) == nullptr);
+}
+END_TEST
+
 START_TEST(end_warnings_come_at_their_times_and_are_stored) {
     Host host{policy_of({.max_duration = 1h, .warn_before_end = Warnings{15min, 5min}})};
     host.login(1, 0s);
@@ -236,7 +280,10 @@ Suite* suite() {
     auto* const all = suite_create("core: limits");
     auto* const tests = tcase_create("limits");
     for (const auto* test :
-         {end_warnings_come_at_their_times_and_are_stored,
+         {a_key_after_a_suspend_comes_too_late_for_a_lock_that_was_due_in_it,
+          a_suspend_that_ends_before_the_lock_is_due_locks_nothing,
+          a_suspend_locks_nothing_where_nothing_is_enforced_or_there_is_no_terminal,
+          end_warnings_come_at_their_times_and_are_stored,
           a_warning_longer_than_the_session_is_not_given_at_login,
           warnings_missed_while_vigild_was_away_are_one_line,
           warnings_wait_while_the_screen_is_locked, a_new_policy_moves_the_end_and_survives_a_crash,
