@@ -102,7 +102,8 @@ class Machine:
         port, inside = free_port(), free_port()
         folder = self.record.directory
         # snapshot=on: what is written goes into a nameless file that ends with the process.
-        command = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-smp", "2", "-m", "2048",
+        command = ["qemu-system-x86_64", "-machine", "q35", "-global", "ICH9-LPC.disable_s3=0",
+                   "-accel", "tcg,thread=multi", "-smp", "2", "-m", "2048",
                    "-kernel", made / "vmlinuz", "-initrd", made / "initrd", "-append", "root=/dev/vda rw quiet",
                    "-drive", f"file={made / 'disk.img'},if=virtio,format=raw,snapshot=on",
                    "-netdev", f"user,id=n,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22,"
