@@ -100,7 +100,8 @@ Json to_json(const wire::Session& session) {
               {"idle_terminate", limit(session.idle_terminate)},
               {"max_duration", limit(session.max_duration)}}},
             {"next", next},
-            {"uncovered", session.uncovered}};
+            {"uncovered", session.uncovered},
+            {"runs_on", session.runs_on}};
 }
 
 Json to_json(const wire::Factor& factor) {
@@ -239,6 +240,8 @@ std::string session_details(const wire::Session& session, const Now& now, Look l
     details.add("next", next_text(session, now));
     for (const auto& text : session.uncovered)
         details.add("not held", text, "33");
+    for (const auto& text : session.runs_on)
+        details.add("runs on", text);
     return details.take();
 }
 

@@ -62,6 +62,7 @@ SessionDecision decide_session(const Policy& policy, const Facts& facts, const N
     settle(Setting::warn_before_end, &SessionRule::warn_before_end, decision.warn_before_end);
     settle(Setting::max_sessions, &SessionRule::max_sessions, decision.max_sessions);
     settle(Setting::unlock, &SessionRule::unlock, decision.unlock);
+    settle(Setting::incomplete_lock, &SessionRule::incomplete_lock, decision.incomplete_lock);
     return decision;
 }
 

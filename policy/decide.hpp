@@ -30,6 +30,7 @@ struct SessionDecision {
     std::vector<Seconds> warn_before_end; ///< descending
     MaxSessions max_sessions;
     std::vector<Factor> unlock{Factor::password, Factor::totp};
+    IncompleteLock incomplete_lock = IncompleteLock::lock;
 
     bool operator==(const SessionDecision&) const = default;
 };

@@ -23,8 +23,9 @@ enum class Setting : std::size_t {
     warn_before_end,
     max_sessions,
     unlock,
+    incomplete_lock,
 };
-inline constexpr std::size_t setting_count = 9;
+inline constexpr std::size_t setting_count = 10;
 
 /// The rules that name one thing: a list while they are few, a set when they are many.
 class Postings {

@@ -131,6 +131,9 @@ constexpr std::array<Word<WhenReached>, 1> when_reached_words{{{"deny", WhenReac
 constexpr std::array<Word<Factor>, 2> unlock_words{
     {{"password", Factor::password}, {"totp", Factor::totp}}};
 
+constexpr std::array<Word<IncompleteLock>, 2> incomplete_lock_words{
+    {{"lock", IncompleteLock::lock}, {"end", IncompleteLock::end}}};
+
 constexpr std::array<Key<MaxSessions>, 2> max_sessions_keys{
     {{"user",
       [](Reader& reader, const Node& node, MaxSessions& most) {
@@ -178,7 +181,7 @@ void read_line(Reader& reader, const Node& node, std::optional<std::string>& out
     out = node.text;
 }
 
-constexpr std::array<Key<SessionRule>, 11> session_keys{
+constexpr std::array<Key<SessionRule>, 12> session_keys{
     {{"name",
       [](Reader& reader, const Node& node, SessionRule& rule) {
           std::optional<std::string> name;
@@ -202,8 +205,10 @@ constexpr std::array<Key<SessionRule>, 11> session_keys{
      {"max_duration", read_limit<&SessionRule::max_duration>},
      {"warn_before_end", read_warn_before_end},
      {"max_sessions", read_max_sessions},
-     {"unlock", [](Reader& reader, const Node& node, SessionRule& rule) {
-          rule.unlock = read_words(reader, node, unlock_words);
+     {"unlock", [](Reader& reader, const Node& node,
+                   SessionRule& rule) { rule.unlock = read_words(reader, node, unlock_words); }},
+     {"incomplete_lock", [](Reader& reader, const Node& node, SessionRule& rule) {
+          read_word(reader, node, incomplete_lock_words, rule.incomplete_lock);
       }}}};
 
 /// A warning has to come before what it warns of.

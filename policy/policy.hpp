@@ -28,6 +28,9 @@ enum class Access { allow, deny };
 /// What happens to a login beyond max_sessions.
 enum class WhenReached { deny };
 
+/// What is done with a session that cannot be locked wholly.
+enum class IncompleteLock { lock, end };
+
 /// A network, IPv4 as IPv4-mapped IPv6. `local` stands for logins without a remote address.
 struct Network {
     std::array<std::uint8_t, 16> address{};
@@ -78,6 +81,7 @@ struct SessionRule {
     std::optional<std::vector<Seconds>> warn_before_end; ///< descending
     std::optional<MaxSessions> max_sessions;
     std::optional<std::vector<Factor>> unlock;
+    std::optional<IncompleteLock> incomplete_lock;
 };
 
 enum class GrantScope { terminal, session };

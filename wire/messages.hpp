@@ -138,6 +138,7 @@ struct Session {
     std::string next_action; ///< warn | lock | terminate | "" (none)
     std::uint64_t next_at = 0;
     std::vector<std::string> uncovered; ///< what a lock of it would not, or does not, hold
+    std::vector<std::string> runs_on;   ///< under a lock: what goes on beside it, as it should
 
     bool operator==(const Session&) const = default;
 };

@@ -51,6 +51,7 @@ void each_field(Field&& field, auto& session)
     field("next_action", session.next_action);
     field("next_at", session.next_at);
     field("uncovered", session.uncovered);
+    field("runs_on", session.runs_on);
 }
 
 template <typename Field>

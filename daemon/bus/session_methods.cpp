@@ -14,10 +14,9 @@ namespace {
 /// A user may ask for his session as often as he likes; a look at all processes is not so cheap.
 constexpr Microseconds holders_patience = Seconds{1};
 
-std::string holder_line(const enforce::ForeignHolder& holder) {
-    return "process " + std::to_string(holder.pid) + " (" + base::escape(holder.command, 64) +
-           ") outside the session " +
-           (holder.path.empty() ? "cannot be looked through" : "has " + holder.path + " open");
+void add_gap(wire::Session& session, const core::Gap& gap) {
+    auto& list = core::makes_incomplete(gap) ? session.uncovered : session.runs_on;
+    list.push_back(gap.text);
 }
 
 const char* state_text(core::State state) {
@@ -73,10 +72,8 @@ wire::Session Api::describe(const core::SessionView& view) const {
     session.next_action = view.next_action;
     if (!view.next_action.empty())
         session.next_at = wire_time(shell::wall_time_of(view.next_at, now));
-    if (record.cgroup.empty() && record.state != core::State::reserved)
-        session.uncovered.emplace_back("no scope of logind's: it cannot be locked");
-    if (!view.uncovered.empty())
-        session.uncovered.push_back(view.uncovered);
+    for (const auto& gap : view.gaps)
+        add_gap(session, gap);
     return session;
 }
 
@@ -96,10 +93,13 @@ Result<> Api::show(const Call& call) {
     const auto view = shell_.machine().view(*id);
     if (!view)
         return fail(wire::code_not_found, "There is no session " + id->text() + ".");
-    auto session = describe(*view);
-    if (session.state == "locked")
-        for (const auto& holder : shell_.foreign_holders(*id, holders_patience))
-            session.uncovered.push_back(holder_line(holder));
+    auto now = *view;
+    if (now.record->state == core::State::locked) {
+        std::erase_if(now.gaps, core::is_looked_for);
+        std::ranges::move(shell_.look_for_gaps(*id, holders_patience),
+                          std::back_inserter(now.gaps));
+    }
+    const auto session = describe(now);
     reply(call, [&](auto* message) { return wire::append(message, session); });
     return {};
 }

@@ -46,6 +46,10 @@ struct Say {
 struct Lock {
     SessionId session;
 };
+/// Look for what the lock in force leaves free. Answer with GapsSeen.
+struct LookForGaps {
+    SessionId session;
+};
 /// Give it back. Answer with UnlockDone. Idempotent.
 struct Unlock {
     SessionId session;
@@ -79,6 +83,7 @@ enum class AuditKind : std::uint8_t {
     session_warned,
     session_locked,
     lock_failed,
+    lock_gaps,
     session_unlocked,
     unlock_failed,
     session_ending,
@@ -134,7 +139,7 @@ struct ReplyDone {
 
 using Effect =
     std::variant<StoreSession, EraseSession, StoreGrant, EraseGrant, Watch, Forget, ReadActivity,
-                 Say, Lock, Unlock, KillFrozen, Terminate, KillScope, CheckGone, Audit,
+                 Say, Lock, LookForGaps, Unlock, KillFrozen, Terminate, KillScope, CheckGone, Audit,
                  ReplyReserve, ReplyLimit, ReplyAsk, ReplyProve, ReplyWait, ReplyId, ReplyDone>;
 using Effects = std::vector<Effect>;
 

@@ -2,6 +2,7 @@
 // Everything that can happen to the core, as values. The shell gathers facts from the kernel before
 // it makes one; the core believes them.
 
+#include "daemon/core/gaps.hpp"
 #include "daemon/core/records.hpp"
 #include "wire/messages.hpp"
 
@@ -103,8 +104,15 @@ struct LockAsked {
 struct LockDone {
     SessionId session;
     bool held = false;                  ///< something is frozen and every terminal taken
-    std::string detail;                 ///< why not, or what is not covered
+    std::string detail;                 ///< why not, or what is not quite as it should be
     std::vector<std::string> terminals; ///< that it is held at; empty: none were found
+    bool unasked = false; ///< not held because there is no prompt; what it asks about is held
+};
+
+/// The answer to LookForGaps: those that is_looked_for() is about.
+struct GapsSeen {
+    SessionId session;
+    std::vector<Gap> gaps;
 };
 
 /// vigil-lock's PAM stack said yes, or an operator.
@@ -195,7 +203,7 @@ struct PolicyChanged {
 using Event =
     std::variant<ReserveAsked, PrepareAsked, ConfirmAsked, ReleaseAsked, SessionFound, LeaderGone,
                  WatchFailed, ActivitySeen, TerminalOpened, LockedTerminalUsed, ClientGone,
-                 TimePassed, LockAsked, LockDone, UnlockAsked, UnlockDone, UnlockRefused,
+                 TimePassed, LockAsked, LockDone, GapsSeen, UnlockAsked, UnlockDone, UnlockRefused,
                  ThawedByHand, TerminateAsked, ScopeSeen, StepUpAsked, ProofChecked, GrantStored,
                  FactorsChanged, PolicyChanged>;
 

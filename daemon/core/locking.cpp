@@ -15,7 +15,22 @@ Effect refused(Token token, const char* error, std::string why) {
     return ReplyDone{.token = token, .error = error, .text = std::move(why)};
 }
 
+/// What trying to lock has found out. What it says of a lock that holds is looked for later.
+std::vector<Gap> gaps_of(const LockDone& outcome) {
+    if (outcome.held)
+        return {};
+    return {{outcome.unasked ? Gap::Kind::unasked : Gap::Kind::not_held, outcome.detail}};
+}
+
 } // namespace
+
+std::optional<Gap> not_holdable(const SessionRecord& record) {
+    if (!record.cgroup.empty())
+        return std::nullopt;
+    return Gap{Gap::Kind::not_held, record.logind_session.empty()
+                                        ? "logind has no session for it"
+                                        : "its processes are in no scope of cgroup v2"};
+}
 
 void answer_waiting(Tracked& session, Effects& effects) {
     for (auto* token : {&session.lock_token, &session.unlock_token})
@@ -51,6 +66,13 @@ Effects Machine::Data::on(const LockAsked& asked, const Now& now) {
         return {refused(asked.token, wire::error_denied,
                         "vigil only observes on this host (mode: observe): nothing is locked.")};
     Effects effects;
+    if (const auto why = not_holdable(session->record)) {
+        const bool ended = ends_for(*session, {*why}, now, effects);
+        effects.push_back(refused(asked.token, wire::error_denied,
+                                  "It cannot be locked: " + why->text +
+                                      (ended ? "; it is ended instead." : ".")));
+        return effects;
+    }
     session->lock_token = asked.token;
     // Whether there is a terminal decides below what a lock that does not hold means.
     if (session->terminals.empty())
@@ -62,7 +84,12 @@ Effects Machine::Data::on(const LockAsked& asked, const Now& now) {
 
 void Machine::Data::lock(Tracked& session, const std::string& by, const Now& now,
                          Effects& effects) {
-    if (enforcing())
+    if (const auto why = not_holdable(session.record); why && enforcing()) {
+        if (!ends_for(session, {*why}, now, effects) &&
+            std::exchange(session.failure, why->text) != why->text)
+            effects.push_back(
+                audit(AuditKind::lock_failed, session, "it cannot be locked: " + why->text));
+    } else if (enforcing())
         hold(session, by, now, effects);
     else
         effects.push_back(
@@ -99,6 +126,8 @@ void Machine::Data::hold(Tracked& session, const std::string& by, const Now& now
     record.unlock_not_before = BootTime{};
     session.lock_told = false;
     session.failure.clear();
+    session.gaps.clear();
+    session.gaps_told.reset();
     session.newcomer_at.reset();
     effects.push_back(StoreSession{record});
     revoke(record.id, "the session was locked", effects);
@@ -113,17 +142,28 @@ Effects Machine::Data::on(const LockDone& outcome, const Now& now) {
     auto& record = session->record;
     if (!outcome.terminals.empty())
         session->terminals = outcome.terminals;
+    const auto tried = gaps_of(outcome);
+    std::erase_if(session->gaps, [](const Gap& gap) { return !is_looked_for(gap); });
+    session->gaps.insert(session->gaps.begin(), tried.begin(), tried.end());
     const auto token = std::exchange(session->lock_token, 0);
+    // Without a terminal nobody knows whether there is anything to hold.
+    if (!outcome.held && !outcome.terminals.empty() && ends_for(*session, tried, now, effects)) {
+        if (token != 0)
+            effects.push_back(refused(
+                token, wire::error_denied,
+                "It could not be locked wholly and is ended instead: " + outcome.detail + "."));
+        return effects;
+    }
     if (outcome.held) {
         session->retry_at.reset();
-        const bool told = std::exchange(session->lock_told, true);
-        if (!told || session->uncovered != outcome.detail)
+        if (!std::exchange(session->lock_told, true))
             effects.push_back(audit(AuditKind::session_locked, *session,
                                     "locked: " + record.locked_by +
                                         (outcome.detail.empty() ? "" : "; " + outcome.detail)));
-        session->uncovered = outcome.detail;
         if (token != 0)
             effects.push_back(done(token));
+        // After the prompts, and after those of all others that are locked in this moment.
+        effects.push_back(LookForGaps{record.id});
     } else if (session->terminals.empty() && token != 0 && !session->retry_at) {
         // Part of it may be held: it is given back as after a proof.
         session->unlock_by = "vigil";
@@ -143,6 +183,40 @@ Effects Machine::Data::on(const LockDone& outcome, const Now& now) {
     }
     schedule(*session);
     return effects;
+}
+
+Effects Machine::Data::on(const GapsSeen& seen, const Now& now) {
+    Effects effects;
+    auto* session = find(seen.session);
+    if (!session || session->record.state != State::locked)
+        return effects;
+    std::erase_if(session->gaps, is_looked_for);
+    session->gaps.insert(session->gaps.end(), seen.gaps.begin(), seen.gaps.end());
+    if (session->gaps.size() > max_gaps)
+        session->gaps.resize(max_gaps);
+    if (ends_for(*session, seen.gaps, now, effects))
+        return effects;
+    // What runs beside the session comes and goes: it is told once, with the first look.
+    std::vector<Gap> incomplete = session->gaps;
+    std::erase_if(incomplete, [](const Gap& gap) { return !makes_incomplete(gap); });
+    const auto telling = text_of(incomplete);
+    const auto before = std::exchange(session->gaps_told, telling);
+    if (before ? telling != *before && !telling.empty() : !session->gaps.empty())
+        effects.push_back(
+            audit(AuditKind::lock_gaps, *session,
+                  (telling.empty() ? "wholly locked; beside it: " : "not wholly locked: ") +
+                      text_of(session->gaps)));
+    return effects;
+}
+
+/// Whether the session ends because its lock is not complete and the policy will not have that.
+bool Machine::Data::ends_for(Tracked& session, const std::vector<Gap>& gaps, const Now& now,
+                             Effects& effects) {
+    const auto* gap = first_incomplete(gaps);
+    if (!gap || !enforcing() || session.decision.incomplete_lock != policy::IncompleteLock::end)
+        return false;
+    end(session, "it could not be locked wholly: " + gap->text, now, effects);
+    return true;
 }
 
 /// The leader then ends by itself, and that ends the session.
@@ -234,7 +308,8 @@ Effects Machine::Data::on(const UnlockDone& outcome, const Now& now) {
     session->retry_at.reset();
     session->newcomer_at.reset();
     session->failure.clear();
-    session->uncovered.clear();
+    session->gaps.clear();
+    session->gaps_told.reset();
     session->last_input = now.boot;
     session->last_output = now.boot;
     schedule(*session);

@@ -301,6 +301,9 @@ Effects Machine::Data::on(const PolicyChanged& change, const Now& now) {
         session.idle_end_observed.reset();
         session.end_observed.reset();
         schedule(session);
+        // What is not wholly locked may have to end now.
+        if (session.record.state == State::locked && first_incomplete(session.gaps))
+            effects.push_back(LookForGaps{id});
         revoke(id, "the policy changed", effects);
     }
     effects.push_back(Audit{.kind = AuditKind::policy_loaded,

@@ -77,7 +77,10 @@ SessionView view_of(const Tracked& session) {
                      .terminals = session.terminals,
                      .next_action = {},
                      .next_at = {},
-                     .uncovered = session.uncovered};
+                     .gaps = session.gaps};
+    if (const auto why = not_holdable(session.record);
+        why && session.record.state != State::reserved)
+        view.gaps.push_back(*why);
     const auto at = moments(session);
     const auto consider = [&](const std::optional<BootTime>& when, const char* action) {
         if (when && (view.next_action.empty() || *when < view.next_at)) {

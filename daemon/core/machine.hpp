@@ -23,7 +23,8 @@ struct SessionView {
     std::vector<std::string> terminals;
     std::string next_action; ///< "warn", "lock", "terminate", ""
     BootTime next_at{};
-    std::string uncovered; ///< what the lock in force does not hold
+    std::vector<Gap>
+        gaps; ///< of the lock in force, as they were seen last, or why there can be none
 };
 
 class Machine {

@@ -65,8 +65,9 @@ struct Tracked {
     Token unlock_token = 0;
     std::string unlock_by;
     std::string unlock_reason;
-    std::string uncovered;
-    std::optional<BootTime> deadline; ///< its place in Data::deadlines
+    std::vector<Gap> gaps;                ///< of the lock in force, as they were seen last
+    std::optional<std::string> gaps_told; ///< those of them that the audit has
+    std::optional<BootTime> deadline;     ///< its place in Data::deadlines
 };
 
 /// What is told once a grant is written down, or could not be.
@@ -123,6 +124,7 @@ struct Machine::Data {
     Effects wake(const Now&);
     Effects on(const LockAsked&, const Now&);
     Effects on(const LockDone&, const Now&);
+    Effects on(const GapsSeen&, const Now&);
     Effects on(const ClientGone&, const Now&);
     Effects on(const TerminalOpened&, const Now&);
     Effects on(const LockedTerminalUsed&, const Now&);
@@ -132,6 +134,7 @@ struct Machine::Data {
     Effects on(const ThawedByHand&, const Now&);
     void lock(Tracked& session, const std::string& by, const Now& now, Effects& effects);
     void hold(Tracked& session, const std::string& by, const Now& now, Effects& effects);
+    bool ends_for(Tracked& session, const std::vector<Gap>& gaps, const Now& now, Effects& effects);
 
     // ending.cpp
     Effects on(const TerminateAsked&, const Now&);
@@ -150,6 +153,9 @@ struct Machine::Data {
 
 /// Whoever still waits for a lock or unlock of a session that is over learns it.
 void answer_waiting(Tracked& session, Effects& effects);
+
+/// What there is no way to hold at all: nothing of it may look locked.
+std::optional<Gap> not_holdable(const SessionRecord& record);
 
 /// The next look for what a terminal that was opened under the lock brings; in the end none.
 void look_later(Tracked& session, const Now& now);

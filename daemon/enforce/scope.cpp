@@ -197,6 +197,20 @@ Result<> unless_missing(Result<> result) {
     return result;
 }
 
+/// Slices have units in them, and units have what they like.
+void find_units(const std::string& cgroup, int depth, std::size_t most,
+                std::vector<std::string>& units) {
+    for (const auto& name : children_of(cgroup).value_or(std::vector<std::string>{})) {
+        const std::string path = cgroup + "/" + name;
+        if (units.size() >= most)
+            return;
+        if (name.ends_with(".slice") && depth > 0)
+            find_units(path, depth - 1, most, units);
+        else if (name != "init.scope" && !is_gone(path)) // the manager itself
+            units.push_back(name);
+    }
+}
+
 Result<> make_child(const std::string& scope, const char* child) {
     const auto directory = directory_of(child_of(scope, child));
     if (!directory)
@@ -396,6 +410,19 @@ std::optional<BootTime> thawed_by_hand(const std::string& scope) {
     if (size <= 0 || std::from_chars(value, value + size, when).ec != std::errc{})
         return std::nullopt;
     return BootTime{Microseconds{when}};
+}
+
+bool is_at_rest(const std::string& scope) {
+    const auto text = read_file(child_of(scope), "cgroup.events");
+    return text && has_line(*text, "frozen 1");
+}
+
+std::vector<std::string> user_units(uid_t user, std::size_t most) {
+    const std::string number = std::to_string(user);
+    std::vector<std::string> units;
+    find_units("/user.slice/user-" + number + ".slice/user@" + number + ".service", max_depth, most,
+               units);
+    return units;
 }
 
 bool is_delegated(const std::string& scope) {

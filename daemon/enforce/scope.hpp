@@ -64,6 +64,13 @@ bool is_frozen(const std::string& scope);
 /// its name. ENOENT where there is no v2 hierarchy.
 Result<std::vector<std::string>> held_scopes();
 
+/// Whether all that is in the child stands still by now.
+bool is_at_rest(const std::string& scope);
+
+/// Names of the units of the user's own manager that have processes, at most `most`: they are
+/// outside of every session, and live on after the last where the user lingers.
+std::vector<std::string> user_units(uid_t user, std::size_t most);
+
 /// Leaves a mark on the scope that somebody thawed it by hand, and when. It goes with the scope,
 /// and only root can make one.
 Result<> mark_thawed(const std::string& scope, BootTime when);

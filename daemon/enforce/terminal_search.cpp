@@ -79,6 +79,26 @@ void add_masters_of(pid_t pid, std::vector<Terminal>& terminals) {
     }));
 }
 
+/// Of a login without a scope: those that could carry its bytes, sorted. (proc_pid_task(5),
+/// children; ENOENT too where the kernel is built without it.)
+Result<std::vector<pid_t>> leader_and_children(pid_t leader) {
+    const auto text =
+        base::read_small_file(proc_path(leader, "task/") + std::to_string(leader) + "/children");
+    if (!text)
+        return std::unexpected{text.error()};
+    std::vector<pid_t> processes{leader};
+    std::string_view rest = *text;
+    while (!rest.empty()) {
+        const std::size_t end = std::min(rest.find(' '), rest.size());
+        pid_t pid = 0;
+        if (parse_number(rest.substr(0, end), pid))
+            processes.push_back(pid);
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    std::ranges::sort(processes);
+    return processes;
+}
+
 /// The terminal that login(1) and its like were started on: the leader's own, or, as login gives
 /// it to the shell, its child's.
 void add_controlling(const std::vector<pid_t>& processes, pid_t leader,
@@ -162,7 +182,7 @@ Result<Terminal> terminal_of(std::uint64_t device) {
 }
 
 Result<std::vector<Terminal>> find_terminals(const std::string& scope, pid_t leader) {
-    const auto processes = processes_in(scope);
+    const auto processes = scope.empty() ? leader_and_children(leader) : processes_in(scope);
     if (!processes)
         return std::unexpected{processes.error()};
     std::vector<Terminal> terminals;

@@ -15,7 +15,8 @@ struct Terminal {
 
 /// The OUTER terminals: those whose master is held by the session's sshd (tty-index in the fdinfo
 /// of its ptmx descriptors), or a console that processes of the session have as theirs. A pane of
-/// tmux is none. `leader` is the session's leader.
+/// tmux is none. `leader` is the session's leader;
+/// without a scope ("") its children alone are looked at.
 Result<std::vector<Terminal>> find_terminals(const std::string& scope, pid_t leader);
 
 /// Settings and ownership of the terminal as they are now.

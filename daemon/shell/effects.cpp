@@ -19,6 +19,9 @@ namespace vigil::shell {
 
 namespace {
 
+/// A lock is looked at anew with each key at its prompt; who reads along is not.
+constexpr Microseconds gaps_age = Seconds{1};
+
 void log_failure(const std::string& line) {
     base::log(base::Level::warning, line);
 }
@@ -189,8 +192,6 @@ void Shell::perform(const core::Forget& effect) {
 }
 
 std::vector<enforce::Terminal> Shell::look_for_terminals(const core::SessionRecord& known) {
-    if (known.cgroup.empty())
-        return {};
     auto terminals = enforce::find_terminals(known.cgroup, known.leader.pid);
     return terminals.value_or(std::vector<enforce::Terminal>{});
 }
@@ -310,15 +311,21 @@ void Shell::perform(const core::Lock& effect) {
     }
     if (report.client_gone)
         events_.push_back(core::ClientGone{effect.session});
+    bool unasked = false;
     if (const auto started = start_prompts(watched); !started && report.held) {
         report.held = false;
+        unasked = true;
         report.detail = "held, but nobody asks there: " + started.error().text();
     }
     std::vector<std::string> paths;
     for (const auto& terminal : watched.terminals)
         paths.push_back(terminal.path);
-    events_.push_back(
-        core::LockDone{effect.session, report.held, std::move(report.detail), std::move(paths)});
+    events_.push_back(core::LockDone{effect.session, report.held, std::move(report.detail),
+                                     std::move(paths), unasked});
+}
+
+void Shell::perform(const core::LookForGaps& effect) {
+    events_.push_back(core::GapsSeen{effect.session, look_for_gaps(effect.session, gaps_age)});
 }
 
 void Shell::watch_carriers(Watched& watched, const std::vector<pid_t>& carriers) {
@@ -373,7 +380,7 @@ void Shell::prompt_failed(const core::SessionId& session, std::uint64_t device,
     const auto found = watched_.find(session);
     if (found == watched_.end() || found->second.prompted.erase(device) == 0)
         return;
-    dispatch(core::LockDone{session, false, "held, but nobody asks there: " + line, {}});
+    dispatch(core::LockDone{session, false, "held, but nobody asks there: " + line, {}, true});
 }
 
 void Shell::perform(const core::Unlock& effect) {
@@ -393,6 +400,7 @@ void Shell::perform(const core::Unlock& effect) {
             found->second.prompted.clear();
             found->second.carriers.clear();
             forget_consoles(found->second);
+            found->second.looked_for_holders.reset();
         }
         stop_prompts(effect.session);
         stored(store_.erase_terminals(effect.session));

@@ -20,6 +20,8 @@ namespace {
 /// How exact the one timer is. A lock begins within 50 ms of its time.
 constexpr std::uint64_t timer_accuracy_us = 1000;
 
+constexpr std::size_t most_units_told = 16;
+
 } // namespace
 
 Shell::Shell(sd_event* loop, store::RuntimeStore store, policy::Policy policy,
@@ -280,6 +282,38 @@ std::vector<enforce::ForeignHolder> Shell::foreign_holders(const core::SessionId
             enforce::foreign_holders(known->cgroup, known->facts.uid, places_of(watched));
     }
     return watched.holders;
+}
+
+namespace {
+
+core::Gap gap_of(const enforce::ForeignHolder& holder) {
+    const auto process =
+        "process " + std::to_string(holder.pid) + " (" + base::escape(holder.command, 64) + ")";
+    return {core::Gap::Kind::reader, process + " outside the session " +
+                                         (holder.path.empty() ? "cannot be looked through"
+                                                              : "has " + holder.path + " open")};
+}
+
+} // namespace
+
+std::vector<core::Gap> Shell::look_for_gaps(const core::SessionId& id, Microseconds age) {
+    using enum core::Gap::Kind;
+    std::vector<core::Gap> gaps;
+    const auto* known = record(id);
+    if (!known || known->cgroup.empty())
+        return gaps;
+    for (const auto& holder : foreign_holders(id, age))
+        gaps.push_back(gap_of(holder));
+    // Behind a lock console nothing is held in the scope.
+    const bool frozen = enforce::is_frozen(known->cgroup);
+    if (frozen && !enforce::is_delegated(known->cgroup))
+        gaps.push_back({undelegated, "its scope is not delegated, so PID 1 may undo the lock: it "
+                                     "began before vigil was here"});
+    if (frozen && !enforce::is_at_rest(known->cgroup))
+        gaps.push_back({slow, "a process is in the kernel and stops as it comes back"});
+    for (const auto& unit : enforce::user_units(known->facts.uid, most_units_told))
+        gaps.push_back({user_unit, "user unit " + base::escape(unit, 256)});
+    return gaps;
 }
 
 std::optional<core::SessionId> Shell::locked_at(const std::string& terminal) {

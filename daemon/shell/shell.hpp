@@ -74,6 +74,10 @@ public:
     std::vector<enforce::ForeignHolder> foreign_holders(const core::SessionId& id,
                                                         Microseconds age = Microseconds{0});
 
+    /// What of it, and beside it, its lock leaves free at this moment.
+    std::vector<core::Gap> look_for_gaps(const core::SessionId& id,
+                                         Microseconds age = Microseconds{0});
+
     /// The locked session that has this terminal ("pts/3" or "/dev/pts/3").
     std::optional<core::SessionId> locked_at(const std::string& terminal);
 
@@ -140,6 +144,7 @@ private:
     void perform(const core::ReadActivity& effect);
     void perform(const core::Say& effect);
     void perform(const core::Lock& effect);
+    void perform(const core::LookForGaps& effect);
     void perform(const core::Unlock& effect);
     void perform(const core::KillFrozen& effect);
     void perform(const core::Terminate& effect);

@@ -44,14 +44,13 @@ START_TEST(a_lock_is_stored_then_held_then_told) {
     Host host{some_policy()};
     host.login(1, 0s);
     CHECK_TEXT(kinds(host.step(LockAsked{7, id_of(1), "root"}, 1s)), "StoreSession Lock");
-    const auto effects = host.step(LockDone{id_of(1), true, "pts/9 is not covered"}, 1s + 3ms);
-    CHECK_TEXT(kinds(effects), "Audit ReplyDone");
-    CHECK_TEXT(told(effects), "[locked: root; pts/9 is not covered]");
+    const auto effects = host.step(LockDone{id_of(1), true, "one stops later"}, 1s + 3ms);
+    CHECK_TEXT(kinds(effects), "Audit ReplyDone LookForGaps");
+    CHECK_TEXT(told(effects), "[locked: root; one stops later]");
     ck_assert(find<Audit>(effects)->kind == AuditKind::session_locked);
-    CHECK_TEXT(host.machine.view(id_of(1))->uncovered, "pts/9 is not covered");
-    // Held once more, for a new terminal: told only if it is news.
-    ck_assert(host.step(LockDone{id_of(1), true, "pts/9 is not covered"}, 2s).empty());
-    CHECK_TEXT(told(host.step(LockDone{id_of(1), true, {}}, 3s)), "[locked: root]");
+    ck_assert(host.machine.view(id_of(1))->gaps.empty());
+    // Held once more, for a new terminal: that is no news, but who reads there may be.
+    CHECK_TEXT(kinds(host.step(LockDone{id_of(1), true, {}}, 2s)), "LookForGaps");
 }
 END_TEST
 
@@ -61,6 +60,124 @@ START_TEST(a_lock_for_idleness_is_told) {
     host.step(activity(1, 0s, 0s), 15min);
     CHECK_TEXT(told(host.step(LockDone{id_of(1), true, {}}, 15min + 3ms)),
                "[locked: idle for 15 min]");
+}
+END_TEST
+
+policy::Policy ends_incomplete() {
+    return policy_of({.idle_lock = 15min, .incomplete_lock = policy::IncompleteLock::end});
+}
+
+GapsSeen seen(Gap::Kind kind, std::string text) {
+    return {id_of(1), {{kind, std::move(text)}}};
+}
+
+using enum Gap::Kind;
+
+START_TEST(what_a_lock_leaves_free_is_told_and_shown_while_it_is_true) {
+    Host host{some_policy()};
+    host.login(1, 0s);
+    host.step(LockAsked{1, id_of(1), "root"}, 1s);
+    ck_assert(host.step(seen(reader, "cat reads"), 1s).size() == 1);
+    host.step(LockDone{id_of(1), true, {}}, 1s);
+    CHECK_TEXT(told(host.step(seen(reader, "dd reads"), 2s)), "[not wholly locked: dd reads]");
+    ck_assert(host.step(seen(reader, "dd reads"), 3s).empty());
+    ck_assert(host.machine.view(id_of(1))->gaps == seen(reader, "dd reads").gaps);
+    // Gone again: nothing to tell, and nothing to show.
+    ck_assert(host.step(GapsSeen{id_of(1), {}}, 4s).empty());
+    ck_assert(host.machine.view(id_of(1))->gaps.empty());
+    host.step(seen(reader, "dd reads"), 5s);
+    host.step(UnlockAsked{1, id_of(1), "totp", {}}, 6s);
+    ck_assert(host.step(seen(reader, "dd reads"), 6s).empty());
+    host.step(UnlockDone{id_of(1), true, {}}, 6s);
+    ck_assert(host.machine.view(id_of(1))->gaps.empty());
+}
+END_TEST
+
+START_TEST(what_runs_beside_a_session_is_told_once) {
+    Host host{ends_incomplete()};
+    host.login(1, 0s);
+    host.step(LockAsked{1, id_of(1), "root"}, 1s);
+    host.step(LockDone{id_of(1), true, {}}, 1s);
+    CHECK_TEXT(told(host.step(seen(user_unit, "user unit a.service"), 1s)),
+               "[wholly locked; beside it: user unit a.service]");
+    ck_assert(host.step(seen(user_unit, "user unit b.service"), 2s).empty());
+    ck_assert(host.state(1) == State::locked);
+    ck_assert(host.machine.view(id_of(1))->gaps.front().text == "user unit b.service");
+}
+END_TEST
+
+START_TEST(the_policy_can_have_ended_what_is_not_wholly_locked) {
+    for (const auto kind : {not_held, undelegated, reader, unasked, slow, desktop, user_unit}) {
+        Host host{ends_incomplete()};
+        host.login(1, 0s);
+        host.step(LockAsked{1, id_of(1), "root"}, 1s);
+        host.step(LockDone{id_of(1), true, {}}, 1s);
+        const auto effects = host.step(seen(kind, "it is free"), 1s);
+        const bool ends = kind != unasked && kind != slow && kind != user_unit;
+        ck_assert(makes_incomplete({kind, {}}) == ends);
+        ck_assert(host.state(1) == (ends ? State::ending : State::locked));
+        if (ends)
+            CHECK_TEXT(told(effects), "[ended: it could not be locked wholly: it is free]"
+                                      "<This session ends now: it could not be locked wholly: it "
+                                      "is free.>");
+    }
+}
+END_TEST
+
+START_TEST(a_lock_that_does_not_hold_ends_the_session_where_the_policy_says_so) {
+    Host host{ends_incomplete()};
+    for (const std::uint32_t number : {1, 2, 3})
+        host.login(number, 0s);
+    host.step(LockAsked{7, id_of(1), "root"}, 1s);
+    auto effects = host.step(LockDone{id_of(1), false, "too many forks", {"/dev/pts/3"}}, 1s);
+    ck_assert(host.state(1) == State::ending);
+    CHECK_TEXT(answer(effects), wire::error_denied);
+    // Nothing gets past a lock that lacks its prompt alone.
+    host.step(LockAsked{7, id_of(2), "root"}, 1s);
+    host.step(LockDone{id_of(2), false, "no bus", {"/dev/pts/3"}, true}, 1s);
+    ck_assert(host.state(2) == State::locked);
+    CHECK_TEXT(host.machine.view(id_of(2))->gaps.front().text, "no bus");
+    // Without a terminal nobody knows whether anything was to be held.
+    host.step(LockAsked{7, id_of(3), "root"}, 1s);
+    host.step(LockDone{id_of(3), false, "no terminal", {}}, 1s);
+    ck_assert(host.state(3) == State::locked);
+}
+END_TEST
+
+START_TEST(a_policy_loaded_later_ends_what_is_not_wholly_locked) {
+    Host host{some_policy()};
+    host.login(1, 0s);
+    host.step(LockAsked{1, id_of(1), "root"}, 1s);
+    host.step(LockDone{id_of(1), true, {}}, 1s);
+    host.step(seen(reader, "cat reads"), 1s);
+    const auto effects = host.step(PolicyChanged{ends_incomplete()}, 2s);
+    ck_assert(find<LookForGaps>(effects) != nullptr);
+    host.step(seen(reader, "cat reads"), 2s);
+    ck_assert(host.state(1) == State::ending);
+}
+END_TEST
+
+START_TEST(what_has_no_scope_never_looks_locked) {
+    for (const bool ends : {false, true}) {
+        Host host{ends ? ends_incomplete() : some_policy()};
+        host.step(reserve(1), 0s);
+        auto login = confirm(1);
+        login.cgroup.clear();
+        host.step(login, 0s);
+        host.step(activity(1, 0s, 0s), 0s);
+        const auto by_hand = ends ? Effects{} : host.step(LockAsked{1, id_of(1), "root"}, 1s);
+        if (!ends)
+            CHECK_TEXT(find<ReplyDone>(by_hand)->text,
+                       "It cannot be locked: its processes are in no scope of cgroup v2.");
+        const auto effects = host.step(activity(1, 0s, 0s), 15min);
+        ck_assert(find<Lock>(effects) == nullptr);
+        ck_assert(host.state(1) == (ends ? State::ending : State::active));
+        if (!ends)
+            CHECK_TEXT(told(effects),
+                       "[it cannot be locked: its processes are in no scope of cgroup v2]");
+        // Once for each time that nobody is there.
+        ck_assert(ends || told(host.step(activity(1, 0s, 0s), 16min)).empty());
+    }
 }
 END_TEST
 
@@ -288,7 +405,7 @@ START_TEST(a_prompt_that_cannot_start_is_tried_again_and_told_once) {
     host.step(LockDone{id_of(1), true, {}}, 1s);
     CHECK_TEXT(told(host.step(LockDone{id_of(1), false, "no prompt"}, 2s)), "[no prompt]");
     CHECK_TEXT(kinds(host.tick(7s)), "Lock");
-    ck_assert(host.step(LockDone{id_of(1), true, {}}, 7s).empty());
+    CHECK_TEXT(kinds(host.step(LockDone{id_of(1), true, {}}, 7s)), "LookForGaps");
     ck_assert(host.step(LockDone{id_of(1), false, "no prompt"}, 8s).empty());
     ck_assert(host.state(1) == State::locked);
 }
@@ -398,6 +515,12 @@ Suite* suite() {
     for (const auto* test : {a_lock_is_stored_then_held_then_told,
                              a_lock_for_idleness_is_told,
                              a_thaw_by_hand_is_an_operators_unlock,
+                             what_a_lock_leaves_free_is_told_and_shown_while_it_is_true,
+                             what_runs_beside_a_session_is_told_once,
+                             the_policy_can_have_ended_what_is_not_wholly_locked,
+                             a_lock_that_does_not_hold_ends_the_session_where_the_policy_says_so,
+                             a_policy_loaded_later_ends_what_is_not_wholly_locked,
+                             what_has_no_scope_never_looks_locked,
                              lock_is_answered_in_every_state,
                              unlock_is_answered_in_every_state,
                              outcomes_mean_nothing_in_other_states,

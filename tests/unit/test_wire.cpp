@@ -117,7 +117,8 @@ Session some_session() {
             .max_duration = 6,
             .next_action = "terminate",
             .next_at = 7,
-            .uncovered = {"user@1000.service"}};
+            .uncovered = {"process 7 (cat)"},
+            .runs_on = {"user unit a.service"}};
 }
 
 Factor some_factor() {
