@@ -51,6 +51,18 @@ std::string moment(std::uint64_t microseconds, const View& view) {
     return text;
 }
 
+constexpr const char* other_login = "Somebody else? F1 leads to another login.";
+
+/// From here on a lock console has a bar at the top and one at the bottom.
+constexpr Size least_with_bars{.columns = 60, .rows = 12};
+
+/// One whole line, reversed.
+std::string bar(std::size_t row, std::string_view text, std::size_t columns) {
+    const std::string line{wrap(base::escape(text), columns - 2).front()};
+    return "\x1B[" + std::to_string(row) + ";1H\x1B[7m " + line +
+           std::string(columns - 1 - characters(line), ' ') + "\x1B[0m";
+}
+
 /// A part of the screen; in a small window the highest rank goes first.
 struct Part {
     int rank;
@@ -66,13 +78,13 @@ std::string locked_line(const View& view) {
     return line;
 }
 
-std::vector<Part> parts_of(const View& view, std::size_t width) {
+std::vector<Part> parts_of(const View& view, std::size_t width, bool bars) {
     std::vector<Part> parts;
     const auto add = [&](int rank, const std::string& text) {
         parts.push_back({rank, wrap(base::escape(text), width)});
     };
     const auto gap = [&](int rank) { parts.push_back({rank, {""}}); };
-    if (!view.info.host.empty())
+    if (!view.info.host.empty() && !bars)
         add(4, view.info.host);
     add(2, locked_line(view));
     if (!view.info.user.empty())
@@ -82,8 +94,8 @@ std::vector<Part> parts_of(const View& view, std::size_t width) {
         add(5, warning);
     if (view.info.ends_at != wire::unlimited)
         add(6, "This session ends at " + moment(view.info.ends_at, view) + ".");
-    if (view.lock_console)
-        add(9, "Somebody else? F1 leads to another login.");
+    if (view.lock_console && !bars)
+        add(9, other_login);
     gap(7);
     if (!view.message.empty())
         add(1, view.message);
@@ -151,16 +163,21 @@ std::string draw(const View& view, Size size) {
     const std::size_t rows = size.rows == 0 ? 24 : size.rows;
     // One column stays free: behind the last one terminals differ.
     const std::size_t width = std::min(columns > 1 ? columns - 1 : 1, widest_block);
-    const auto lines = fit(parts_of(view, width), rows);
+    const bool bars =
+        view.lock_console && columns >= least_with_bars.columns && rows >= least_with_bars.rows;
+    const auto lines = fit(parts_of(view, width, bars), bars ? rows - 2 : rows);
 
     std::size_t widest = 0;
     for (const auto& line : lines)
         widest = std::max(widest, characters(line));
     const std::string left((columns - std::min(widest + 1, columns)) / 2, ' ');
-    const std::size_t top = (rows - lines.size()) / 3;
+    const std::size_t top = std::max<std::size_t>((rows - lines.size()) / 3, bars ? 1 : 0);
 
     std::string out{enter_screen};
-    out += "\x1B[0m\x1B[2J\x1B[H\x1B[?25h";
+    out += "\x1B[0m\x1B[2J";
+    if (bars)
+        out += bar(1, view.info.host, columns) + bar(rows, other_login, columns);
+    out += "\x1B[H\x1B[?25h";
     for (std::size_t i = 0; i < top; ++i)
         out += "\r\n";
     for (std::size_t i = 0; i < lines.size(); ++i) {

@@ -145,9 +145,33 @@ END_TEST
 
 START_TEST(only_a_lock_console_has_a_key_for_somebody_else) {
     View view = some_view();
-    ck_assert(!shows(lines_of(draw(view, {80, 24})), "Somebody else"));
+    ck_assert(draw(view, {80, 24}).find("Somebody else") == std::string::npos);
     view.lock_console = true;
-    ck_assert(shows(lines_of(draw(view, {80, 24})), "Somebody else? F1 leads to another login."));
+    for (const Size size : {Size{80, 24}, Size{50, 24}, Size{80, 11}, Size{60, 12}}) {
+        const std::string drawn = draw(view, size);
+        ck_assert(drawn.find("Somebody else? F1 leads to another login.") != std::string::npos);
+        ck_assert(drawn.find("web1.example") != std::string::npos);
+        ck_assert(drawn.ends_with("Password or code: "));
+    }
+}
+END_TEST
+
+/// A whole line each, however long what stands in it is, and never one more.
+START_TEST(bars_are_as_wide_as_the_screen) {
+    View view = some_view();
+    view.lock_console = true;
+    for (const auto& host : {std::string{}, std::string{"\u00E9"}, std::string(200, 'x')}) {
+        view.info.host = host;
+        const std::string drawn = draw(view, {100, 30});
+        for (const char* row : {"\x1B[1;1H\x1B[7m", "\x1B[30;1H\x1B[7m"}) {
+            const auto at = drawn.find(row);
+            ck_assert(at != std::string::npos);
+            const auto from = drawn.find("7m", at) + 2;
+            const auto bar = drawn.substr(from, drawn.find('\x1B', from) - from);
+            ck_assert_uint_eq(std::ranges::count_if(bar, [](char c) { return (c & 0xC0) != 0x80; }),
+                              100);
+        }
+    }
 }
 END_TEST
 
@@ -172,6 +196,7 @@ int main() {
     tcase_add_test(tests, text_from_outside_is_escaped);
     tcase_add_test(tests, another_days_lock_shows_its_date);
     tcase_add_test(tests, only_a_lock_console_has_a_key_for_somebody_else);
+    tcase_add_test(tests, bars_are_as_wide_as_the_screen);
     tcase_add_test(tests, wrapping_keeps_characters_whole);
     suite_add_tcase(suite, tests);
     SRunner* const runner = srunner_create(suite);

@@ -25,7 +25,7 @@ VERBS = """
   clean [--cache]      stop every host; with --cache forget the roots as well
  with --vm also:
   key NAME KEY...      press keys at the machine's keyboard (QEMU's names: r, ret, ctrl-alt-f2)
-  shot NAME FILE.ppm   a picture of its screen
+  shot NAME FILE       a picture of its screen, FILE.png or FILE.ppm
 """
 
 

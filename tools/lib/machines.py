@@ -16,8 +16,12 @@ from pathlib import Path
 import roots
 from common import LIB, HostError, Record, identity, is_alive, locked, note, run, uninterrupted
 from containers import has_ended, take_signals
+from picture import Picture
 
 BOOT_SECONDS = 180
+# QEMU's names of the keys that are not their own letter, on the keyboard that Debian takes for granted.
+KEYS = {" ": "spc", "\n": "ret", "-": "minus", "=": "equal", "/": "slash", ".": "dot", ",": "comma", ";": "semicolon",
+        "'": "apostrophe", "\\": "backslash", "[": "bracket_left", "]": "bracket_right"}
 
 DISK = r"""
     set -euo pipefail
@@ -154,21 +158,38 @@ class Machine:
         """A command over ssh is inside already."""
 
     def monitor(self, *commands):
+        """What QEMU says to each."""
+        answers = []
         with socket.socket(socket.AF_UNIX) as line:
             line.settimeout(5)
             line.connect(str(self.record.directory / "monitor"))
             read_prompt(line)
             for command in commands:
                 line.sendall(command.encode() + b"\n")
-                read_prompt(line)
+                answers.append(read_prompt(line))
+        return answers
 
     def key(self, keys):
         for key in keys:
             self.monitor(f"sendkey {key}")
             time.sleep(0.2)  # QEMU holds a key for 100 ms before it lets it go
 
+    def type_text(self, text):
+        """At the machine's keyboard: small letters, digits and what KEYS has."""
+        self.monitor(*(f"sendkey {KEYS.get(letter, letter)} 30" for letter in text))
+        time.sleep(0.06 * len(text))  # QEMU presses one after the other, and says that it has before
+
+    def picture(self):
+        """What its screen shows now."""
+        file = self.record.directory / "screen.ppm"
+        self.monitor(f"screendump {file}")
+        return Picture.read(file)
+
     def shot(self, file):
-        self.monitor(f"screendump {Path(file).resolve()}")
+        if str(file).endswith(".png"):
+            self.picture().write_png(file)
+        else:
+            self.monitor(f"screendump {Path(file).resolve()}")
 
     def off(self):
         written = self.record.read().get("init") or [0, None]
@@ -185,6 +206,7 @@ def read_prompt(line):
         if not piece:
             raise HostError("the machine's monitor has gone away")
         answer += piece
+    return answer.decode(errors="replace")
 
 
 def free_port():

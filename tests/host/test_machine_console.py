@@ -1,0 +1,224 @@
+"""The lock at virtual consoles with a real keyboard and a real screen: what the kernel's keyboard does by itself."""
+
+import re
+import time
+
+import pytest
+from vigilhost import PASSWORDS, wait_until
+
+POLICY = """\
+version: 1
+sessions:
+  - name: until somebody locks it
+    match: {users: [alice, bob]}
+    unlock: [password, totp]
+"""
+# Alice fills her screen with light: the lock screen is dark, and so is whatever else is to be seen while she is locked.
+BRIGHT, DARK = 200_000, 80_000
+LIGHT = "clear; tput rev; yes '' | head -n 23 | sed 's/$/                                                                               /'"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def policy(host):
+    host.policy(POLICY)
+    # Also what Debian leaves out: nothing of it may get past the lock.
+    host.run("sysctl", "--quiet", "kernel.sysrq=1")
+    host.write("/usr/local/bin/light", f"#!/bin/sh\n{LIGHT}\ntput sgr0\n", "0755")
+
+
+class Seat:
+    """Whoever sits at the machine."""
+
+    def __init__(self, host):
+        self.host, self.machine = host, host.inner
+
+    def front(self):
+        return int(self.host.read("/sys/class/tty/tty0/active").strip().removeprefix("tty"))
+
+    def comes_to_front(self, number):
+        wait_until(lambda: self.front() == number, 20, f"tty{number} is in front")
+
+    def press(self, *keys):
+        self.machine.key(keys)
+
+    def types(self, text):
+        self.machine.type_text(text)
+
+    def text(self):
+        lines = self.host.run("fold", "-w", "80", "/dev/vcs").stdout.splitlines()
+        return "\n".join(line.rstrip() for line in lines)
+
+    def reads(self, pattern, timeout=30):
+        return wait_until(lambda: re.search(pattern, self.text(), re.MULTILINE), timeout, f"{pattern!r} is on the screen")
+
+    def light(self):
+        return self.machine.picture().lit()
+
+    def stays_dark_and_at(self, number, *keys):
+        """Presses them, and looks at the screen for as long as something could come of it."""
+        self.press(*keys)
+        end = time.monotonic() + 1
+        while time.monotonic() < end:
+            assert self.light() < DARK
+        assert self.front() == number
+
+    def logs_in(self, user, number):
+        self.press(f"ctrl-alt-f{number}")
+        self.comes_to_front(number)
+        self.reads(r"login:\s*\Z")
+        known = {one["id"] for one in self.host.vigil_sessions()}
+        self.types(user + "\n")
+        self.reads(r"assword:\s*\Z")
+        self.types(PASSWORDS[user] + "\n")
+        self.reads(r"[$#]\s*\Z")
+        new = wait_until(lambda: [one["id"] for one in self.host.vigil_sessions(user=user) if one["id"] not in known], 20,
+                         "vigil lists the login")
+        return new[0]
+
+    def answers(self):
+        self.types("clear\n")
+        self.reads(r"\A\S+\$\s*\Z")
+        self.types("echo ans''wer\n")
+        self.reads("^answer$")
+
+
+@pytest.fixture
+def seat(host):
+    return Seat(host)
+
+
+def state(host, session):
+    listed = host.vigil_sessions(id=session)
+    return listed[0]["state"] if listed else "gone"
+
+
+def end(host, session):
+    host.vigilctl("terminate", session, "--reason", "the test is over", check=False)
+    wait_until(lambda: state(host, session) == "gone", 30, "the session is over")
+
+
+@pytest.fixture
+def alice(host, seat):
+    """At tty1, with her light on; her session's id."""
+    session = seat.logs_in("alice", 1)
+    seat.types("light\n")
+    wait_until(lambda: seat.light() > BRIGHT, 20, "her screen is full of light")
+    yield session
+    end(host, session)
+    seat.comes_to_front(1)
+
+
+def lock(host, seat, session):
+    host.vigilctl("lock", session, "--reason", "a test")
+    wait_until(lambda: seat.light() < DARK, 10, "the light is out")
+    seat.reads("Password")
+    return seat.front()
+
+
+def unlock(host, seat, session):
+    seat.reads("Password")
+    seat.types("alice-pass-1\n")
+    wait_until(lambda: state(host, session) == "active", 30, "the password unlocks, the first time")
+    seat.comes_to_front(1)
+    wait_until(lambda: seat.light() > BRIGHT, 20, "the light is on")
+    seat.answers()
+
+
+def test_no_key_for_switching_leads_away(host, seat, alice):
+    lock_console = lock(host, seat, alice)
+    for keys in ("ctrl-alt-f1", "ctrl-alt-f2", "ctrl-alt-f12", "alt-f1", "alt-left", "alt-right", "print"):
+        seat.stays_dark_and_at(lock_console, keys)
+    seat.stays_dark_and_at(lock_console, "ctrl-c", "ctrl-z", "ctrl-backslash", "ctrl-s", "ctrl-alt-pause", "shift-pgup")
+    unlock(host, seat, alice)
+    for number in (2, 1):
+        seat.press(f"ctrl-alt-f{number}")
+        seat.comes_to_front(number)
+
+
+def test_the_magic_keys_open_nothing(host, seat, alice):
+    lock_console = lock(host, seat, alice)
+    unit = f"vigil-lock-{alice}-tty1.service"
+    prompt = lambda: int(host.run("systemctl", "show", "--property=MainPID", "--value", unit).stdout)  # noqa: E731
+    before, vigild = prompt(), host.vigild_pid()
+    # k kills whoever has the console open, r gives it a usual keyboard, v asks for another screen.
+    seat.press("alt-sysrq-k")
+    seat.press("ctrl-alt-f1")
+    wait_until(lambda: prompt() not in (0, before), 20, "a new prompt asks")
+    assert seat.front() == lock_console and host.vigild_pid() == vigild
+    for key in ("alt-sysrq-r", "alt-sysrq-v"):
+        seat.stays_dark_and_at(lock_console, key, "ctrl-alt-f1")
+    unlock(host, seat, alice)
+
+
+def test_who_comes_by_another_console_sees_the_lock_alone(host, seat, alice):
+    bob = seat.logs_in("bob", 2)
+    host.vigilctl("lock", alice, "--reason", "a test")
+    seat.answers()
+    for _ in range(3):
+        seat.press("ctrl-alt-f1")
+        # From the first picture on: the screen was out before he came.
+        end_of_look = time.monotonic() + 1
+        while time.monotonic() < end_of_look:
+            assert seat.light() < DARK
+        seat.reads("User: alice")
+        seat.press("ctrl-alt-f2")
+        seat.comes_to_front(2)
+    seat.answers()
+    end(host, bob)
+    seat.press("ctrl-alt-f1")
+    unlock(host, seat, alice)
+
+
+def test_f1_leads_to_a_login_and_the_locked_console_stays_shut_without_vigild(host, seat, alice):
+    lock_console = lock(host, seat, alice)
+    host.run("systemctl stop vigild.socket vigild.service && systemctl mask --runtime vigild.service")
+    try:
+        seat.press("x", "ret")
+        seat.reads("vigild is away")
+        wait_until(lambda: seat.press("f1") or seat.front() != lock_console, 20, "F1 leads to another console")
+        seat.reads(r"login:\s*\Z")
+        seat.press("ctrl-alt-f1")
+        seat.comes_to_front(1)
+        assert seat.light() == 0
+        seat.types("touch /tmp/typed\n")
+        seat.press("ctrl-alt-f2")
+        assert seat.light() == 0
+    finally:
+        host.run("systemctl unmask --runtime vigild.service && systemctl start vigild.socket vigild.service")
+    seat.comes_to_front(lock_console)
+    assert host.run("test", "-e", "/tmp/typed", check=False).returncode == 1
+    unlock(host, seat, alice)
+
+
+def test_ctrl_alt_del_ends_the_session_and_shows_nothing_of_it(host, seat):
+    session = seat.logs_in("alice", 1)
+    seat.types("light\n")
+    wait_until(lambda: seat.light() > BRIGHT, 20, "her screen is full of light")
+    lock(host, seat, session)
+    boot = host.read("/proc/sys/kernel/random/boot_id")
+    seat.press("ctrl-alt-delete")
+
+    def is_new():
+        assert seat.light() < DARK
+        asked = host.run("cat", "/proc/sys/kernel/random/boot_id", check=False)
+        return asked.returncode == 0 and asked.stdout != boot
+    wait_until(is_new, 120, "the machine is there again")
+    wait_until(host.vigild_is_ready, 60, "vigild runs")
+    assert state(host, session) == "gone"
+    end(host, seat.logs_in("alice", 1))
+    seat.press("ctrl-alt-f2")
+    seat.comes_to_front(2)
+
+
+def test_a_machine_that_slept_wakes_up_at_the_lock(host, seat, alice):
+    """The kernel goes to a console of its own to sleep, and would wait for ever where a program says no. QEMU's screen is
+    lost with it, locked or not, so what is asked is not to be read; this test is the last."""
+    lock_console = lock(host, seat, alice)
+    host.run("systemd-run", "--quiet", "sh", "-c", "echo mem >/sys/power/state")
+    wait_until(lambda: "suspended" in seat.machine.monitor("info status")[0], 60, "it sleeps")
+    seat.machine.monitor("system_wakeup")
+    wait_until(lambda: "running" in seat.machine.monitor("info status")[0], 60, "it is awake")
+    seat.stays_dark_and_at(lock_console, "ctrl-alt-f1")
+    seat.types("alice-pass-1\n")
+    wait_until(lambda: state(host, alice) == "active", 30, "the password unlocks, the first time")
+    seat.comes_to_front(1)
