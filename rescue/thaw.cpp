@@ -6,6 +6,7 @@
 #include "daemon/enforce/console.hpp"
 #include "daemon/enforce/logind.hpp"
 #include "daemon/enforce/prompt.hpp"
+#include "daemon/enforce/redraw.hpp"
 #include "daemon/enforce/scope.hpp"
 #include "daemon/enforce/terminal_file.hpp"
 

@@ -236,7 +236,8 @@ LockReport hold(const LockTarget& target, const std::vector<core::SavedTerminal>
     return std::move(hold.report);
 }
 
-Result<> release(const LockTarget& target, const std::vector<core::SavedTerminal>& saved) {
+Result<> release(const LockTarget& target, const std::vector<core::SavedTerminal>& saved,
+                 Redraw& redraw) {
     // Only what still is this session's: numbers of terminals are used again.
     const auto terminals = find_terminals(target.scope, target.leader);
     if (!terminals && terminals.error().code != ENOENT)
@@ -264,7 +265,7 @@ Result<> release(const LockTarget& target, const std::vector<core::SavedTerminal
         const auto* const known = find(saved, one);
         return known && known->lock_console != 0;
     });
-    redraw(target.scope, drawn_over);
+    redraw.ask(target.scope, drawn_over);
     return first;
 }
 

@@ -2,6 +2,7 @@
 // Holding a session at its terminals and letting it go, as steps that can each be the last before a
 // crash and are all safe to repeat (lock.md). Asking for the proof is vigil-lock's half.
 
+#include "daemon/enforce/redraw.hpp"
 #include "daemon/enforce/terminals.hpp"
 
 #include <functional>
@@ -35,6 +36,7 @@ LockReport hold(const LockTarget& target, const std::vector<core::SavedTerminal>
                 const SaveTerminal& save);
 
 /// Gives terminals back, then thaws, then asks for a redraw.
-Result<> release(const LockTarget& target, const std::vector<core::SavedTerminal>& saved);
+Result<> release(const LockTarget& target, const std::vector<core::SavedTerminal>& saved,
+                 Redraw& redraw);
 
 } // namespace vigil::enforce

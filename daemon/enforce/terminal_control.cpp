@@ -12,7 +12,6 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/ttydefaults.h>
 #include <termios.h>
 #include <unistd.h>
@@ -218,22 +217,6 @@ Result<> give_back(const core::SavedTerminal& terminal) {
         ::fchmod(fd->get(), terminal.mode) < 0)
         return fail(errno, "giving back " + terminal.path);
     return {};
-}
-
-void redraw(const std::string& scope, const std::vector<Terminal>& terminals) {
-    const auto processes = processes_in(scope);
-    if (!processes)
-        return;
-    for (const pid_t pid : *processes) {
-        const auto pidfd = base::open_pidfd(pid);
-        if (!pidfd)
-            continue;
-        const auto stat = base::read_process_stat(pid);
-        if (!stat || stat->group != stat->foreground ||
-            std::ranges::find(terminals, stat->terminal, &Terminal::device) == terminals.end())
-            continue;
-        ::syscall(SYS_pidfd_send_signal, pidfd->get(), SIGWINCH, nullptr, 0U);
-    }
 }
 
 Result<> say(const Terminal& terminal, const std::string& line, bool last) {

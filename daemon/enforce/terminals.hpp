@@ -39,9 +39,6 @@ Result<std::optional<std::string>> retake(const core::SavedTerminal& terminal);
 /// terminal that is gone is no error.
 Result<> give_back(const core::SavedTerminal& terminal);
 
-/// SIGWINCH to the foreground group of each terminal, so that full-screen programs draw again.
-void redraw(const std::string& scope, const std::vector<Terminal>& terminals);
-
 /// Writes a line from vigil without ever blocking; escapes it. What does not fit is lost, not
 /// waited for. `last`: the session ends, so a full-screen program's screen is left first.
 Result<> say(const Terminal& terminal, const std::string& line, bool last = false);

@@ -394,7 +394,7 @@ void Shell::perform(const core::Unlock& effect) {
     }
     for (const auto& terminal : *saved)
         enforce::dismiss_prompt(effect.session, terminal.path);
-    const auto released = enforce::release(target(*known), *saved);
+    const auto released = enforce::release(target(*known), *saved, redraw_);
     if (released) {
         if (const auto found = watched_.find(effect.session); found != watched_.end()) {
             found->second.prompted.clear();

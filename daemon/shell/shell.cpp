@@ -29,7 +29,7 @@ Shell::Shell(sd_event* loop, store::RuntimeStore store, policy::Policy policy,
     : loop_{loop}, store_{std::move(store)},
       machine_{std::move(policy), store_.sessions().value_or(std::vector<core::SessionRecord>{}),
                store_.grants().value_or(std::vector<core::GrantRecord>{}), base::read_clocks()},
-      store_trouble_{std::move(store_trouble)}, store_error_{store_trouble_} {
+      redraw_{loop}, store_trouble_{std::move(store_trouble)}, store_error_{store_trouble_} {
     auto activity = enforce::ActivityWatch::create(
         loop_,
         {.new_terminal = [this](const std::string& path,

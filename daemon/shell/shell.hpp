@@ -171,6 +171,7 @@ private:
     std::unique_ptr<enforce::ActivityWatch> activity_;
     std::unique_ptr<enforce::ConsoleWatch> console_watch_; ///< while a lock console asks
     base::EventSource timer_;
+    enforce::Redraw redraw_;
     std::unordered_map<core::SessionId, Watched> watched_;
     std::unordered_map<core::Token, Responder> waiting_;
     std::unordered_multimap<uid_t, core::SessionId> by_user_;

@@ -380,7 +380,11 @@ START_TEST(a_job_that_left_the_scope_is_frozen_with_its_children_and_comes_back_
             CHECK_TEXT(enforce::cgroup_of(pid).value_or(frozen), frozen);
         return true;
     }));
-    CHECK_OK(enforce::release(target, saved));
+    sd_event* raw = nullptr;
+    ck_assert_int_ge(sd_event_new(&raw), 0);
+    const base::EventLoop loop{raw};
+    enforce::Redraw redraw{loop.get()};
+    CHECK_OK(enforce::release(target, saved, redraw));
     CHECK_TEXT(*enforce::cgroup_of(job.pid()), scope());
 }
 END_TEST

@@ -32,6 +32,12 @@ class Screen(pyte.Screen):
             self.dirty.update(range(self.lines))
 
 
+    def select_graphic_rendition(self, *attributes, private=False):
+        """xterm has a private one, for its keyboard; pyte fails at it."""
+        if not private:
+            super().select_graphic_rendition(*attributes)
+
+
 class Terminal:
     """Started at once; a thread keeps the screen up to date, so that a text's time of arrival is its own."""
 
@@ -92,6 +98,11 @@ class Terminal:
     def text(self):
         """The screen as text."""
         return "\n".join(self.lines()).rstrip()
+
+    def cursor(self):
+        """Its line and column, from 0."""
+        with self.changed:
+            return self.screen.cursor.y, self.screen.cursor.x
 
     def said(self):
         """Everything that ever arrived, without escape sequences: also what is gone from the screen."""
