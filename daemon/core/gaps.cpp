@@ -11,9 +11,10 @@ bool makes_incomplete(const Gap& gap) noexcept {
     case Gap::Kind::reader:
     case Gap::Kind::desktop:
         return true;
-    case Gap::Kind::unasked:   // nobody gets past what has no door
-    case Gap::Kind::slow:      // nothing of it runs meanwhile
-    case Gap::Kind::user_unit: // the user's and not the session's: its end would not stop them
+    case Gap::Kind::unasked:    // nobody gets past what has no door
+    case Gap::Kind::at_its_own: // held all the same, if not as it is held elsewhere
+    case Gap::Kind::slow:       // nothing of it runs meanwhile
+    case Gap::Kind::user_unit:  // the user's and not the session's: its end would not stop them
         return false;
     }
     return true;
@@ -23,6 +24,7 @@ bool is_looked_for(const Gap& gap) noexcept {
     switch (gap.kind) {
     case Gap::Kind::undelegated:
     case Gap::Kind::reader:
+    case Gap::Kind::at_its_own:
     case Gap::Kind::slow:
     case Gap::Kind::user_unit:
         return true;

@@ -14,6 +14,7 @@ struct Gap {
         undelegated, ///< PID 1 manages the scope as well, and may undo it at any time
         reader,      ///< outside of the session, with one of its terminals open
         unasked,     ///< all is held, but there is no prompt
+        at_its_own,  ///< a virtual console without a lock console, so its programs stand still
         slow,        ///< a process in the kernel, which stops as it comes back
         desktop,     ///< a desktop that did not lock itself
         user_unit,   ///< of the user's manager, outside of every session

@@ -309,6 +309,11 @@ std::vector<core::Gap> Shell::look_for_gaps(const core::SessionId& id, Microseco
     if (frozen && !enforce::is_delegated(known->cgroup))
         gaps.push_back({undelegated, "its scope is not delegated, so PID 1 may undo the lock: it "
                                      "began before vigil was here"});
+    if (const auto found = watched_.find(id); frozen && found != watched_.end())
+        for (const auto& terminal : found->second.terminals)
+            if (enforce::console_number(terminal.device) != 0)
+                gaps.push_back({at_its_own, "there was no lock console for " + terminal.path +
+                                                ", so what runs there stands still"});
     if (frozen && !enforce::is_at_rest(known->cgroup))
         gaps.push_back({slow, "a process is in the kernel and stops as it comes back"});
     for (const auto& unit : enforce::user_units(known->facts.uid, most_units_told))

@@ -311,8 +311,9 @@ def test_without_a_free_console_it_is_locked_at_its_own_and_that_is_said(host, a
         alice.lock()
         consoles.sees("Password")
         assert alice.is_in_front() and alice.frozen()
-        said = " ".join(host.vigil_sessions(id=alice.id)[0]["uncovered"])
-        assert "no lock console, so what runs there stands still: all consoles are in use" in said
+        said = f"there was no lock console for /dev/tty{ONE}, so what runs there stands still"
+        assert said in host.vigilctl("show", alice.id).stdout
+        assert "no lock console, so what runs there stands still: all consoles are in use" in host.vigil_log()
     finally:
         for number, one in enumerate(taken, 1):
             os.close(one)

@@ -107,13 +107,15 @@ START_TEST(what_runs_beside_a_session_is_told_once) {
 END_TEST
 
 START_TEST(the_policy_can_have_ended_what_is_not_wholly_locked) {
-    for (const auto kind : {not_held, undelegated, reader, unasked, slow, desktop, user_unit}) {
+    for (const auto kind :
+         {not_held, undelegated, reader, unasked, at_its_own, slow, desktop, user_unit}) {
         Host host{ends_incomplete()};
         host.login(1, 0s);
         host.step(LockAsked{1, id_of(1), "root"}, 1s);
         host.step(LockDone{id_of(1), true, {}}, 1s);
         const auto effects = host.step(seen(kind, "it is free"), 1s);
-        const bool ends = kind != unasked && kind != slow && kind != user_unit;
+        const bool ends =
+            kind != unasked && kind != at_its_own && kind != slow && kind != user_unit;
         ck_assert(makes_incomplete({kind, {}}) == ends);
         ck_assert(host.state(1) == (ends ? State::ending : State::locked));
         if (ends)
