@@ -7,6 +7,7 @@ from vigilhost import MESSAGE_IDS, PASSWORDS, wait_until
 
 LOCK_SCREEN = r"^\s*Locked since"
 UNLOCK_PROMPT = r"^\s*Password or code:"
+LETTER = "Dear bank, my number is 4711."
 CODE_PROMPT = r"\bCode(?: for \w+)?: "
 CODE_REFUSED = r"^.*\bcode\b.*\b(not|wrong|used)\b.*$"
 SHELL_PROMPT = r"alice@\S+\$ "
@@ -212,8 +213,11 @@ class Story:
     # Left alone
 
     def a_warning_comes_first(self):
-        # What runs in the terminal when the person goes away.
-        self.session.send("clear; for ((n = 0; ; n++)); do echo $n >count; sleep 0.1; done\r")
+        # What is there when the person goes away: a job, and an editor with a letter nobody else shall read.
+        self.session.send("(for ((n = 0; ; n++)); do echo $n >count; sleep 0.1; done) & vi -u NONE\r")
+        self.session.wait_for(r"^~$")
+        self.session.send(f"i{LETTER}")
+        self.session.wait_for(f"^{LETTER}$")
         since = self.session.mark()
         warning = self.session.wait_to_hear(r"^.*\blocked in\b.*$", self.idle_lock, since)
         after = time.monotonic() - self.session.last_input
@@ -227,7 +231,8 @@ class Story:
         self.session.wait_for(LOCK_SCREEN, 2)
         assert self.idle_lock <= after <= self.idle_lock + 1.5, f"locked after {after:.1f} s"
         self._state("locked")
-        return f"locked after {after:.1f} s without input"
+        assert LETTER not in self.session.text(), "her letter is to be seen"
+        return f"locked after {after:.1f} s without input; of the letter in her editor nothing is seen"
 
     def _state(self, wanted):
         wait_until(lambda: self.host.vigil_sessions(id=self.id, state=wanted), 3, f"vigilctl lists it as {wanted}")
@@ -243,7 +248,7 @@ class Story:
         return before
 
     def what_ran_stands_still(self):
-        return f"the loop in her shell stands still at {self._stands_still()}"
+        return f"the job in the background stands still at {self._stands_still()}"
 
     def a_wrong_password_is_refused(self):
         since = self.session.mark()
@@ -260,11 +265,16 @@ class Story:
         self.session.send(PASSWORDS["alice"] + "\r")
         self._state("active")
         wait_until(lambda: self._count() not in ("", before), 3, "the loop goes on")
-        self.session.key("ctrl-c")
-        self.session.send("clear; echo back $((6 * 7))\r")
+        self.session.wait_for(f"^{LETTER}$", 5)
+        self.session.send(" Yours, alice")
+        self.session.wait_for(f"^{LETTER} Yours, alice$", 5)
+        self.session.send("\x1b")
+        self.session.send(":q!\r")
+        self.session.wait_for(rf"{SHELL_PROMPT.rstrip()}$", 5)
+        self.session.send("kill %1; clear; echo back $((6 * 7))\r")
         self.session.wait_for(r"^back 42$", 5)
         self.session.wait_gone(LOCK_SCREEN, 2)
-        return f"the right password unlocked; the loop went on from {before}"
+        return f"the right password unlocked: the editor is as she left it, the job goes on from {before}"
 
     # The end
 

@@ -50,9 +50,9 @@ VISIT = """
       Watch: the code is asked for after the password. Type `sudo id` again: nothing is asked.
    b. Type `sudo -k; sudo id` with a wrong code, in a second login: `{tool} ssh {name} alice`.
       Watch: the refusal, with its reason. A third login is refused at once: the policy has 2.
-   c. Type `while sleep 1; do date; done` and touch nothing for 30 s.
-      Watch: a warning after 20 s, the lock after 30 s; the dates stop. Only the password (or a code) gives the
-      terminal back; then the dates go on.
+   c. Open an editor (`vi letter`), write a line, and touch nothing for 30 s.
+      Watch: a warning after 20 s, the lock after 30 s; nothing of your letter is seen. Only the password (or a code)
+      gives the terminal back, with the editor as you left it. Try the same with `while sleep 1; do date; done`, with tmux ...
    d. As root, in another terminal: `{tool} in {name} vigilctl list`, `... vigilctl lock --user alice`,
       `... pkill -9 vigild`. Watch: a locked terminal stays locked, with vigild dead and with vigild back.
    e. Stay for 10 minutes, or leave with `exit`.
