@@ -58,6 +58,14 @@ SessionDecision decide_session(const Policy& policy, const Facts& facts, const N
     settle(Setting::idle_warn, &SessionRule::idle_warn, decision.idle_warn);
     settle(Setting::idle_lock, &SessionRule::idle_lock, decision.idle_lock);
     settle(Setting::idle_terminate, &SessionRule::idle_terminate, decision.idle_terminate);
+    settle(Setting::activity, &SessionRule::activity, decision.activity);
+    if (has_no_terminal(facts.session_class)) {
+        // A command that waits looks like one that was left: only who names the class ends it.
+        const auto rule = index.first(matching, Setting::idle_terminate);
+        if (rule && policy.sessions[*rule].match.classes.empty())
+            decision.idle_terminate = never;
+        decision.activity = {};
+    }
     settle(Setting::max_duration, &SessionRule::max_duration, decision.max_duration);
     settle(Setting::warn_before_end, &SessionRule::warn_before_end, decision.warn_before_end);
     settle(Setting::max_sessions, &SessionRule::max_sessions, decision.max_sessions);

@@ -25,7 +25,9 @@ struct SessionDecision {
     std::string rule;    ///< the first rule that matched, by name; "" if none
     Seconds idle_warn{0};
     Seconds idle_lock = never;
+    /// Without a terminal: `never`, unless the rule it comes from names the session's class.
     Seconds idle_terminate = never;
+    Activity activity; ///< without a terminal: bytes and processor, whatever the rules say
     Seconds max_duration = never;
     std::vector<Seconds> warn_before_end; ///< descending
     MaxSessions max_sessions;

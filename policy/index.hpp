@@ -19,13 +19,14 @@ enum class Setting : std::size_t {
     idle_warn,
     idle_lock,
     idle_terminate,
+    activity,
     max_duration,
     warn_before_end,
     max_sessions,
     unlock,
     incomplete_lock,
 };
-inline constexpr std::size_t setting_count = 10;
+inline constexpr std::size_t setting_count = 11;
 
 /// The rules that name one thing: a list while they are few, a set when they are many.
 class Postings {
@@ -86,7 +87,7 @@ private:
     Networks from_, not_from_;
     RuleSet local_, unknown_; ///< from and not_from hold for a login without an address
     RuleSet any_class_, any_time_;
-    std::array<Postings, 3> by_class_;
+    std::array<Postings, 5> by_class_;
     std::array<std::vector<Span>, 7> spans_; ///< by day, each span once
     std::vector<Postings> by_span_;
     std::array<RuleSet, setting_count> has_;

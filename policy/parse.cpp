@@ -102,8 +102,10 @@ void read_networks(Reader& reader, const Node& node, Match& match) {
 
 // ---- match
 
-constexpr std::array<Word<SessionClass>, 3> class_words{{{"interactive", SessionClass::interactive},
+constexpr std::array<Word<SessionClass>, 5> class_words{{{"interactive", SessionClass::interactive},
                                                          {"command", SessionClass::command},
+                                                         {"transfer", SessionClass::transfer},
+                                                         {"forward", SessionClass::forward},
                                                          {"graphical", SessionClass::graphical}}};
 
 constexpr std::array<Key<Match>, 7> session_match_keys{
@@ -171,6 +173,11 @@ void read_warn_before_end(Reader& reader, const Node& node, SessionRule& rule) {
     std::ranges::sort(warnings, std::ranges::greater{});
 }
 
+void read_activity_setting(Reader& reader, const Node& node, SessionRule& rule) {
+    if (reader.is_text(node))
+        reader.take(node, read_activity(node.text), rule.activity);
+}
+
 template <std::size_t Most>
 void read_line(Reader& reader, const Node& node, std::optional<std::string>& out) {
     if (!reader.is_text(node))
@@ -181,7 +188,7 @@ void read_line(Reader& reader, const Node& node, std::optional<std::string>& out
     out = node.text;
 }
 
-constexpr std::array<Key<SessionRule>, 12> session_keys{
+constexpr std::array<Key<SessionRule>, 13> session_keys{
     {{"name",
       [](Reader& reader, const Node& node, SessionRule& rule) {
           std::optional<std::string> name;
@@ -202,6 +209,7 @@ constexpr std::array<Key<SessionRule>, 12> session_keys{
                       SessionRule& rule) { read_time(reader, node, Seconds{0}, rule.idle_warn); }},
      {"idle_lock", read_limit<&SessionRule::idle_lock>},
      {"idle_terminate", read_limit<&SessionRule::idle_terminate>},
+     {"activity", read_activity_setting},
      {"max_duration", read_limit<&SessionRule::max_duration>},
      {"warn_before_end", read_warn_before_end},
      {"max_sessions", read_max_sessions},

@@ -19,6 +19,24 @@ enum class SessionClass {
     interactive, ///< has a terminal
     command,     ///< ssh host command: no terminal seen
     graphical,
+    transfer, ///< no terminal, and nothing runs but programs that copy
+    forward,  ///< no terminal, and nothing runs at all: ssh -N
+};
+
+/// Those whose work alone tells whether they are idle: nobody can press a key there.
+constexpr bool has_no_terminal(SessionClass session_class) noexcept {
+    return session_class == SessionClass::command || session_class == SessionClass::transfer ||
+           session_class == SessionClass::forward;
+}
+
+/// What puts idle_terminate off beside input. By default all of it: nothing that works is ended for
+/// being quiet.
+struct Activity {
+    bool output = true;    ///< on the session's terminals
+    bool bytes = true;     ///< over its connection
+    bool processor = true; ///< time of its processes
+
+    bool operator==(const Activity&) const = default;
 };
 
 enum class Factor { password, totp };
@@ -77,6 +95,7 @@ struct SessionRule {
     std::optional<Seconds> idle_warn;
     std::optional<Seconds> idle_lock; ///< `never`: no limit, and no rule below is asked
     std::optional<Seconds> idle_terminate;
+    std::optional<Activity> activity;
     std::optional<Seconds> max_duration;
     std::optional<std::vector<Seconds>> warn_before_end; ///< descending
     std::optional<MaxSessions> max_sessions;

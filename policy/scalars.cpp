@@ -210,6 +210,29 @@ Result<std::string> read_name(std::string_view text) {
     return std::string{text};
 }
 
+Result<Activity> read_activity(std::string_view text) {
+    constexpr std::array<std::string_view, 4> words{"input", "output", "bytes", "cpu"};
+    std::array<bool, words.size()> given{};
+    std::string_view rest = text;
+    while (true) {
+        const std::string_view word = rest.substr(0, rest.find('+'));
+        const auto known = std::ranges::find(words, word);
+        if (known == words.end())
+            return fail(quote(word) + " is no activity; say input+output+bytes+cpu, or input and "
+                                      "some of the others");
+        bool& before = given[static_cast<std::size_t>(known - words.begin())];
+        if (before)
+            return fail(quote(word) + " is given twice; take one out");
+        before = true;
+        if (word.size() == rest.size())
+            break;
+        rest.remove_prefix(word.size() + 1);
+    }
+    if (!given[0])
+        return fail("without input whoever types would be ended; put input in front");
+    return Activity{.output = given[1], .bytes = given[2], .processor = given[3]};
+}
+
 std::optional<Address> parse_address(std::string_view text) noexcept {
     char buffer[INET6_ADDRSTRLEN + 1];
     if (text.size() >= sizeof buffer || text.find('\0') != std::string_view::npos)

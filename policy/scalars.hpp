@@ -20,6 +20,9 @@ Result<Network> read_network(std::string_view text);
 /// `Mon-Fri 07:00-20:00`, `Sat,Sun 22:00-06:00`.
 Result<Window> read_window(std::string_view text);
 
+/// `input+output+cpu`: `input` and any of `output`, `bytes` and `cpu`, each once, in any order.
+Result<Activity> read_activity(std::string_view text);
+
 /// Decimal digits without a leading zero.
 Result<std::uint32_t> read_number(std::string_view text, std::uint32_t least, std::uint32_t most);
 

@@ -176,7 +176,7 @@ Result<> read(const base::Statement& row, core::SessionRecord& r) {
     else
         in.bytes(r.facts.remote.emplace());
     in >> r.facts.remote_unknown;
-    in.choice(r.facts.session_class, policy::SessionClass::graphical) >> r.pam_terminal >>
+    in.choice(r.facts.session_class, policy::SessionClass::forward) >> r.pam_terminal >>
         r.remote_host >> r.leader.pid >> r.leader.start_time >> r.logind_session >> r.cgroup;
     in.choice(r.state, core::State::ending) >> r.since >> r.since_wall >> r.locked_since >>
         r.locked_since_wall >> r.locked_by >> r.unlock_failures >> r.unlock_not_before >>

@@ -94,6 +94,42 @@ START_TEST(all_conditions_must_hold_and_one_of_each_list) {
 }
 END_TEST
 
+START_TEST(without_a_terminal_only_who_names_the_class_ends_the_idle) {
+    Facts facts = facts_of("a");
+    const std::string everybody = "  - {name: all, idle_terminate: 1h}\n";
+    const std::string copies =
+        "  - {name: copies, match: {classes: [transfer]}, idle_terminate: 2h}\n";
+    ck_assert(decided(everybody, facts).idle_terminate == Seconds{3600});
+    for (const auto session_class :
+         {SessionClass::command, SessionClass::transfer, SessionClass::forward}) {
+        facts.session_class = session_class;
+        const bool named = session_class == SessionClass::transfer;
+        ck_assert(decided(everybody, facts).idle_terminate == never);
+        ck_assert(decided(copies + everybody, facts).idle_terminate ==
+                  (named ? Seconds{7200} : never));
+        // The first value wins, as always: it says nothing here, and so there is none.
+        ck_assert(decided(everybody + copies, facts).idle_terminate == never);
+        ck_assert(
+            decided("  - {name: no, match: {users: [a]}, idle_terminate: never}\n" + copies, facts)
+                .idle_terminate == never);
+    }
+    facts.session_class = SessionClass::graphical;
+    ck_assert(decided(everybody, facts).idle_terminate == Seconds{3600});
+}
+END_TEST
+
+START_TEST(all_activity_counts_unless_a_rule_says_less) {
+    Facts facts = facts_of("a");
+    ck_assert(decided("  - {name: all, idle_terminate: 1h}\n", facts).activity == Activity{});
+    const std::string less = "  - {name: a, activity: cpu+input}\n  - {name: b, activity: "
+                             "input+bytes}\n";
+    ck_assert((decided(less, facts).activity ==
+               Activity{.output = false, .bytes = false, .processor = true}));
+    facts.session_class = SessionClass::transfer; // a copy in progress is never cut
+    ck_assert(decided(less, facts).activity == Activity{});
+}
+END_TEST
+
 START_TEST(networks_hold_their_addresses_and_no_others) {
     ck_assert(in("10.0.0.0/8", "10.255.1.2"));
     ck_assert(!in("10.0.0.0/8", "11.0.0.0"));
@@ -321,7 +357,7 @@ public:
         some(rule.match.services, [&] { return name(); });
         some(rule.match.from, [&] { return network(); });
         some(rule.match.not_from, [&] { return network(); });
-        some(rule.match.classes, [&] { return static_cast<SessionClass>(below(3)); });
+        some(rule.match.classes, [&] { return static_cast<SessionClass>(below(5)); });
         some(rule.match.when, [&] {
             Window window{.days = {}, .from_minute = below(1440), .to_minute = 1 + below(1440)};
             for (bool& day : window.days)
@@ -342,7 +378,7 @@ public:
             facts.remote = address();
         else
             facts.remote_unknown = chance(50);
-        facts.session_class = static_cast<SessionClass>(below(3));
+        facts.session_class = static_cast<SessionClass>(below(5));
         return facts;
     }
 
@@ -465,6 +501,8 @@ int main() {
     tcase_add_test(tests, the_first_value_of_each_setting_wins);
     tcase_add_test(tests, a_message_comes_with_a_refusal_alone);
     tcase_add_test(tests, all_conditions_must_hold_and_one_of_each_list);
+    tcase_add_test(tests, without_a_terminal_only_who_names_the_class_ends_the_idle);
+    tcase_add_test(tests, all_activity_counts_unless_a_rule_says_less);
     tcase_add_test(tests, networks_hold_their_addresses_and_no_others);
     tcase_add_test(tests, not_from_takes_out_what_it_names);
     tcase_add_test(tests, a_window_is_local_time_and_ends_before_its_end);

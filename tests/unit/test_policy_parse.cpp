@@ -31,11 +31,13 @@ START_TEST(every_key_reaches_its_place) {
     ck_assert_uint_eq(rule.match.when[0].to_minute, 20 * 60);
     ck_assert(rule.match.when[0].days == (std::array<bool, 7>{1, 1, 1, 1, 1, 0, 0}));
     ck_assert((rule.match.classes == std::vector{SessionClass::interactive, SessionClass::command,
+                                                 SessionClass::transfer, SessionClass::forward,
                                                  SessionClass::graphical}));
     ck_assert(rule.access == Access::allow);
     ck_assert(rule.idle_warn == Seconds{60});
     ck_assert(rule.idle_lock == Seconds{300});
     ck_assert(rule.idle_terminate == Seconds{5400});
+    ck_assert((rule.activity == Activity{.output = true, .bytes = false, .processor = true}));
     ck_assert(rule.max_duration == Seconds{8 * 3600});
     ck_assert((rule.warn_before_end == std::vector{Seconds{900}, Seconds{300}, Seconds{60}}));
     ck_assert(rule.max_sessions->per_user == 3U);
@@ -79,7 +81,7 @@ START_TEST(a_misspelt_key_gets_the_nearest_one) {
 END_TEST
 
 START_TEST(keys_of_later_versions_are_refused_by_name) {
-    for (const char* key : {"activity", "extensions", "login_factors", "remember_source"})
+    for (const char* key : {"extensions", "login_factors", "remember_source"})
         check_refusal(rule_with(std::string{key} + ": 1"),
                       "policy.yaml:4:5: " + std::string{key} +
                           ": not known to this version; take it out");

@@ -257,7 +257,7 @@ END_TEST
 START_TEST(a_row_out_of_range_is_an_error_and_no_session) {
     for (const char* const damage :
          {"UPDATE session SET state = 5", "UPDATE session SET state = -1",
-          "UPDATE session SET class = 3", "UPDATE session SET adopted = 2",
+          "UPDATE session SET class = 5", "UPDATE session SET adopted = 2",
           "UPDATE session SET remote_unknown = 2", "UPDATE session SET uid = 4294967296",
           "UPDATE session SET id = x'00'", "UPDATE session SET groups = x'41'",
           "UPDATE session SET remote = x'0102'", "UPDATE session SET leader_pid = 1 << 40",
