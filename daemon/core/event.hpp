@@ -77,6 +77,13 @@ struct ActivitySeen {
     BootTime last_input{};              ///< never before the true last input
     BootTime last_output{};
     bool held = false; ///< it is frozen as a lock leaves it, whatever the core knows of it
+    WorkDone work;     ///< as of now, where SessionView::counts_work asks for it
+    /// As they were soon after the last input and the last output of its terminals, where somebody
+    /// looked then.
+    std::optional<WorkReading> work_at_input;
+    std::optional<WorkReading> work_at_output;
+    /// What runs there, where it has no terminal; nullopt: that could not be seen.
+    std::optional<policy::SessionClass> session_class;
 };
 
 /// The session has a terminal that it did not have before.

@@ -93,9 +93,10 @@ void Machine::Data::due(Tracked& session, const Now& now, Effects& effects) {
         effects.push_back(Lock{record.id});
     if (record.state == State::unlocking && retry)
         effects.push_back(Unlock{record.id});
-    const bool idle_due = (at.idle_warning && *at.idle_warning <= now.boot) ||
-                          (at.lock && *at.lock <= now.boot) ||
-                          (at.idle_end && *at.idle_end <= now.boot);
+    const bool idle_due =
+        (at.idle_warning && *at.idle_warning <= now.boot) || (at.lock && *at.lock <= now.boot) ||
+        (at.work_look && *at.work_look <= now.boot) ||
+        (at.class_look && *at.class_look <= now.boot) || (at.idle_end && *at.idle_end <= now.boot);
     // An answer that did not come in its time does not come any more.
     if (session.asked_activity && *session.asked_activity + activity_patience <= now.boot)
         session.asked_activity.reset();
@@ -124,13 +125,7 @@ Effects Machine::Data::on(const ActivitySeen& seen, const Now& now) {
         return effects;
     }
     if (record.state == State::active) {
-        if (!seen.terminals.empty() &&
-            record.facts.session_class == policy::SessionClass::command) {
-            record.facts.session_class = policy::SessionClass::interactive;
-            session->decision = policy::decide_session(policy, record.facts, now);
-            skip_past_warnings(*session, now);
-            effects.push_back(StoreSession{record});
-        }
+        note_class(*session, seen, now, effects);
         session->last_input = std::max(session->last_input, std::min(seen.last_input, now.boot));
         const bool our_own = session->said_at != BootTime{} &&
                              seen.last_output >= session->said_at &&
@@ -139,9 +134,13 @@ Effects Machine::Data::on(const ActivitySeen& seen, const Now& now) {
             session->last_output =
                 std::max(session->last_output, std::min(seen.last_output, now.boot));
     }
-    // Without a terminal there is nobody whose keys could tell: such a session is never idle.
+    // Without a terminal there is nobody whose keys could tell: for a lock it is never idle.
     if (seen.terminals.empty())
         session->last_input = now.boot;
+    const auto work_look = moments(*session).work_look;
+    note_work(*session, seen, now);
+    if (work_look && *work_look <= now.boot)
+        session->work_looked_for = moments(*session).idle_end;
     judge_idle(*session, now, effects);
     if ((session = find(seen.session)))
         schedule(*session);

@@ -312,6 +312,7 @@ Effects Machine::Data::on(const UnlockDone& outcome, const Now& now) {
     session->gaps_told.reset();
     session->last_input = now.boot;
     session->last_output = now.boot;
+    session->work_base.reset();
     schedule(*session);
     effects.push_back(StoreSession{record});
     effects.push_back(audit(

@@ -64,6 +64,7 @@ std::uint64_t longest_limit(const policy::Policy& policy, policy::Facts facts, c
         return wire::unlimited;
     Seconds longest{0};
     for (const auto possible : {policy::SessionClass::interactive, policy::SessionClass::command,
+                                policy::SessionClass::transfer, policy::SessionClass::forward,
                                 policy::SessionClass::graphical}) {
         facts.session_class = possible;
         longest = std::max(longest, policy::decide_session(policy, facts, now).max_duration);
@@ -171,6 +172,7 @@ Effects Machine::Data::on(const ConfirmAsked& asked, const Now& now) {
         record.since_wall = now.wall;
         session->last_input = now.boot;
         session->last_output = now.boot;
+        session->last_work = now.boot;
         // Told again of a session that has a terminal by now, that is no news of its class.
         record.facts.session_class = asked.facts.session_class;
     }
@@ -179,8 +181,10 @@ Effects Machine::Data::on(const ConfirmAsked& asked, const Now& now) {
     record.cgroup = asked.cgroup;
     bind_logind(*session, asked.logind_session);
     session->decision = policy::decide_session(policy, record.facts, now);
-    if (fresh)
+    if (fresh) {
         skip_past_warnings(*session, now);
+        await_class(*session, now);
+    }
     schedule(*session);
     effects.push_back(StoreSession{record});
     effects.push_back(Watch{record.id});
@@ -224,6 +228,7 @@ Effects Machine::Data::on(const SessionFound& found, const Now& now) {
     // Its true last input is asked for before anything is done to it.
     session->last_input = record.since;
     session->last_output = record.since;
+    session->last_work = now.boot;
     record.since_wall = found.since_wall;
     record.facts.session_class = found.facts.session_class;
     record.pam_terminal = found.pam_terminal;
@@ -300,6 +305,8 @@ Effects Machine::Data::on(const PolicyChanged& change, const Now& now) {
         session.lock_observed.reset();
         session.idle_end_observed.reset();
         session.end_observed.reset();
+        if (session.record.state == State::active)
+            await_class(session, now);
         schedule(session);
         // What is not wholly locked may have to end now.
         if (session.record.state == State::locked && first_incomplete(session.gaps))

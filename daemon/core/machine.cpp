@@ -73,10 +73,13 @@ namespace {
 SessionView view_of(const Tracked& session) {
     SessionView view{.record = &session.record,
                      .decision = &session.decision,
-                     .last_input = session.last_input,
+                     .last_input = policy::has_no_terminal(session.record.facts.session_class)
+                                       ? session.last_work
+                                       : session.last_input,
                      .terminals = session.terminals,
                      .next_action = {},
                      .next_at = {},
+                     .counts_work = counts_work(session),
                      .gaps = session.gaps};
     if (const auto why = not_holdable(session.record);
         why && session.record.state != State::reserved)
@@ -90,9 +93,10 @@ SessionView view_of(const Tracked& session) {
     };
     consider(at.end, "terminate");
     consider(at.end_warning, "warn");
-    // Without a terminal a session is never idle.
-    if (!session.terminals.empty()) {
+    if (!session.terminals.empty() || policy::has_no_terminal(session.record.facts.session_class))
         consider(at.idle_end, "terminate");
+    // Without a terminal it is never locked.
+    if (!session.terminals.empty()) {
         consider(at.lock, "lock");
         consider(at.idle_warning, "warn");
     }

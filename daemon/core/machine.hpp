@@ -15,14 +15,20 @@ inline constexpr std::size_t max_sessions_total = 20'000;
 /// Grants a session can hold; the oldest goes.
 inline constexpr std::size_t max_grants_per_session = 64;
 
+/// A session without input and output is looked at this long before its end: what began to work
+/// since then shows at the end, however long it was quiet before. Long enough for a few keepalives,
+/// short enough that a copy that has just begun stands out.
+inline constexpr Microseconds work_window = Seconds{10};
+
 /// What is known of a session for a listing.
 struct SessionView {
     const SessionRecord* record = nullptr;
     const policy::SessionDecision* decision = nullptr;
-    BootTime last_input{};
+    BootTime last_input{}; ///< without a terminal: its last work
     std::vector<std::string> terminals;
     std::string next_action; ///< "warn", "lock", "terminate", ""
     BootTime next_at{};
+    bool counts_work = false; ///< processor time and bytes are asked for
     std::vector<Gap>
         gaps; ///< of the lock in force, as they were seen last, or why there can be none
 };

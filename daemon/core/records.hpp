@@ -7,6 +7,7 @@
 #include "daemon/core/ids.hpp"
 #include "policy/decide.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,19 @@ struct SessionRecord {
     bool adopted = false;                 ///< found in logind, not registered by the module
 
     bool operator==(const SessionRecord&) const = default;
+};
+
+/// What a session has done since it began. nullopt: it could not be read, which counts as work.
+struct WorkDone {
+    std::optional<Microseconds> processor; ///< of all its processes, those that ended too
+    std::optional<std::uint64_t> bytes;    ///< over its connection both ways; 0 where it has none
+
+    bool operator==(const WorkDone&) const = default;
+};
+
+struct WorkReading {
+    BootTime at{};
+    WorkDone done;
 };
 
 /// A proof that still counts. Bound to all of these at once (invariant 5).

@@ -52,6 +52,21 @@ void skip_past_warnings(Tracked& session, const Now& now) {
         ++given;
 }
 
+namespace {
+
+/// The end comes once the work is known to be idle up to it.
+void await_work(const Tracked& session, Moments& at) {
+    const auto& base = session.work_base;
+    const bool known = base && session.work_was_idle && *at.idle_end <= base->at;
+    if (base && !known)
+        at.idle_end = std::max(*at.idle_end, base->at + shortest_stretch(session));
+    if (session.decision.idle_terminate >= 2 * work_window &&
+        session.work_looked_for != at.idle_end)
+        at.work_look = *at.idle_end - work_window;
+}
+
+} // namespace
+
 Moments moments(const Tracked& session) {
     Moments result;
     const auto& record = session.record;
@@ -63,16 +78,21 @@ Moments moments(const Tracked& session) {
     if (record.state == State::unlocking)
         return result;
     // idle_terminate waits for the work too; a lock looks at input alone.
-    const auto work = std::max(session.last_input, session.last_output);
-    result.idle_end = after(work, decision.idle_terminate);
+    result.idle_end = after(last_activity(session), decision.idle_terminate);
     unless_observed(result.idle_end, session.idle_end_observed);
+    if (result.idle_end && counts_work(session))
+        await_work(session, result);
     // A locked screen shows no warnings; after the unlock they are made up for.
     if (record.state != State::active)
         return result;
+    result.class_look = session.class_look_at;
     if (result.end && record.end_warnings_given < decision.warn_before_end.size())
         result.end_warning = *result.end - decision.warn_before_end[record.end_warnings_given];
     result.lock = after(session.last_input, decision.idle_lock);
     unless_observed(result.lock, session.lock_observed);
+    // Nobody sees a warning without a terminal.
+    if (policy::has_no_terminal(record.facts.session_class))
+        return result;
     std::optional<BootTime> first;
     earlier(first, result.lock);
     earlier(first, result.idle_end);
@@ -106,6 +126,9 @@ Tracked& Machine::Data::insert(SessionRecord record, const Now& now) {
     // A new one has no past yet, and these two are the same.
     session.last_input = std::min(now.boot, restored_input(session.record, session.decision));
     session.last_output = session.last_input;
+    // Of its work nothing is remembered; without a terminal that would be all there is.
+    session.last_work =
+        policy::has_no_terminal(session.record.facts.session_class) ? now.boot : session.last_input;
     by_leader[session.record.leader.pid] = id;
     if (!session.record.logind_session.empty())
         by_logind[session.record.logind_session] = id;
@@ -180,6 +203,8 @@ void Machine::Data::schedule(Tracked& session) {
             earlier(next, *session.asked_activity + activity_patience);
         } else {
             earlier(next, at.idle_warning);
+            earlier(next, at.work_look);
+            earlier(next, at.class_look);
             earlier(next, at.lock);
             earlier(next, at.idle_end);
         }

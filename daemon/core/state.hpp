@@ -16,6 +16,20 @@ namespace vigil::core {
 inline constexpr Microseconds shortest_sleep = Seconds{1};
 /// How long a warning's own output can look like the program's.
 inline constexpr Microseconds own_output_lasts = Seconds{2};
+/// The work is idle below these rates. A thousandth of a processor: sshd needs a third of it to
+/// answer a keepalive each second, a compiler takes all of one, and a copy held up by a slow disk
+/// ten times as much. What redraws itself every few seconds (top) lies near it and may count.
+inline constexpr std::int64_t idle_processor_share = 1000;
+/// Both ways together. Keepalives of 52 bytes and their answers each second are 88, from both ends
+/// 176; a copy as slow as a telephone line of 1990 is 1700.
+inline constexpr std::uint64_t idle_bytes_per_second = 256;
+/// What a short time may have in any case: a warning's line, a lock's screen.
+inline constexpr Microseconds idle_processor_least = std::chrono::milliseconds{25};
+inline constexpr std::uint64_t idle_bytes_least = 4096;
+/// After a login without a terminal it is looked what runs there: first, and last; four times as
+/// long in between. sshd starts it a moment after the session, and login scripts take their time.
+inline constexpr Microseconds first_class_look = Seconds{1};
+inline constexpr Microseconds last_class_look = Seconds{64};
 /// An answer of the shell that does not come is asked for again.
 inline constexpr Microseconds activity_patience = Seconds{5};
 inline constexpr Microseconds lock_retry = Seconds{5};
@@ -45,6 +59,13 @@ struct Tracked {
     std::vector<std::string> terminals;
     BootTime last_input{};
     BootTime last_output{};
+    /// The work is known to have been idle since; for a session without a terminal its one clock.
+    BootTime last_work{};
+    std::optional<WorkReading> work_base;    ///< what the next reading is compared with
+    bool work_was_idle = false;              ///< at the time of `work_base`
+    std::optional<BootTime> work_looked_for; ///< the end before which it was looked at
+    std::optional<BootTime> class_look_at;
+    Microseconds class_look_pause{0};
     std::optional<BootTime> asked_activity; ///< a ReadActivity is under way since
     std::optional<BootTime> warned_for;     ///< the lock or end that the idle warning was about
     /// The lock, idle end and limit that were only observed: each is told once.
@@ -120,6 +141,11 @@ struct Machine::Data {
               Effects& effects);
     void judge_idle(Tracked& session, const Now& now, Effects& effects);
 
+    // work.cpp
+    void note_work(Tracked& session, const ActivitySeen& seen, const Now& now);
+    void note_class(Tracked& session, const ActivitySeen& seen, const Now& now, Effects& effects);
+    void await_class(Tracked& session, const Now& now);
+
     // locking.cpp
     Effects wake(const Now&);
     Effects on(const LockAsked&, const Now&);
@@ -182,8 +208,20 @@ struct Moments {
     std::optional<BootTime> end_warning;
     std::optional<BootTime> idle_warning;
     std::optional<BootTime> lock;
+    std::optional<BootTime> class_look;
+    std::optional<BootTime> work_look;
     std::optional<BootTime> idle_end;
 };
+
+/// Whether its end for idleness waits for processor time or bytes.
+bool counts_work(const Tracked& session) noexcept;
+
+/// When it was last used or worked, of what the policy counts.
+BootTime last_activity(const Tracked& session) noexcept;
+
+/// A stretch shorter than this tells nothing of a rate.
+Microseconds shortest_stretch(const Tracked& session) noexcept;
+
 Moments moments(const Tracked& session);
 
 /// "15 min", "1 h 30 min", "20 s".

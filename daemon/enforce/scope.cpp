@@ -76,13 +76,6 @@ Result<> write_file(const std::string& cgroup, const char* file, std::string_vie
     return {};
 }
 
-Result<std::string> read_file(const std::string& cgroup, const char* file) {
-    const auto directory = directory_of(cgroup);
-    if (!directory)
-        return std::unexpected{directory.error()};
-    return base::read_small_file(*directory + "/" + file, max_procs_bytes);
-}
-
 bool has_part(std::string_view text, std::string_view part, const char* separators) noexcept {
     for (std::size_t at = 0; at < text.size();) {
         const std::size_t end = std::min(text.find_first_of(separators, at), text.size());
@@ -114,7 +107,7 @@ void append_pids(std::string_view text, std::vector<pid_t>& pids) {
 }
 
 Result<> collect(const std::string& cgroup, std::vector<pid_t>& pids, int depth) {
-    const auto text = read_file(cgroup, "cgroup.procs");
+    const auto text = read_cgroup_file(cgroup, "cgroup.procs");
     if (text)
         append_pids(*text, pids);
     else if (text.error().code != EOPNOTSUPP) // threaded: its processes are in the parent's list
@@ -250,6 +243,13 @@ Result<bool> part(const std::string& scope, const std::vector<pid_t>& carriers) 
 
 } // namespace
 
+Result<std::string> read_cgroup_file(const std::string& cgroup, const char* file) {
+    const auto directory = directory_of(cgroup);
+    if (!directory)
+        return std::unexpected{directory.error()};
+    return base::read_small_file(*directory + "/" + file, max_procs_bytes);
+}
+
 Result<std::string> cgroup_of(pid_t pid) {
     const std::string path = "/proc/" + std::to_string(pid) + "/cgroup";
     const auto text = base::read_small_file(path);
@@ -307,7 +307,7 @@ Result<bool> freeze(const std::string& scope, Microseconds patience) {
     const BootTime until = base::read_boot_time() + patience;
     while (true) {
         // The notification can be 10 ms late, so the file itself is read again every millisecond.
-        const auto text = read_file(child, "cgroup.events");
+        const auto text = read_cgroup_file(child, "cgroup.events");
         if (!text)
             return std::unexpected{text.error()};
         if (has_line(*text, "frozen 1"))
@@ -320,7 +320,7 @@ Result<bool> freeze(const std::string& scope, Microseconds patience) {
 }
 
 Result<bool> seal_connection(const std::string& scope, const std::vector<pid_t>& carriers) {
-    const auto controllers = read_file(scope, "cgroup.controllers");
+    const auto controllers = read_cgroup_file(scope, "cgroup.controllers");
     if (!controllers)
         return std::unexpected{controllers.error()};
     if (!has_part(*controllers, "pids", " \n"))
@@ -372,13 +372,13 @@ Result<> kill_scope(const std::string& scope) {
 }
 
 bool is_gone(const std::string& scope) {
-    const auto text = read_file(scope, "cgroup.events");
+    const auto text = read_cgroup_file(scope, "cgroup.events");
     return text ? has_line(*text, "populated 0") : is_missing(text.error());
 }
 
 bool is_frozen(const std::string& scope) {
     // The wish, not cgroup.events: with one process in state D the rest stands still all the same.
-    const auto text = read_file(child_of(scope), "cgroup.freeze");
+    const auto text = read_cgroup_file(child_of(scope), "cgroup.freeze");
     return text && has_line(*text, "1");
 }
 
@@ -413,7 +413,7 @@ std::optional<BootTime> thawed_by_hand(const std::string& scope) {
 }
 
 bool is_at_rest(const std::string& scope) {
-    const auto text = read_file(child_of(scope), "cgroup.events");
+    const auto text = read_cgroup_file(child_of(scope), "cgroup.events");
     return text && has_line(*text, "frozen 1");
 }
 

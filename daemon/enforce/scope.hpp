@@ -29,6 +29,9 @@ Result<std::vector<pid_t>> processes_in(const std::string& scope);
 /// Names of the cgroups right below it.
 Result<std::vector<std::string>> children_of(const std::string& cgroup);
 
+/// A file of the cgroup's, whole. ENOENT or ENODEV: the cgroup is gone.
+Result<std::string> read_cgroup_file(const std::string& cgroup, const char* file);
+
 /// Makes the child cgroup. No error if it is there.
 Result<> make_frozen_child(const std::string& scope);
 

@@ -6,6 +6,7 @@
 #include "daemon/enforce/console.hpp"
 #include "daemon/enforce/prompt.hpp"
 #include "daemon/enforce/scope.hpp"
+#include "daemon/enforce/work.hpp"
 #include "daemon/shell/shell.hpp"
 
 #include <algorithm>
@@ -208,6 +209,23 @@ enforce::Activity Shell::known_activity(const Watched& watched, const enforce::T
     return {.input = input, .output = before ? std::max(before->output, input) : input};
 }
 
+/// What nobody asks for is not looked up. Whether a session without a terminal is asked about may
+/// change with what is found there.
+void Shell::read_work(core::ActivitySeen& seen, const Watched& watched,
+                      const core::SessionView& view) const {
+    const auto& known = *view.record;
+    if (known.cgroup.empty())
+        return;
+    if (view.counts_work || policy::has_no_terminal(known.facts.session_class)) {
+        seen.work = enforce::read_work(known.cgroup, known.leader.pid);
+        seen.work_at_input = watched.work_at_input;
+        seen.work_at_output = watched.work_at_output;
+    }
+    if (seen.terminals.empty())
+        if (const auto runs = enforce::classify(known.cgroup, known.leader.pid))
+            seen.session_class = *runs;
+}
+
 void Shell::perform(const core::ReadActivity& effect) {
     const auto view = machine_.view(effect.session);
     const auto found = watched_.find(effect.session);
@@ -235,6 +253,7 @@ void Shell::perform(const core::ReadActivity& effect) {
         seen.last_input = std::max(seen.last_input, activity.input);
         seen.last_output = std::max(seen.last_output, activity.output);
     }
+    read_work(seen, watched, *view);
     watched.terminals = std::move(terminals);
     if (!watched.terminals.empty()) {
         watched.before.reset();

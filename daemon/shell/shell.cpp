@@ -5,6 +5,7 @@
 #include "daemon/enforce/console.hpp"
 #include "daemon/enforce/prompt.hpp"
 #include "daemon/enforce/scope.hpp"
+#include "daemon/enforce/work.hpp"
 #include "daemon/shell/facts.hpp"
 
 #include <algorithm>
@@ -228,16 +229,31 @@ void Shell::terminal_used(const enforce::Terminal& terminal, const enforce::Acti
     if (session == by_terminal_.end())
         return;
     const auto found = watched_.find(session->second);
-    const auto* known = record(session->second);
-    if (found == watched_.end() || !known)
+    const auto view = machine_.view(session->second);
+    if (found == watched_.end() || !view)
         return;
     // Behind a lock console a session uses its own as it likes.
     const bool is_held_elsewhere = std::ranges::count(found->second.consoles, terminal.device,
                                                       &core::SavedTerminal::device) > 0;
-    if (known->state == core::State::locked && !is_held_elsewhere)
-        dispatch(core::LockedTerminalUsed{known->id});
-    else
-        write_activity(found->second, activity.input, activity.output);
+    if (view->record->state == core::State::locked && !is_held_elsewhere)
+        return dispatch(core::LockedTerminalUsed{view->record->id});
+    note_use(found->second, *view, activity);
+    write_activity(found->second, activity.input, activity.output);
+}
+
+/// What was done up to now belongs to this use of the terminal: when nothing follows it, what is
+/// done from here on tells whether the work goes on.
+void Shell::note_use(Watched& watched, const core::SessionView& view,
+                     const enforce::Activity& activity) const {
+    if (!view.counts_work || view.record->cgroup.empty())
+        return;
+    const core::WorkReading reading{
+        .at = base::read_boot_time(),
+        .done = enforce::read_work(view.record->cgroup, view.record->leader.pid)};
+    if (activity.input > watched.last.input)
+        watched.work_at_input = reading;
+    if (activity.output > watched.last.output)
+        watched.work_at_output = reading;
 }
 
 void Shell::write_activity(Watched& watched, BootTime input, BootTime output) {

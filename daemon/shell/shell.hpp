@@ -98,6 +98,9 @@ private:
         std::vector<core::SavedTerminal> consoles;
         std::vector<enforce::ForeignHolder> holders;
         std::optional<BootTime> looked_for_holders;
+        /// As it was when somebody saw that its terminals were used.
+        std::optional<core::WorkReading> work_at_input;
+        std::optional<core::WorkReading> work_at_output;
         /// What an earlier vigild had seen; good for the first look of this one.
         std::optional<store::RuntimeStore::Activity> before;
         store::RuntimeStore::Activity last; ///< of all its terminals, as written down
@@ -129,6 +132,10 @@ private:
     std::vector<enforce::Terminal> places_of(const Watched& watched) const;
     void signal_leader(const core::SessionId& session, int signal);
     void stop_prompts(const core::SessionId& id);
+    void note_use(Watched& watched, const core::SessionView& view,
+                  const enforce::Activity& activity) const;
+    void read_work(core::ActivitySeen& seen, const Watched& watched,
+                   const core::SessionView& view) const;
     std::vector<enforce::Terminal> look_for_terminals(const core::SessionRecord& record);
     enforce::LockTarget target(const core::SessionRecord& record) const;
     const core::SessionRecord* record(const core::SessionId& id) const;

@@ -74,11 +74,15 @@ inline ActivitySeen activity(std::uint32_t number, Microseconds input, Microseco
     return {.session = id_of(number),
             .terminals = {"/dev/pts/3"},
             .last_input = at(input).boot,
-            .last_output = at(output).boot};
+            .last_output = at(output).boot,
+            .work = {.processor = 0us, .bytes = 0}};
 }
 
 inline ActivitySeen no_terminal(std::uint32_t number) {
-    return {.session = id_of(number), .terminals = {}};
+    return {.session = id_of(number),
+            .terminals = {},
+            .work = {.processor = 0us, .bytes = 0},
+            .session_class = policy::SessionClass::command};
 }
 
 /// One rule for everybody.

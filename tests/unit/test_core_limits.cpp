@@ -161,8 +161,12 @@ START_TEST(output_puts_off_the_end_but_not_the_lock) {
     Host host{policy_of({.idle_warn = 1min, .idle_lock = 15min, .idle_terminate = 1h})};
     host.login(1, 0s);
     ck_assert_ptr_nonnull(find<Lock>(host.step(activity(1, 0s, 14min), 15min)));
+    // It runs under the lock too.
+    ck_assert(host.deadline() == 74min - 10s);
+    host.tick(74min - 10s);
+    ck_assert(host.step(activity(1, 0s, 0s), 74min - 10s).empty());
     ck_assert(host.deadline() == 74min);
-    host.tick(74min); // it runs under the lock too
+    host.tick(74min);
     const auto effects = host.step(activity(1, 0s, 0s), 74min);
     CHECK_TEXT(find<StoreSession>(effects)->record.end_reason, "it was idle for 1 h");
 }

@@ -201,7 +201,7 @@ START_TEST(the_example_of_the_manual_is_taken) {
     const std::size_t start = page.find("version: 1", section);
     const std::size_t end = page.find(".Ed", start);
     ck_assert(section != std::string::npos && end != std::string::npos);
-    ck_assert_uint_eq(parsed(page.substr(start, end - start)).sessions.size(), 4);
+    ck_assert_uint_eq(parsed(page.substr(start, end - start)).sessions.size(), 5);
 }
 END_TEST
 

@@ -1,0 +1,194 @@
+"""The second clock: what works is not ended for being quiet. And sessions that have no terminal."""
+
+import shlex
+import subprocess
+import time
+
+import pytest
+from logins import LOCK_SCREEN, UNLOCK_PROMPT, Login, everybody_leaves, unlock
+from vigilhost import wait_until
+
+# The limit of these tests. What works is looked at once in it; so the end comes after twice that at the latest.
+LIMIT = 4
+# How late a thing may be seen over ssh, on a busy machine.
+SEEN = 3
+GOES_ON = "/tmp/goes-on"
+
+
+@pytest.fixture(autouse=True)
+def cleanly(host):
+    host.run("touch", GOES_ON)
+    yield
+    host.run("rm", "-f", GOES_ON)
+    everybody_leaves(host)
+
+
+@pytest.fixture
+def clients(host):
+    started = []
+    yield started
+    for client in started:
+        client.close()
+
+
+def limits(host, match="users: [alice]", **settings):
+    lines = "".join(f"    {name}: {value}\n" for name, value in settings.items())
+    host.policy(f"version: 1\nmode: enforce\nsessions:\n  - name: the test\n    match: {{{match}}}\n{lines}")
+
+
+def ends_of(host, session):
+    """What the journal has of its end."""
+    return [one["MESSAGE"] for one in host.journal(VIGIL_SESSION=session, VIGIL_EVENT="session-ending")]
+
+
+def stays(host, session, seconds):
+    """It lives on for so long, which nothing but the time can show."""
+    until = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() > until or ends_of(host, session), seconds + 5, "the time passes")
+    assert not ends_of(host, session)
+
+
+class Client:
+    """A client of ssh's that has no terminal, and the session it is in."""
+
+    def __init__(self, host, words, user="alice"):
+        self.host = host
+        known = {one["id"] for one in host.vigil_sessions()}
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+        new = wait_until(lambda: [one for one in host.vigil_sessions(user=user) if one["id"] not in known], 10,
+                         "vigil lists the login")
+        self.id = new[0]["id"]
+        self.began = time.monotonic()
+
+    def is_over(self):
+        return self.process.poll() is not None
+
+    def wait_ended(self, timeout):
+        wait_until(self.is_over, timeout, "the client's connection is closed")
+        messages = ends_of(self.host, self.id)
+        assert len(messages) == 1 and "idle for" in messages[0], messages
+
+    def close(self):
+        self.process.kill()
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def test_a_quiet_compile_is_locked_and_not_ended_until_it_is_idle(host):
+    limits(host, idle_lock="2s", idle_terminate=f"{LIMIT}s")
+    alice = Login(host, "alice")
+    # As behind tmux: at another terminal than the one that is locked, or at none.
+    alice.type(f"(setsid sh -c 'while test -e {GOES_ON}; do :; done' </dev/null >/dev/null 2>&1 &)\r")
+    alice.screen.wait_for(UNLOCK_PROMPT, 8)
+    stays(host, alice.id, 3 * LIMIT)
+    alice.screen.wait_for(LOCK_SCREEN)
+    host.run("rm", GOES_ON)
+    alice.screen.wait_closed(2 * LIMIT + SEEN)
+    assert f"it was idle for {LIMIT} s" in ends_of(host, alice.id)[0]
+
+
+def test_a_quiet_program_in_the_foreground_is_not_ended_and_a_frozen_one_is(host):
+    limits(host, idle_terminate=f"{LIMIT}s")
+    alice = Login(host, "alice")
+    alice.type(f"while test -e {GOES_ON}; do :; done\r")
+    stays(host, alice.id, 3 * LIMIT)
+    # Held it uses no processor, and so its work is idle.
+    alice.lock()
+    alice.screen.wait_closed(2 * LIMIT + SEEN)
+    assert "it was idle" in ends_of(host, alice.id)[0]
+
+
+def test_who_counts_input_and_output_alone_ends_a_quiet_compile(host):
+    limits(host, idle_terminate=f"{LIMIT}s", activity="input+output")
+    alice = Login(host, "alice")
+    alice.type("while :; do :; done\r")
+    alice.screen.wait_closed(LIMIT + SEEN)
+    assert "it was idle" in ends_of(host, alice.id)[0]
+
+
+def test_a_key_press_cancels_an_end_that_was_warned_of(host):
+    limits(host, idle_terminate="6s", idle_warn="3s")
+    alice = Login(host, "alice")
+    alice.answers()
+    for _ in range(2):
+        since = alice.screen.mark()
+        alice.screen.wait_to_hear("ends in 3 s unless you press a key", 6, since)
+        alice.type(" ")
+    stays(host, alice.id, 2)
+    alice.screen.wait_closed(6 + SEEN)
+
+
+def test_a_warning_is_not_given_to_what_works(host):
+    limits(host, idle_terminate=f"{LIMIT}s", idle_warn="2s")
+    alice = Login(host, "alice")
+    alice.type(f"while test -e {GOES_ON}; do :; done\r")
+    stays(host, alice.id, 2 * LIMIT)
+    assert "unless you press a key" not in alice.screen.said()
+    host.run("rm", GOES_ON)
+    alice.screen.wait_to_hear("ends in 2 s unless you press a key", 2 * LIMIT + SEEN)
+
+
+def test_a_slow_copy_is_never_cut_and_an_idle_one_is_ended(host, clients, tmp_path):
+    limits(host, "classes: [transfer]", idle_terminate=f"{LIMIT}s")
+    (tmp_path / "file").write_bytes(b"x" * 320_000)
+    words = host.ssh_command("alice")
+    by = tmp_path / "ssh"
+    by.write_text(f"#!/bin/sh\nexec {shlex.join(words[:-1])} \"$@\"\n", encoding="ascii")
+    by.chmod(0o755)
+    # 20 kB/s, by scp's own protocol: by sftp's as much would be under way at once.
+    copy = Client(host, ["scp", "-O", "-l", "160", "-S", str(by), str(tmp_path / "file"), "alice@127.0.0.1:copied"])
+    clients.append(copy)
+    wait_until(copy.is_over, 40, "the copy is done")
+    assert copy.process.returncode == 0
+    assert time.monotonic() - copy.began > 3 * LIMIT
+    assert host.run("stat", "-c", "%s", "/home/alice/copied").stdout.strip() == "320000"
+    idle = Client(host, host.ssh_command("alice", "-s", command=["sftp"]))
+    clients.append(idle)
+    idle.wait_ended(2 * LIMIT + SEEN)
+
+
+def test_an_idle_forward_is_ended_whatever_its_keepalives_say_and_a_command_is_not(host, clients):
+    limits(host, "classes: [forward]", idle_terminate=f"{LIMIT}s")
+    forward = Client(host, host.ssh_command("alice", "-N", "-o", "ServerAliveInterval=1"))
+    clients.append(forward)
+    command = Client(host, host.ssh_command("alice", "-T", command=["sleep", "60"]))
+    clients.append(command)
+    forward.wait_ended(2 * LIMIT + SEEN)
+    stays(host, command.id, LIMIT)
+    assert not command.is_over()
+
+
+def test_a_forward_that_carries_bytes_is_not_ended(host, clients):
+    limits(host, "users: [alice], classes: [forward]", idle_terminate=f"{LIMIT}s")
+    # The way through a bastion: alice's connection carries bob's.
+    jump = shlex.join(host.ssh_command("alice", "-W", "127.0.0.1:22"))
+    slowly = f"while test -e {GOES_ON}; do head -c 2000 /dev/zero; sleep 0.2; done; sleep 60"
+    words = host.ssh_command("bob", "-T", "-o", f"ProxyCommand={jump}", command=[slowly])
+    through = Client(host, words)
+    clients.append(through)
+    stays(host, through.id, 3 * LIMIT)
+    host.run("rm", GOES_ON)
+    through.wait_ended(2 * LIMIT + SEEN)
+
+
+def test_a_connection_that_loses_its_last_terminal_is_judged_by_what_is_left(host, clients):
+    limits(host, "classes: [forward]", idle_terminate=f"{LIMIT}s")
+    path = host.control_path()
+    master = Client(host, host.ssh_command("alice", "-N", "-M", "-S", path))
+    clients.append(master)
+    channel = host.ssh("alice", "-t", "-S", path)
+    channel.wait_for(r"^alice@[^\s:]+:\S*[$#]", 15)
+    # With a terminal it is interactive, and no rule is about that.
+    stays(host, master.id, 2 * LIMIT)
+    assert not master.is_over()
+
+
+def test_an_unlocked_session_has_its_whole_time_again(host):
+    limits(host, idle_lock="2s", idle_terminate="6s")
+    alice = Login(host, "alice")
+    alice.screen.wait_for(UNLOCK_PROMPT, 8)
+    unlock(alice)
+    unlocked = time.monotonic()
+    alice.screen.wait_closed(6 + SEEN + 2)
+    assert time.monotonic() - unlocked >= 5.5
