@@ -78,6 +78,15 @@ std::string locked_line(const View& view) {
     return line;
 }
 
+std::string paused_line(const wire::LockInfo& info) {
+    std::string line = "Paused: ";
+    for (const auto& program : info.paused)
+        line += (line.ends_with(": ") ? "" : "; ") + program;
+    if (info.paused_more > 0)
+        line += " and " + std::to_string(info.paused_more) + " more";
+    return line;
+}
+
 std::vector<Part> parts_of(const View& view, std::size_t width, bool bars) {
     std::vector<Part> parts;
     const auto add = [&](int rank, const std::string& text) {
@@ -92,6 +101,8 @@ std::vector<Part> parts_of(const View& view, std::size_t width, bool bars) {
     gap(8);
     for (const auto& warning : view.info.warnings)
         add(5, warning);
+    if (!view.info.paused.empty())
+        add(7, paused_line(view.info));
     if (view.info.ends_at != wire::unlimited)
         add(6, "This session ends at " + moment(view.info.ends_at, view) + ".");
     if (view.lock_console && !bars)

@@ -107,6 +107,8 @@ struct LockInfo {
     std::uint64_t ends_at = unlimited; ///< wall time of the session's next end
     std::vector<std::string> factors;  ///< "password", "totp": what is taken at THIS terminal
     std::vector<std::string> warnings; ///< e.g. which foreign process holds the terminal
+    std::vector<std::string> paused;   ///< "make, 2 h 10 min": the foremost of what stands still
+    std::uint64_t paused_more = 0;     ///< programs beyond those
     std::uint64_t wait_seconds = 0;
 
     bool operator==(const LockInfo&) const = default;

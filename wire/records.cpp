@@ -25,6 +25,8 @@ void each_field(Field&& field, auto& info)
     field("ends_at", info.ends_at);
     field("factors", info.factors);
     field("warnings", info.warnings);
+    field("paused", info.paused);
+    field("paused_more", info.paused_more);
     field("wait_seconds", info.wait_seconds);
 }
 

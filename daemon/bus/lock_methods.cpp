@@ -3,6 +3,7 @@
 #include "base/clock.hpp"
 #include "base/log.hpp"
 #include "daemon/bus/parse.hpp"
+#include "daemon/enforce/paused.hpp"
 
 #include <algorithm>
 
@@ -38,6 +39,25 @@ std::string holder_warning(const enforce::ForeignHolder& holder) {
            (holder.path.empty() ? ") outside this session cannot be looked through"
                                 : ") outside this session reads this terminal too") +
            ": no password is taken here.";
+}
+
+/// The most that are told by name.
+constexpr std::size_t max_paused_named = 3;
+
+void tell_paused(const core::SessionRecord& record, wire::LockInfo& info) {
+    if (record.cgroup.empty())
+        return;
+    for (const auto& program : enforce::paused_programs(record.cgroup, record.locked_since)) {
+        if (info.paused.size() == max_paused_named) {
+            ++info.paused_more;
+            continue;
+        }
+        constexpr std::chrono::minutes minute{1};
+        const auto ran = program.ran < minute
+                             ? program.ran
+                             : std::chrono::floor<std::chrono::minutes>(program.ran);
+        info.paused.push_back(base::escape(program.name, 64) + ", " + core::duration_text(ran));
+    }
 }
 
 } // namespace
@@ -79,6 +99,7 @@ Result<> Api::lock_info(const Call& call) {
             info.factors.emplace_back(policy::to_text(factor));
         for (const auto& holder : readers)
             info.warnings.push_back(holder_warning(holder));
+        tell_paused(record, info);
         if (info.factors.empty())
             info.warnings.emplace_back("Nothing can be proved here: an administrator unlocks it "
                                        "with `vigilctl unlock`.");

@@ -20,6 +20,9 @@ inline constexpr std::size_t max_grants_per_session = 64;
 /// short enough that a copy that has just begun stands out.
 inline constexpr Microseconds work_window = Seconds{10};
 
+/// "15 min", "1 h 30 min", "20 s".
+std::string duration_text(Microseconds duration);
+
 /// What is known of a session for a listing.
 struct SessionView {
     const SessionRecord* record = nullptr;

@@ -224,7 +224,4 @@ Microseconds shortest_stretch(const Tracked& session) noexcept;
 
 Moments moments(const Tracked& session);
 
-/// "15 min", "1 h 30 min", "20 s".
-std::string duration_text(Microseconds duration);
-
 } // namespace vigil::core

@@ -1,5 +1,6 @@
 """The second clock: what works is not ended for being quiet. And sessions that have no terminal."""
 
+import re
 import shlex
 import subprocess
 import time
@@ -182,6 +183,24 @@ def test_a_connection_that_loses_its_last_terminal_is_judged_by_what_is_left(hos
     # With a terminal it is interactive, and no rule is about that.
     stays(host, master.id, 2 * LIMIT)
     assert not master.is_over()
+
+
+def test_the_prompt_says_what_is_paused(host):
+    host.policy("version: 1\n")
+    alice = Login(host, "alice")
+    alice.lock()
+    assert "Paused" not in alice.screen.text()
+    unlock(alice)
+    alice.type("sleep 1001 & (exec -a x cp /bin/sleep $'/tmp/a\\eb'); $'/tmp/a\\eb' 1002\r")
+    wait_until(lambda: host.run("pgrep", "-fx", ".*100[12]", check=False).stdout.count("\n") == 2, 5, "both run")
+    alice.lock()
+    paused = alice.screen.wait_for(r"Paused: (.*)")[1]
+    assert re.fullmatch(r"a\\x1bb, \d+ s; sleep, \d+ s", paused.strip(), re.IGNORECASE), paused
+    alice.screen.resize(24, 20)
+    alice.type("x\x15")
+    alice.screen.wait_for(r"Paused:")
+    alice.screen.wait_for(UNLOCK_PROMPT)
+    unlock(alice)
 
 
 def test_an_unlocked_session_has_its_whole_time_again(host):

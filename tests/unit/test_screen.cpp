@@ -26,7 +26,8 @@ View some_view() {
                  .locked_by = "idle for 15 min",
                  .locked_since = noon + 2 * 60 * second,
                  .ends_at = noon + 4 * 3600 * second,
-                 .factors = {"password", "totp"}};
+                 .factors = {"password", "totp"},
+                 .paused = {"make, 2 h 10 min"}};
     view.now = WallTime{Microseconds{static_cast<std::int64_t>(noon + 3600 * second)}};
     view.utc_offset = Seconds{2 * 3600};
     return view;
@@ -68,6 +69,7 @@ START_TEST(all_of_it_is_shown_at_80x24) {
     ck_assert(shows(lines, "Locked since 14:02 (idle for 15 min)"));
     ck_assert(shows(lines, "User: alice"));
     ck_assert(shows(lines, "This session ends at 18:00."));
+    ck_assert(shows(lines, "Paused: make, 2 h 10 min"));
     ck_assert(lines.back().ends_with("Password or code: "));
 }
 END_TEST
@@ -93,6 +95,22 @@ START_TEST(it_stands_in_the_middle_at_200x60) {
         lines, [](const auto& line) { return line.find("web1") != std::string::npos; });
     ck_assert(host - lines.begin() > 10);
     ck_assert_uint_gt(host->find("web1"), 60);
+}
+END_TEST
+
+START_TEST(what_is_paused_fits_and_gives_way) {
+    View view = some_view();
+    ck_assert(shows(lines_of(draw(view, {20, 24})), "make, 2 h"));
+    ck_assert(!shows(lines_of(draw(view, {20, 4})), "make"));
+    view.info.paused = {"make, 2 h 10 min", "v\x1B[2Jim, 5 s", "less, 1 s"};
+    view.info.paused_more = 4;
+    const auto drawn = draw(view, {80, 24});
+    ck_assert(shows(lines_of(drawn), "Paused: make, 2 h 10 min; v"));
+    ck_assert(shows(lines_of(drawn), "and 4 more"));
+    ck_assert(drawn.find("v\x1B") == std::string::npos);
+    view.info.paused.clear();
+    view.info.paused_more = 0;
+    ck_assert(!shows(lines_of(draw(view, {80, 24})), "Paused"));
 }
 END_TEST
 
@@ -191,6 +209,7 @@ int main() {
     tcase_add_test(tests, all_of_it_is_shown_at_80x24);
     tcase_add_test(tests, words_wrap_at_20x10_and_the_prompt_stays);
     tcase_add_test(tests, it_stands_in_the_middle_at_200x60);
+    tcase_add_test(tests, what_is_paused_fits_and_gives_way);
     tcase_add_test(tests, every_size_is_survived);
     tcase_add_test(tests, only_what_is_taken_is_asked_for);
     tcase_add_test(tests, text_from_outside_is_escaped);

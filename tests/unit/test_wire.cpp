@@ -193,6 +193,8 @@ START_TEST(every_record_comes_back_as_it_was) {
                              .ends_at = 2,
                              .factors = {"totp"},
                              .warnings = {"sudo (12)"},
+                             .paused = {"make, 2 h 10 min"},
+                             .paused_more = 4,
                              .wait_seconds = 3},
                     lock_info_signature);
     check_roundtrip(pair, Enrollment{.factor_id = "f", .uri = "otpauth://x", .secret = "MZXW"},
