@@ -170,19 +170,33 @@ class ConsoleLogin:
         self.host = host
         self.user = user
         self.number = number
+        self.id = None
+        self.answered = 0
+
+    def log_in(self):
+        host, user, number = self.host, self.user, self.number
         known = {one["id"] for one in host.vigil_sessions()}
         host.run("systemctl", "start", f"getty@tty{number}.service")
         switch(number)
         comes_to_front(number)
-        sees(r"login:\s*$")
-        type_text(user + "\r")
-        sees(r"assword:\s*$")
+        self.give_name()
         type_text(PASSWORDS[user] + "\r")
         sees(rf"^{user}@[^\s:]+:\S*[$#]")
         new = wait_until(lambda: [one for one in host.vigil_sessions(user=user) if one["id"] not in known], 5,
                          "vigil lists the login")
         self.id = new[0]["id"]
-        self.answered = 0
+
+    def give_name(self):
+        """What is typed while getty sets its terminal up is lost: then it is typed again, as a person would."""
+        for patience in (3, 3, 10):
+            sees(r"login:\s*$")
+            type_text(self.user + "\r")
+            try:
+                sees(r"assword:\s*$", patience)
+                return
+            except AssertionError:
+                if patience == 10:
+                    raise
 
     def state(self):
         listed = self.host.vigil_sessions(id=self.id)
@@ -224,6 +238,7 @@ class ConsoleLogin:
 
     def off(self):
         """Logs out, whatever state it is in."""
-        self.host.vigilctl("terminate", self.id, "--reason", "the test is over", check=False)
-        wait_until(lambda: self.state() == "gone", 15, "the session is over")
+        if self.id:
+            self.host.vigilctl("terminate", self.id, "--reason", "the test is over", check=False)
+            wait_until(lambda: self.state() == "gone", 15, "the session is over")
         self.host.run("systemctl", "stop", f"getty@tty{self.number}.service")

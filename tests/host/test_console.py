@@ -41,7 +41,9 @@ def logins(host):
     there = []
 
     def log_in(user, number):
+        # First, so that also what failed half way is taken away.
         there.append(ConsoleLogin(host, user, number))
+        there[-1].log_in()
         return there[-1]
     yield log_in
     with Console(1) as console:
