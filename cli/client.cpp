@@ -16,6 +16,8 @@ namespace {
 
 /// Long enough for vigild to be started by its name on the bus.
 constexpr Seconds patience{5};
+/// A desktop has 10 s to say that it has locked itself.
+constexpr Seconds act_patience{15};
 
 Error away(int code, const std::string& where, const std::string& cause) {
     return {code,
@@ -45,8 +47,8 @@ std::string cause_of(const Error& error) {
 
 } // namespace
 
-Result<base::BusMessage> Client::call(const char* method, Arguments arguments) const {
-    const BootTime deadline = base::read_boot_time() + patience;
+Result<base::BusMessage> Client::call(const char* method, Arguments arguments, Seconds wait) const {
+    const BootTime deadline = base::read_boot_time() + wait;
     const bool usual = socket_.empty();
     if (usual) {
         auto bus = base::BusClient::connect_system(wire::bus_name, deadline);
@@ -61,7 +63,7 @@ Result<base::BusMessage> Client::call(const char* method, Arguments arguments) c
                                         bus ? cause_of(reply.error()) : bus.error().text())};
     }
     const std::string path = usual ? wire::socket_path : socket_;
-    auto direct = base::BusClient::connect(path.c_str(), base::read_boot_time() + patience);
+    auto direct = base::BusClient::connect(path.c_str(), base::read_boot_time() + wait);
     if (!direct && !wire::is_away(direct.error()))
         return fail(direct.error().code, direct.error().text());
     if (!direct)
@@ -74,7 +76,7 @@ Result<base::BusMessage> Client::call(const char* method, Arguments arguments) c
 
 template <typename T>
 Result<T> Client::get(const char* method, Arguments arguments) const {
-    auto reply = call(method, arguments);
+    auto reply = call(method, arguments, patience);
     if (!reply)
         return std::unexpected{reply.error()};
     auto value = wire::read<T>(reply->get());
@@ -86,7 +88,7 @@ Result<T> Client::get(const char* method, Arguments arguments) const {
 }
 
 Result<> Client::tell(const char* method, Arguments arguments) const {
-    auto reply = call(method, arguments);
+    auto reply = call(method, arguments, patience);
     if (!reply)
         return std::unexpected{reply.error()};
     return {};
@@ -101,7 +103,10 @@ Result<wire::Session> Client::show(const std::string& id) const {
 }
 
 Result<> Client::act(const char* method, const std::string& id, const std::string& reason) const {
-    return tell(method, {&id, &reason});
+    auto reply = call(method, {&id, &reason}, act_patience);
+    if (!reply)
+        return std::unexpected{reply.error()};
+    return {};
 }
 
 Result<wire::Status> Client::status() const {

@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "base/systemd.hpp"
+#include "base/time.hpp"
 #include "wire/messages.hpp"
 
 #include <initializer_list>
@@ -32,7 +33,7 @@ public:
 
 private:
     using Arguments = std::initializer_list<const std::string*>;
-    Result<base::BusMessage> call(const char* method, Arguments arguments) const;
+    Result<base::BusMessage> call(const char* method, Arguments arguments, Seconds wait) const;
     template <typename T>
     Result<T> get(const char* method, Arguments arguments) const;
     Result<> tell(const char* method, Arguments arguments) const;

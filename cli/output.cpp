@@ -23,6 +23,10 @@ Json limit(std::uint64_t seconds) {
     return seconds == wire::unlimited ? Json(nullptr) : Json(seconds);
 }
 
+Json word(const std::string& text) {
+    return text.empty() ? Json(nullptr) : Json(text);
+}
+
 Json moment(std::uint64_t microseconds) {
     return microseconds == 0 ? Json(nullptr) : Json(rfc3339(microseconds));
 }
@@ -100,6 +104,8 @@ Json to_json(const wire::Session& session) {
               {"idle_terminate", limit(session.idle_terminate)},
               {"max_duration", limit(session.max_duration)}}},
             {"next", next},
+            {"locked_by", word(session.locked_by)},
+            {"desktop", word(session.desktop)},
             {"uncovered", session.uncovered},
             {"runs_on", session.runs_on}};
 }
@@ -233,6 +239,8 @@ std::string session_details(const wire::Session& session, const Now& now, Look l
     details.add("idle for", duration_text(session.idle_seconds));
     if (session.locked_since != 0)
         details.add("locked since", clock_text(session.locked_since, now));
+    details.add("locked", session.locked_by);
+    details.add("desktop", session.desktop);
     details.add("rule", session.rule);
     details.add("idle_lock", duration_text(session.idle_lock));
     details.add("idle_terminate", duration_text(session.idle_terminate));

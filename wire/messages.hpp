@@ -139,6 +139,8 @@ struct Session {
     std::uint64_t max_duration = unlimited;
     std::string next_action; ///< warn | lock | terminate | "" (none)
     std::uint64_t next_at = 0;
+    std::string locked_by; ///< "idle for 15 min", "by root: end of shift"; "": not locked
+    std::string desktop;   ///< of a graphical session: locked | unlocked
     std::vector<std::string> uncovered; ///< what a lock of it would not, or does not, hold
     std::vector<std::string> runs_on;   ///< under a lock: what goes on beside it, as it should
 

@@ -52,6 +52,8 @@ void each_field(Field&& field, auto& session)
     field("max_duration", session.max_duration);
     field("next_action", session.next_action);
     field("next_at", session.next_at);
+    field("locked_by", session.locked_by);
+    field("desktop", session.desktop);
     field("uncovered", session.uncovered);
     field("runs_on", session.runs_on);
 }

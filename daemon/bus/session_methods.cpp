@@ -57,14 +57,18 @@ wire::Session Api::describe(const core::SessionView& view) const {
     session.logind_session = record.logind_session;
     session.leader_pid = static_cast<std::uint32_t>(record.leader.pid);
     session.since = wire_time(record.since_wall);
-    if (!view.terminals.empty()) {
+    if (!view.terminals.empty() || shell::is_graphical(record)) {
         const auto idle = now.boot - shell_.last_input(view);
         session.idle_seconds = static_cast<std::uint64_t>(
             std::max<std::int64_t>(0, std::chrono::floor<Seconds>(idle).count()));
     }
     session.state = state_text(record.state);
-    if (session.state == "locked")
+    if (session.state == "locked") {
         session.locked_since = wire_time(record.locked_since_wall);
+        session.locked_by = record.locked_by;
+    }
+    if (shell::is_graphical(record))
+        session.desktop = record.desktop_locked ? "locked" : "unlocked";
     session.rule = view.decision->rule;
     session.idle_lock = wire_limit(view.decision->idle_lock);
     session.idle_terminate = wire_limit(view.decision->idle_terminate);

@@ -29,7 +29,7 @@ struct Forget {
     SessionId session;
 };
 
-/// Answer with ActivitySeen.
+/// Answer with ActivitySeen, for a graphical session with DesktopSeen.
 struct ReadActivity {
     SessionId session;
 };
@@ -44,6 +44,14 @@ struct Say {
 
 /// Hold the session and ask at its terminals. Answer with LockDone. Idempotent.
 struct Lock {
+    SessionId session;
+};
+/// Have the desktop of a graphical session lock itself; unlock itself. It answers by DesktopSeen;
+/// where it cannot be asked, the answer is LockDone or UnlockDone.
+struct LockDesktop {
+    SessionId session;
+};
+struct UnlockDesktop {
     SessionId session;
 };
 /// Look for what the lock in force leaves free. Answer with GapsSeen.
@@ -139,8 +147,9 @@ struct ReplyDone {
 
 using Effect =
     std::variant<StoreSession, EraseSession, StoreGrant, EraseGrant, Watch, Forget, ReadActivity,
-                 Say, Lock, LookForGaps, Unlock, KillFrozen, Terminate, KillScope, CheckGone, Audit,
-                 ReplyReserve, ReplyLimit, ReplyAsk, ReplyProve, ReplyWait, ReplyId, ReplyDone>;
+                 Say, Lock, LockDesktop, UnlockDesktop, LookForGaps, Unlock, KillFrozen, Terminate,
+                 KillScope, CheckGone, Audit, ReplyReserve, ReplyLimit, ReplyAsk, ReplyProve,
+                 ReplyWait, ReplyId, ReplyDone>;
 using Effects = std::vector<Effect>;
 
 } // namespace vigil::core

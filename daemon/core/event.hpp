@@ -6,6 +6,7 @@
 #include "daemon/core/records.hpp"
 #include "wire/messages.hpp"
 
+#include <optional>
 #include <variant>
 
 namespace vigil::core {
@@ -84,6 +85,13 @@ struct ActivitySeen {
     std::optional<WorkReading> work_at_output;
     /// What runs there, where it has no terminal; nullopt: that could not be seen.
     std::optional<policy::SessionClass> session_class;
+};
+
+/// What a desktop's hints are now: the answer to ReadActivity of a graphical session, or news.
+struct DesktopSeen {
+    SessionId session;
+    bool locked = false;
+    std::optional<BootTime> idle_since; ///< nullopt: somebody is there
 };
 
 /// The session has a terminal that it did not have before.
@@ -209,9 +217,9 @@ struct PolicyChanged {
 
 using Event =
     std::variant<ReserveAsked, PrepareAsked, ConfirmAsked, ReleaseAsked, SessionFound, LeaderGone,
-                 WatchFailed, ActivitySeen, TerminalOpened, LockedTerminalUsed, ClientGone,
-                 TimePassed, LockAsked, LockDone, GapsSeen, UnlockAsked, UnlockDone, UnlockRefused,
-                 ThawedByHand, TerminateAsked, ScopeSeen, StepUpAsked, ProofChecked, GrantStored,
-                 FactorsChanged, PolicyChanged>;
+                 WatchFailed, ActivitySeen, DesktopSeen, TerminalOpened, LockedTerminalUsed,
+                 ClientGone, TimePassed, LockAsked, LockDone, GapsSeen, UnlockAsked, UnlockDone,
+                 UnlockRefused, ThawedByHand, TerminateAsked, ScopeSeen, StepUpAsked, ProofChecked,
+                 GrantStored, FactorsChanged, PolicyChanged>;
 
 } // namespace vigil::core

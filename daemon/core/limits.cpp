@@ -83,6 +83,9 @@ void Machine::Data::due(Tracked& session, const Now& now, Effects& effects) {
                  duration_text(session.decision.max_duration) + ". Save your work.",
              "ends in " + left, now, effects);
     }
+    desktop_due(session, now, effects);
+    if (record.state == State::ending)
+        return;
     const bool retry = session.retry_at && *session.retry_at <= now.boot;
     const bool newcomers = session.newcomer_at && *session.newcomer_at <= now.boot;
     if (retry)

@@ -1,6 +1,7 @@
 #include "daemon/core/state.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace vigil::core {
@@ -45,13 +46,14 @@ Effects Machine::Data::on(const LockAsked& asked, const Now& now) {
         return {refused(asked.token, wire::error_not_found, "There is no such session.")};
     switch (session->record.state) {
     case State::locked: {
-        if (!session->retry_at)
+        if (!session->retry_at && !session->answer_by)
             return {done(asked.token)};
         // It is written down, but not held yet: the answer waits for the next attempt's outcome.
         Effects effects;
         answer_waiting(*session, effects);
         session->lock_token = asked.token;
-        effects.push_back(Lock{asked.session});
+        if (!is_desktop(session->record))
+            effects.push_back(Lock{asked.session});
         return effects;
     }
     case State::unlocking:
@@ -75,7 +77,7 @@ Effects Machine::Data::on(const LockAsked& asked, const Now& now) {
     }
     session->lock_token = asked.token;
     // Whether there is a terminal decides below what a lock that does not hold means.
-    if (session->terminals.empty())
+    if (session->terminals.empty() && !is_desktop(session->record))
         effects.push_back(ReadActivity{asked.session});
     lock(*session, asked.by, now, effects);
     schedule(*session);
@@ -128,10 +130,17 @@ void Machine::Data::hold(Tracked& session, const std::string& by, const Now& now
     session.failure.clear();
     session.gaps.clear();
     session.gaps_told.reset();
+    session.answer_by.reset();
     session.newcomer_at.reset();
     effects.push_back(StoreSession{record});
     revoke(record.id, "the session was locked", effects);
-    effects.push_back(Lock{record.id});
+    if (!is_desktop(record)) {
+        effects.push_back(Lock{record.id});
+        return;
+    }
+    ask_desktop(session, now, effects);
+    if (record.desktop_locked) // by its user, a moment ago
+        desktop_holds(session, effects);
 }
 
 Effects Machine::Data::on(const LockDone& outcome, const Now& now) {
@@ -140,6 +149,11 @@ Effects Machine::Data::on(const LockDone& outcome, const Now& now) {
     if (!session || session->record.state != State::locked)
         return effects;
     auto& record = session->record;
+    if (is_desktop(record)) {
+        desktop_failed(*session, outcome.detail, now, effects);
+        schedule(*session);
+        return effects;
+    }
     if (!outcome.terminals.empty())
         session->terminals = outcome.terminals;
     const auto tried = gaps_of(outcome);
@@ -232,7 +246,7 @@ Effects Machine::Data::on(const ClientGone& gone, const Now&) {
 /// and sshd, which starts it, is not held. So it is looked for again and again.
 Effects Machine::Data::on(const TerminalOpened& opened, const Now& now) {
     auto* session = find(opened.session);
-    if (!session)
+    if (!session || is_desktop(session->record))
         return {};
     if (session->record.state == State::active) {
         session->asked_activity = now.boot;
@@ -261,7 +275,7 @@ Effects Machine::Data::on(const LockedTerminalUsed& used, const Now&) {
     return {Lock{used.session}};
 }
 
-Effects Machine::Data::on(const UnlockAsked& asked, const Now&) {
+Effects Machine::Data::on(const UnlockAsked& asked, const Now& now) {
     auto* session = find(asked.session);
     if (!session || session->record.state == State::reserved)
         return {refused(asked.token, wire::error_not_found, "There is no such session.")};
@@ -282,7 +296,15 @@ Effects Machine::Data::on(const UnlockAsked& asked, const Now&) {
         effects.push_back(StoreSession{record});
         schedule(*session);
     }
-    effects.push_back(Unlock{record.id});
+    if (!is_desktop(record)) {
+        effects.push_back(Unlock{record.id});
+        return effects;
+    }
+    ask_desktop(*session, now, effects);
+    schedule(*session);
+    // One that never locked itself has nothing to undo.
+    if (!record.desktop_locked)
+        std::ranges::move(on(UnlockDone{record.id, true, {}}, now), std::back_inserter(effects));
     return effects;
 }
 
@@ -292,6 +314,12 @@ Effects Machine::Data::on(const UnlockDone& outcome, const Now& now) {
     if (!session || session->record.state != State::unlocking)
         return effects;
     auto& record = session->record;
+    session->answer_by.reset();
+    if (!outcome.thawed && is_desktop(record)) {
+        desktop_failed(*session, outcome.detail, now, effects);
+        schedule(*session);
+        return effects;
+    }
     if (!outcome.thawed) {
         session->retry_at = now.boot + unlock_retry;
         const auto why = "unlocking does not work yet: " + outcome.detail;

@@ -42,10 +42,15 @@ Effects Machine::start(const Now& now) {
             effects.push_back(ReadActivity{id});
             break;
         case State::locked:
-            effects.push_back(Lock{id});
+            // What a desktop did meanwhile it says itself, as soon as it is watched.
+            if (!is_desktop(session.record))
+                effects.push_back(Lock{id});
             break;
         case State::unlocking:
-            effects.push_back(Unlock{id});
+            if (is_desktop(session.record))
+                ask_desktop(session, now, effects);
+            else
+                effects.push_back(Unlock{id});
             break;
         }
         data_->schedule(session);
@@ -95,8 +100,8 @@ SessionView view_of(const Tracked& session) {
     consider(at.end_warning, "warn");
     if (!session.terminals.empty() || policy::has_no_terminal(session.record.facts.session_class))
         consider(at.idle_end, "terminate");
-    // Without a terminal it is never locked.
-    if (!session.terminals.empty()) {
+    // Without a terminal it is never locked, but for a desktop, which locks itself.
+    if (!session.terminals.empty() || is_desktop(session.record)) {
         consider(at.lock, "lock");
         consider(at.idle_warning, "warn");
     }

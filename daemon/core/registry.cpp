@@ -199,6 +199,7 @@ void Machine::Data::schedule(Tracked& session) {
         earlier(next, at.end_warning);
         earlier(next, session.retry_at);
         earlier(next, session.newcomer_at);
+        earlier(next, session.answer_by);
         if (session.asked_activity) {
             earlier(next, *session.asked_activity + activity_patience);
         } else {

@@ -32,6 +32,8 @@ inline constexpr Microseconds first_class_look = Seconds{1};
 inline constexpr Microseconds last_class_look = Seconds{64};
 /// An answer of the shell that does not come is asked for again.
 inline constexpr Microseconds activity_patience = Seconds{5};
+/// Other than a terminal, a desktop is asked and has to answer.
+inline constexpr Microseconds desktop_patience = Seconds{10};
 inline constexpr Microseconds lock_retry = Seconds{5};
 inline constexpr Microseconds watch_retry = Seconds{5};
 /// Between the account phase and the session: a new password may be asked for. A daemon that uses
@@ -73,8 +75,9 @@ struct Tracked {
     std::optional<BootTime> idle_end_observed;
     std::optional<BootTime> end_observed;
     BootTime said_at{};
-    std::optional<BootTime> retry_at; ///< a Lock, Unlock or stage of the end that is due then
-    std::optional<BootTime> watch_at; ///< the leader is to be watched again then
+    std::optional<BootTime> retry_at;  ///< a Lock, Unlock or stage of the end that is due then
+    std::optional<BootTime> answer_by; ///< its desktop was asked to lock or unlock itself
+    std::optional<BootTime> watch_at;  ///< the leader is to be watched again then
     /// A terminal was opened under the lock: the next look for its shell, and the pause after it.
     std::optional<BootTime> newcomer_at;
     Microseconds newcomer_pause{0};
@@ -162,6 +165,14 @@ struct Machine::Data {
     void hold(Tracked& session, const std::string& by, const Now& now, Effects& effects);
     bool ends_for(Tracked& session, const std::vector<Gap>& gaps, const Now& now, Effects& effects);
 
+    // desktop.cpp
+    Effects on(const DesktopSeen&, const Now&);
+    void desktop_holds(Tracked& session, Effects& effects);
+    void desktop_is_open(Tracked& session, AuditKind kind, const std::string& why, const Now& now,
+                         Effects& effects);
+    void desktop_failed(Tracked& session, const std::string& why, const Now& now, Effects& effects);
+    void desktop_due(Tracked& session, const Now& now, Effects& effects);
+
     // ending.cpp
     Effects on(const TerminateAsked&, const Now&);
     Effects on(const ScopeSeen&, const Now&);
@@ -179,6 +190,11 @@ struct Machine::Data {
 
 /// Whoever still waits for a lock or unlock of a session that is over learns it.
 void answer_waiting(Tracked& session, Effects& effects);
+
+/// Graphical: it locks itself, at logind's word.
+bool is_desktop(const SessionRecord& record) noexcept;
+/// To do what its state says.
+void ask_desktop(Tracked& session, const Now& now, Effects& effects);
 
 /// What there is no way to hold at all: nothing of it may look locked.
 std::optional<Gap> not_holdable(const SessionRecord& record);

@@ -89,6 +89,10 @@ void Shell::perform(const core::Watch& effect) {
     }
     if (!watched.leader_source)
         watch_leader(watched, known->leader);
+    if (is_graphical(*known)) {
+        watched.desktop = known->logind_session;
+        look_at_desktop(*known);
+    }
 }
 
 void Shell::watch_leader(Watched& watched, const base::Process& process) {
@@ -183,6 +187,7 @@ void Shell::perform(const core::Forget& effect) {
     forget_consoles(found->second);
     for (const auto& terminal : found->second.terminals)
         unwatch_terminal(effect.session, terminal);
+    desktops_.forget(found->second.desktop);
     const auto [first, last] = by_user_.equal_range(found->second.uid);
     for (auto entry = first; entry != last; ++entry)
         if (entry->second == effect.session) {
@@ -231,6 +236,8 @@ void Shell::perform(const core::ReadActivity& effect) {
     const auto found = watched_.find(effect.session);
     if (!view || found == watched_.end())
         return;
+    if (is_graphical(*view->record))
+        return look_at_desktop(*view->record);
     auto& watched = found->second;
     const auto now = base::read_clocks();
     auto terminals = look_for_terminals(*view->record);

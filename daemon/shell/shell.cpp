@@ -30,7 +30,11 @@ Shell::Shell(sd_event* loop, store::RuntimeStore store, policy::Policy policy,
     : loop_{loop}, store_{std::move(store)},
       machine_{std::move(policy), store_.sessions().value_or(std::vector<core::SessionRecord>{}),
                store_.grants().value_or(std::vector<core::GrantRecord>{}), base::read_clocks()},
-      redraw_{loop}, store_trouble_{std::move(store_trouble)}, store_error_{store_trouble_} {
+      redraw_{loop},
+      desktops_{[this](const std::string& session, const enforce::DesktopHints& hints) {
+          desktop_seen(session, hints);
+      }},
+      store_trouble_{std::move(store_trouble)}, store_error_{store_trouble_} {
     auto activity = enforce::ActivityWatch::create(
         loop_,
         {.new_terminal = [this](const std::string& path,
@@ -316,7 +320,8 @@ std::vector<core::Gap> Shell::look_for_gaps(const core::SessionId& id, Microseco
     using enum core::Gap::Kind;
     std::vector<core::Gap> gaps;
     const auto* known = record(id);
-    if (!known || known->cgroup.empty())
+    // A desktop holds itself, and the user's units are most of it.
+    if (!known || known->cgroup.empty() || is_graphical(*known))
         return gaps;
     for (const auto& holder : foreign_holders(id, age))
         gaps.push_back(gap_of(holder));

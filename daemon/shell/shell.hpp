@@ -6,6 +6,7 @@
 #include "daemon/core/machine.hpp"
 #include "daemon/enforce/activity.hpp"
 #include "daemon/enforce/console_watch.hpp"
+#include "daemon/enforce/desktop.hpp"
 #include "daemon/enforce/lock.hpp"
 #include "daemon/enforce/logind.hpp"
 #include "daemon/enforce/terminal_users.hpp"
@@ -32,6 +33,9 @@ using Responder = std::function<void(const Reply&)>;
 /// Callers waiting for an answer at one time; beyond that a request is refused at once.
 inline constexpr std::size_t max_waiting = 4096;
 
+/// It has a desktop, which locks itself, and no terminal of vigil's.
+bool is_graphical(const core::SessionRecord& record) noexcept;
+
 class Shell {
 public:
     /// `loop` outlives this. `store_trouble`: what was wrong with the store at its start, for
@@ -52,7 +56,7 @@ public:
     std::vector<std::pair<const char*, int>> kept_descriptors() const;
 
     /// The broker's connection, for logind and PID 1; null while it is away.
-    void set_system_bus(sd_bus* bus) noexcept { system_bus_ = bus; }
+    void set_system_bus(sd_bus* bus);
 
     /// Registers who waits; put the token into the event. 0: too many wait.
     core::Token expect(Responder responder);
@@ -88,6 +92,7 @@ private:
         Shell* shell = nullptr; ///< for the callback that gets a Watched
         core::SessionId id;
         uid_t uid = 0;
+        std::string desktop; ///< of a graphical session: logind's id
         base::UniqueFd leader;
         base::EventSource leader_source;
         std::vector<enforce::Terminal> terminals;
@@ -116,6 +121,8 @@ private:
     void terminal_used(const enforce::Terminal& terminal, const enforce::Activity& activity);
     enforce::Activity known_activity(const Watched& watched, const enforce::Terminal& terminal,
                                      const Now& now) const;
+    void look_at_desktop(const core::SessionRecord& record);
+    void desktop_seen(const std::string& logind_session, const enforce::DesktopHints& hints);
     void watch_leader(Watched& watched, const base::Process& leader);
     Result<> watch_terminal(const core::SessionId& session, const enforce::Terminal& terminal,
                             const enforce::Activity& known);
@@ -151,6 +158,8 @@ private:
     void perform(const core::ReadActivity& effect);
     void perform(const core::Say& effect);
     void perform(const core::Lock& effect);
+    void perform(const core::LockDesktop& effect);
+    void perform(const core::UnlockDesktop& effect);
     void perform(const core::LookForGaps& effect);
     void perform(const core::Unlock& effect);
     void perform(const core::KillFrozen& effect);
@@ -183,6 +192,7 @@ private:
     std::unordered_map<core::Token, Responder> waiting_;
     std::unordered_multimap<uid_t, core::SessionId> by_user_;
     std::unordered_map<std::uint64_t, core::SessionId> by_terminal_; ///< those that are watched
+    enforce::DesktopWatch desktops_;
     core::Token next_token_ = 1;
     std::deque<core::Event> events_;
     bool draining_ = false;

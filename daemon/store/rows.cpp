@@ -161,7 +161,7 @@ Result<> write(base::Statement& statement, const core::SessionRecord& r) {
         << r.logind_session << r.cgroup << static_cast<std::int64_t>(r.state) << r.since
         << r.since_wall << r.locked_since << r.locked_since_wall << r.locked_by << r.unlock_failures
         << r.unlock_not_before << r.ending_since << r.end_reason << r.end_warnings_given
-        << std::int64_t{r.adopted};
+        << std::int64_t{r.adopted} << std::int64_t{r.desktop_locked};
     return out.run();
 }
 
@@ -180,7 +180,7 @@ Result<> read(const base::Statement& row, core::SessionRecord& r) {
         r.remote_host >> r.leader.pid >> r.leader.start_time >> r.logind_session >> r.cgroup;
     in.choice(r.state, core::State::ending) >> r.since >> r.since_wall >> r.locked_since >>
         r.locked_since_wall >> r.locked_by >> r.unlock_failures >> r.unlock_not_before >>
-        r.ending_since >> r.end_reason >> r.end_warnings_given >> r.adopted;
+        r.ending_since >> r.end_reason >> r.end_warnings_given >> r.adopted >> r.desktop_locked;
     return in.done("session");
 }
 

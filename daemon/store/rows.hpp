@@ -14,7 +14,7 @@ namespace vigil::store::rows {
 // grants.
 inline constexpr const char* put_session =
     "INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-    "?, ?, ?, ?)"
+    "?, ?, ?, ?, ?)"
     " ON CONFLICT (id) DO UPDATE SET"
     " user = excluded.user, uid = excluded.uid, groups = excluded.groups,"
     " service = excluded.service, remote = excluded.remote,"
@@ -27,13 +27,14 @@ inline constexpr const char* put_session =
     " locked_by = excluded.locked_by, unlock_failures = excluded.unlock_failures,"
     " unlock_not_before = excluded.unlock_not_before, ending_since = excluded.ending_since,"
     " end_reason = excluded.end_reason, end_warnings_given = excluded.end_warnings_given,"
-    " adopted = excluded.adopted";
+    " adopted = excluded.adopted, desktop_locked = excluded.desktop_locked";
 inline constexpr const char* all_sessions =
     "SELECT"
     " id, user, uid, groups, service, remote, remote_unknown, class, pam_terminal,"
     " remote_host, leader_pid, leader_start, logind_session, cgroup, state, since,"
     " since_wall, locked_since, locked_since_wall, locked_by, unlock_failures,"
-    " unlock_not_before, ending_since, end_reason, end_warnings_given, adopted"
+    " unlock_not_before, ending_since, end_reason, end_warnings_given, adopted,"
+    " desktop_locked"
     " FROM session ORDER BY since, id";
 inline constexpr const char* put_grant =
     "INSERT OR REPLACE INTO grant_ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";

@@ -29,7 +29,8 @@ CREATE TABLE session (
   since INTEGER NOT NULL, since_wall INTEGER NOT NULL, locked_since INTEGER NOT NULL,
   locked_since_wall INTEGER NOT NULL, locked_by TEXT NOT NULL, unlock_failures INTEGER NOT NULL,
   unlock_not_before INTEGER NOT NULL, ending_since INTEGER NOT NULL, end_reason TEXT NOT NULL,
-  end_warnings_given INTEGER NOT NULL, adopted INTEGER NOT NULL
+  end_warnings_given INTEGER NOT NULL, adopted INTEGER NOT NULL,
+  desktop_locked INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE grant_ (
   id BLOB PRIMARY KEY, uid INTEGER NOT NULL, session BLOB NOT NULL, terminal INTEGER NOT NULL,

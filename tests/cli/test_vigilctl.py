@@ -77,7 +77,7 @@ def test_json_is_the_contracts(host):
         "remote_host": "192.0.2.1", "logind_session": "7", "leader_pid": 4200, "since": "2026-11-21T12:00:00Z",
         "idle_seconds": 75, "state": "active", "locked_since": None, "rule": "every\x1b[31mone",
         "limits": {"idle_lock": 900, "idle_terminate": None, "max_duration": 43200},
-        "next": {"action": "lock", "at": "2026-11-21T12:13:45Z"}, "uncovered": [], "runs_on": []}
+        "next": {"action": "lock", "at": "2026-11-21T12:13:45Z"}, "locked_by": None, "desktop": None, "uncovered": [], "runs_on": []}
     assert second["next"] is None and second["locked_since"] == "2026-11-21T12:01:00Z"
     assert json.loads(host.run("show", "abc001", "--json").stdout) == second
     assert json.loads(host.run("status", "--json").stdout)["mode"] == "enforce"

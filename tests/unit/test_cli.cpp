@@ -60,10 +60,11 @@ START_TEST(a_session_in_json_has_the_contracts_fields) {
     std::vector<std::string> names;
     for (const auto& [name, value] : json.items())
         names.push_back(name);
-    ck_assert(names == (std::vector<std::string>{
-                           "id", "user", "uid", "service", "terminals", "remote_host",
-                           "logind_session", "leader_pid", "since", "idle_seconds", "state",
-                           "locked_since", "rule", "limits", "next", "uncovered", "runs_on"}));
+    ck_assert(names ==
+              (std::vector<std::string>{"id", "user", "uid", "service", "terminals", "remote_host",
+                                        "logind_session", "leader_pid", "since", "idle_seconds",
+                                        "state", "locked_since", "rule", "limits", "next",
+                                        "locked_by", "desktop", "uncovered", "runs_on"}));
     ck_assert(json["limits"].dump() ==
               R"({"idle_lock":900,"idle_terminate":null,"max_duration":null})");
     ck_assert(json["next"].dump() == R"({"action":"lock","at":"2026-11-21T12:15:00Z"})");

@@ -117,6 +117,8 @@ Session some_session() {
             .max_duration = 6,
             .next_action = "terminate",
             .next_at = 7,
+            .locked_by = "by root",
+            .desktop = "locked",
             .uncovered = {"process 7 (cat)"},
             .runs_on = {"user unit a.service"}};
 }
