@@ -1,10 +1,10 @@
 #pragma once
-// vigilctl's verbs, a file a group. Each adds its subcommands; their callbacks run in CLI11's parse
-// and leave the exit status in the context.
+// What vigilctl's verbs do, a file a group; arguments.cpp makes the calls. Each prints, on stdout
+// what was asked for and on stderr a line for what went wrong, and returns the exit status.
 
 #include "cli/output.hpp"
 
-#include <CLI/CLI.hpp>
+#include <array>
 
 namespace vigil::cli {
 
@@ -12,13 +12,57 @@ struct Context {
     std::string socket; ///< --socket; "" for the usual way
     Look look;          ///< of stdout
     Now now;
-    int status = 0;
 };
 
-void add_session_commands(CLI::App& app, Context& context);
-void add_factor_commands(CLI::App& app, Context& context);
-void add_policy_commands(CLI::App& app, Context& context);
-void add_status_commands(CLI::App& app, Context& context);
-void add_rescue_commands(CLI::App& app, Context& context);
+// --- sessions.cpp --------------------------------------------------------------------------------
+
+struct Selection {
+    std::vector<std::string> ids;
+    std::string user;
+    bool all = false;
+    std::string reason;
+};
+
+/// What is done to sessions.
+struct Verb {
+    const char* name;
+    const char* method;
+    const char* done; ///< "locked"
+    const char* help;
+    bool of_others; ///< needs a reason, and never means one's own session by itself
+};
+
+extern const std::array<Verb, 3> verbs;
+
+int list(const Context& context, bool json);
+int show(const Context& context, const std::string& id, bool json);
+int act(const Context& context, const Verb& verb, const Selection& selection);
+
+// --- factors.cpp ---------------------------------------------------------------------------------
+
+struct Enrolling {
+    std::string user;
+    std::string name = "authenticator";
+    std::string code; ///< of a factor there already
+};
+
+int enroll(const Context& context, const Enrolling& what);
+int factors(const Context& context, const std::string& user, bool json);
+int forget(const Context& context, const std::string& id);
+
+// --- policy.cpp, status.cpp, rescue.cpp ----------------------------------------------------------
+
+/// No files: the policy in force.
+int check_policy(const std::vector<std::string>& files, bool json);
+
+int status(const Context& context, bool json);
+int reload(const Context& context);
+
+struct ThawChoice {
+    bool all = false;
+    bool force = false;
+};
+
+int thaw(const Context& context, const ThawChoice& choice);
 
 } // namespace vigil::cli

@@ -9,7 +9,6 @@
 
 #include <cstdio>
 #include <iostream>
-#include <memory>
 
 #include <nlohmann/json.hpp>
 #include <pwd.h>
@@ -20,12 +19,6 @@ namespace vigil::cli {
 namespace {
 
 constexpr int tries = 3;
-
-struct Enrolling {
-    std::string user;
-    std::string name = "authenticator";
-    std::string code; ///< of a factor there already
-};
 
 std::string own_name() {
     const passwd* const entry = getpwuid(getuid());
@@ -93,6 +86,8 @@ int prove(const Client& client, const wire::Enrollment& enrollment, bool person)
     return exit_refused;
 }
 
+} // namespace
+
 int enroll(const Context& context, const Enrolling& what) {
     const Client client{context.socket};
     auto enrollment =
@@ -131,31 +126,6 @@ int forget(const Context& context, const std::string& id) {
         return complain(done.error());
     std::printf("forgotten %s\n", base::escape(id).c_str());
     return 0;
-}
-
-} // namespace
-
-void add_factor_commands(CLI::App& app, Context& context) {
-    auto* const enroll_command = app.add_subcommand("enroll", "Set up a second factor.");
-    enroll_command->require_subcommand(1);
-    auto* const totp = enroll_command->add_subcommand("totp", "An authenticator's codes.");
-    const auto what = std::make_shared<Enrolling>();
-    totp->add_option("USER", what->user, "whose; you, if left out");
-    totp->add_option("--name", what->name, "what to call the device")->capture_default_str();
-    totp->add_option("--code", what->code, "of a factor there already, where one is asked for");
-    totp->callback([&context, what] { context.status = enroll(context, *what); });
-
-    const auto text = std::make_shared<std::string>();
-    const auto json = std::make_shared<bool>(false);
-    auto* const factors_command = app.add_subcommand("factors", "Who has which factors.");
-    factors_command->add_option("USER", *text, "whose; for root everybody's, if left out");
-    factors_command->add_flag("--json", *json, "for programs");
-    factors_command->callback(
-        [&context, text, json] { context.status = factors(context, *text, *json); });
-
-    auto* const forget_command = app.add_subcommand("forget", "Remove a factor.");
-    forget_command->add_option("FACTOR", *text, "its id: vigilctl factors")->required();
-    forget_command->callback([&context, text] { context.status = forget(context, *text); });
 }
 
 } // namespace vigil::cli

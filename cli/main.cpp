@@ -1,9 +1,8 @@
 // vigilctl(1).
 
 #include "base/clock.hpp"
-#include "base/log.hpp"
+#include "cli/arguments.hpp"
 #include "cli/client.hpp"
-#include "cli/commands.hpp"
 #include "wire/errors.hpp"
 
 #include <charconv>
@@ -54,26 +53,6 @@ vigil::cli::Look look_of_stdout() {
             .modules = modules(charset, dumb)};
 }
 
-/// One line: what is wrong, with which command, where help is.
-void complain(const CLI::App& app, const CLI::ParseError& error) {
-    const CLI::App* command = &app;
-    std::string name = app.get_name();
-    while (!command->get_subcommands().empty()) {
-        command = command->get_subcommands().front();
-        name += " " + command->get_name();
-    }
-    const auto unknown = command->remaining();
-    const bool wants_command = !command->get_subcommands({}).empty();
-    std::string what = error.what();
-    if (wants_command && unknown.empty())
-        what = "a command is missing";
-    else if (wants_command)
-        what = "there is no command `" + vigil::base::escape(unknown.front()) + "`";
-    else if (!unknown.empty())
-        what = "`" + vigil::base::escape(unknown.front()) + "` was not expected";
-    std::fprintf(stderr, "%s: %s; see `%s --help`\n", name.c_str(), what.c_str(), name.c_str());
-}
-
 } // namespace
 
 int main(int argc, char** argv) try {
@@ -82,29 +61,12 @@ int main(int argc, char** argv) try {
     vigil::cli::Context context;
     context.look = look_of_stdout();
     context.now = vigil::base::read_clocks();
-    CLI::App app{"Watches over login sessions: the operator's and the user's tool.", "vigilctl"};
-    app.set_version_flag("--version", "vigilctl " VIGIL_VERSION);
-    app.add_option("--socket", context.socket, "vigild's socket, instead of the bus")
-        ->type_name("PATH");
-    app.require_subcommand(1);
-    vigil::cli::add_session_commands(app, context);
-    vigil::cli::add_factor_commands(app, context);
-    vigil::cli::add_policy_commands(app, context);
-    vigil::cli::add_status_commands(app, context);
-    vigil::cli::add_rescue_commands(app, context);
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-        if (error.get_exit_code() == 0) // --help, --version
-            return app.exit(error);
-        complain(app, error);
-        return vigil::cli::exit_usage;
-    }
+    const int status = vigil::cli::run(argc, argv, context);
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
         std::perror("vigilctl: writing");
         return vigil::cli::exit_refused;
     }
-    return context.status;
+    return status;
 } catch (const std::exception& error) {
     std::fprintf(stderr, "vigilctl: %s\n", error.what());
     return vigil::cli::exit_refused;

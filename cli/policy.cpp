@@ -6,7 +6,6 @@
 #include "policy/load.hpp"
 
 #include <cstdio>
-#include <memory>
 
 #include <nlohmann/json.hpp>
 
@@ -38,7 +37,9 @@ void tell(const std::string& path, const Result<policy::Policy>& found) {
         std::fprintf(stderr, "%s\n", base::escape(found.error().text()).c_str());
 }
 
-int check(const std::vector<std::string>& files, bool json) {
+} // namespace
+
+int check_policy(const std::vector<std::string>& files, bool json) {
     // The one in force is read as vigild reads it; a draft may be anybody's.
     const bool in_force = files.empty();
     int status = 0;
@@ -55,20 +56,6 @@ int check(const std::vector<std::string>& files, bool json) {
     if (json)
         std::fputs(json_text(all).c_str(), stdout);
     return status;
-}
-
-} // namespace
-
-void add_policy_commands(CLI::App& app, Context& context) {
-    auto* const policy_command = app.add_subcommand("policy", "The rules.");
-    policy_command->require_subcommand(1);
-    auto* const command =
-        policy_command->add_subcommand("check", "Say whether policy files are right.");
-    const auto files = std::make_shared<std::vector<std::string>>();
-    const auto json = std::make_shared<bool>(false);
-    command->add_option("FILE", *files, "instead of /etc/vigil/policy.yaml and policy.d");
-    command->add_flag("--json", *json, "for programs");
-    command->callback([&context, files, json] { context.status = check(*files, *json); });
 }
 
 } // namespace vigil::cli

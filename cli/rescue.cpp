@@ -7,18 +7,12 @@
 #include "wire/errors.hpp"
 
 #include <cstdio>
-#include <memory>
 
 #include <unistd.h>
 
 namespace vigil::cli {
 
 namespace {
-
-struct Choice {
-    bool all = false;
-    bool force = false;
-};
 
 /// One that answers unlocks by itself, with a reason in the log. One that hangs is gone around.
 bool vigild_answers(const Context& context) {
@@ -49,7 +43,9 @@ void print(const rescue::Thawed& one) {
         complain({0, one.name() + ": " + trouble});
 }
 
-int thaw(const Context& context, const Choice& choice) {
+} // namespace
+
+int thaw(const Context& context, const ThawChoice& choice) {
     if (geteuid() != 0)
         return complain({wire::code_denied, "thaw is for root alone"});
     const bool answers = vigild_answers(context);
@@ -71,17 +67,6 @@ int thaw(const Context& context, const Choice& choice) {
     if (answers)
         tell_vigild(context);
     return status;
-}
-
-} // namespace
-
-void add_rescue_commands(CLI::App& app, Context& context) {
-    const auto choice = std::make_shared<Choice>();
-    auto* const command =
-        app.add_subcommand("thaw", "Give held sessions back by hand, without vigild. For root.");
-    command->add_flag("--all", choice->all, "all there are")->required();
-    command->add_flag("--force", choice->force, "although vigild runs and answers");
-    command->callback([&context, choice] { context.status = thaw(context, *choice); });
 }
 
 } // namespace vigil::cli

@@ -19,42 +19,6 @@ namespace vigil::cli {
 
 namespace {
 
-struct Selection {
-    std::vector<std::string> ids;
-    std::string user;
-    bool all = false;
-    std::string reason;
-};
-
-struct Verb {
-    const char* name;
-    const char* method;
-    const char* done; ///< "locked"
-    const char* help;
-    bool of_others; ///< needs a reason, and never means one's own session by itself
-};
-
-constexpr Verb verbs[] = {
-    {"lock", "Lock", "locked", "Lock sessions; without ID, your own.", false},
-    {"unlock", "Unlock", "unlocked", "Unlock sessions without their users' proof.", true},
-    {"terminate", "Terminate", "terminated", "End sessions and all they run.", true},
-};
-
-int list(const Context& context, bool json) {
-    const auto sessions = Client{context.socket}.list();
-    if (!sessions)
-        return complain(sessions.error());
-    if (!json) {
-        std::fputs(session_table(*sessions, context.now, context.look).c_str(), stdout);
-        return 0;
-    }
-    nlohmann::ordered_json all = nlohmann::ordered_json::array();
-    for (const auto& session : *sessions)
-        all.push_back(to_json(session));
-    std::fputs(json_text(all).c_str(), stdout);
-    return 0;
-}
-
 /// A whole id needs no list, which a caller may not be allowed to see.
 Result<wire::Session> look_up(const Client& client, const std::string& id) {
     if (id.size() == id_digits) {
@@ -67,16 +31,6 @@ Result<wire::Session> look_up(const Client& client, const std::string& id) {
     if (!sessions)
         return std::unexpected{sessions.error()};
     return find_session(*sessions, id);
-}
-
-int show(const Context& context, const std::string& id, bool json) {
-    const auto session = look_up(Client{context.socket}, id);
-    if (!session)
-        return complain(session.error());
-    const std::string text =
-        json ? json_text(to_json(*session)) : session_details(*session, context.now, context.look);
-    std::fputs(text.c_str(), stdout);
-    return 0;
 }
 
 /// logind's id of the session this process is in.
@@ -111,6 +65,39 @@ Result<std::vector<wire::Session>> several(const Client& client, const Selection
     return sessions;
 }
 
+} // namespace
+
+const std::array<Verb, 3> verbs{{
+    {"lock", "Lock", "locked", "Lock sessions; without ID, your own.", false},
+    {"unlock", "Unlock", "unlocked", "Unlock sessions without their users' proof.", true},
+    {"terminate", "Terminate", "terminated", "End sessions and all they run.", true},
+}};
+
+int list(const Context& context, bool json) {
+    const auto sessions = Client{context.socket}.list();
+    if (!sessions)
+        return complain(sessions.error());
+    if (!json) {
+        std::fputs(session_table(*sessions, context.now, context.look).c_str(), stdout);
+        return 0;
+    }
+    nlohmann::ordered_json all = nlohmann::ordered_json::array();
+    for (const auto& session : *sessions)
+        all.push_back(to_json(session));
+    std::fputs(json_text(all).c_str(), stdout);
+    return 0;
+}
+
+int show(const Context& context, const std::string& id, bool json) {
+    const auto session = look_up(Client{context.socket}, id);
+    if (!session)
+        return complain(session.error());
+    const std::string text =
+        json ? json_text(to_json(*session)) : session_details(*session, context.now, context.look);
+    std::fputs(text.c_str(), stdout);
+    return 0;
+}
+
 int act(const Context& context, const Verb& verb, const Selection& selection) {
     const Client client{context.socket};
     std::vector<wire::Session> targets;
@@ -142,42 +129,6 @@ int act(const Context& context, const Verb& verb, const Selection& selection) {
             note({done.error().code, name + ": " + done.error().what});
     }
     return status;
-}
-
-void add_verb(CLI::App& app, Context& context, const Verb& verb) {
-    auto* const command = app.add_subcommand(verb.name, verb.help);
-    const auto selection = std::make_shared<Selection>();
-    auto* const ids =
-        command->add_option("ID", selection->ids, "sessions, by at least 4 digits of their ids");
-    auto* const user = command->add_option("--user", selection->user, "all of this user's");
-    auto* const all = command->add_flag("--all", selection->all, "all there are");
-    user->excludes(ids)->excludes(all);
-    all->excludes(ids);
-    auto* const reason = command->add_option("--reason", selection->reason, "for the log");
-    if (verb.of_others)
-        reason->required();
-    command->callback([&context, &verb, selection] {
-        const bool none = selection->ids.empty() && selection->user.empty() && !selection->all;
-        if (none && verb.of_others)
-            throw CLI::RequiredError("ID, --user or --all");
-        context.status = act(context, verb, *selection);
-    });
-}
-
-} // namespace
-
-void add_session_commands(CLI::App& app, Context& context) {
-    const auto json = std::make_shared<bool>(false);
-    const auto id = std::make_shared<std::string>();
-    auto* const list_command = app.add_subcommand("list", "The sessions vigild watches.");
-    list_command->add_flag("--json", *json, "for programs");
-    list_command->callback([&context, json] { context.status = list(context, *json); });
-    auto* const show_command = app.add_subcommand("show", "All that is known of one session.");
-    show_command->add_option("ID", *id, "at least 4 digits of its id")->required();
-    show_command->add_flag("--json", *json, "for programs");
-    show_command->callback([&context, id, json] { context.status = show(context, *id, *json); });
-    for (const auto& verb : verbs)
-        add_verb(app, context, verb);
 }
 
 } // namespace vigil::cli

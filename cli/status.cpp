@@ -4,13 +4,10 @@
 #include "cli/commands.hpp"
 
 #include <cstdio>
-#include <memory>
 
 #include <nlohmann/json.hpp>
 
 namespace vigil::cli {
-
-namespace {
 
 int status(const Context& context, bool json) {
     const auto found = Client{context.socket}.status();
@@ -30,18 +27,6 @@ int reload(const Context& context) {
         return complain({0, *error + "; the policy before it stays in force"});
     std::puts("loaded");
     return 0;
-}
-
-} // namespace
-
-void add_status_commands(CLI::App& app, Context& context) {
-    const auto json = std::make_shared<bool>(false);
-    auto* const status_command = app.add_subcommand("status", "How vigild is.");
-    status_command->add_flag("--json", *json, "for programs");
-    status_command->callback([&context, json] { context.status = status(context, *json); });
-    app.add_subcommand("reload", "Read the policy anew.")->callback([&context] {
-        context.status = reload(context);
-    });
 }
 
 } // namespace vigil::cli

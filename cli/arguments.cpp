@@ -1,0 +1,167 @@
+// The one file that knows CLI11, which is long to compile: words in, calls of commands.hpp out.
+
+#include "cli/arguments.hpp"
+
+#include "base/log.hpp"
+#include "cli/client.hpp"
+
+#include <cstdio>
+#include <functional>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+
+namespace vigil::cli {
+
+namespace {
+
+/// What is to be run once all words are read.
+struct Choice {
+    const Context& context;
+    std::function<int()> call;
+};
+
+void add_verb(CLI::App& app, Choice& choice, const Verb& verb) {
+    auto* const command = app.add_subcommand(verb.name, verb.help);
+    const auto selection = std::make_shared<Selection>();
+    auto* const ids =
+        command->add_option("ID", selection->ids, "sessions, by at least 4 digits of their ids");
+    auto* const user = command->add_option("--user", selection->user, "all of this user's");
+    auto* const all = command->add_flag("--all", selection->all, "all there are");
+    user->excludes(ids)->excludes(all);
+    all->excludes(ids);
+    auto* const reason = command->add_option("--reason", selection->reason, "for the log");
+    if (verb.of_others)
+        reason->required();
+    command->callback([&choice, &verb, selection] {
+        const bool none = selection->ids.empty() && selection->user.empty() && !selection->all;
+        if (none && verb.of_others)
+            throw CLI::RequiredError("ID, --user or --all");
+        choice.call = [&choice, &verb, selection] { return act(choice.context, verb, *selection); };
+    });
+}
+
+void add_sessions(CLI::App& app, Choice& choice) {
+    const auto json = std::make_shared<bool>(false);
+    const auto id = std::make_shared<std::string>();
+    auto* const list_command = app.add_subcommand("list", "The sessions vigild watches.");
+    list_command->add_flag("--json", *json, "for programs");
+    list_command->callback(
+        [&choice, json] { choice.call = [&choice, json] { return list(choice.context, *json); }; });
+    auto* const show_command = app.add_subcommand("show", "All that is known of one session.");
+    show_command->add_option("ID", *id, "at least 4 digits of its id")->required();
+    show_command->add_flag("--json", *json, "for programs");
+    show_command->callback([&choice, id, json] {
+        choice.call = [&choice, id, json] { return show(choice.context, *id, *json); };
+    });
+    for (const auto& verb : verbs)
+        add_verb(app, choice, verb);
+}
+
+void add_factors(CLI::App& app, Choice& choice) {
+    auto* const enroll_command = app.add_subcommand("enroll", "Set up a second factor.");
+    enroll_command->require_subcommand(1);
+    auto* const totp = enroll_command->add_subcommand("totp", "An authenticator's codes.");
+    const auto what = std::make_shared<Enrolling>();
+    totp->add_option("USER", what->user, "whose; you, if left out");
+    totp->add_option("--name", what->name, "what to call the device")->capture_default_str();
+    totp->add_option("--code", what->code, "of a factor there already, where one is asked for");
+    totp->callback([&choice, what] {
+        choice.call = [&choice, what] { return enroll(choice.context, *what); };
+    });
+
+    const auto text = std::make_shared<std::string>();
+    const auto json = std::make_shared<bool>(false);
+    auto* const factors_command = app.add_subcommand("factors", "Who has which factors.");
+    factors_command->add_option("USER", *text, "whose; for root everybody's, if left out");
+    factors_command->add_flag("--json", *json, "for programs");
+    factors_command->callback([&choice, text, json] {
+        choice.call = [&choice, text, json] { return factors(choice.context, *text, *json); };
+    });
+
+    auto* const forget_command = app.add_subcommand("forget", "Remove a factor.");
+    forget_command->add_option("FACTOR", *text, "its id: vigilctl factors")->required();
+    forget_command->callback([&choice, text] {
+        choice.call = [&choice, text] { return forget(choice.context, *text); };
+    });
+}
+
+void add_policy(CLI::App& app, Choice& choice) {
+    auto* const policy_command = app.add_subcommand("policy", "The rules.");
+    policy_command->require_subcommand(1);
+    auto* const command =
+        policy_command->add_subcommand("check", "Say whether policy files are right.");
+    const auto files = std::make_shared<std::vector<std::string>>();
+    const auto json = std::make_shared<bool>(false);
+    command->add_option("FILE", *files, "instead of /etc/vigil/policy.yaml and policy.d");
+    command->add_flag("--json", *json, "for programs");
+    command->callback([&choice, files, json] {
+        choice.call = [files, json] { return check_policy(*files, *json); };
+    });
+}
+
+void add_daemon(CLI::App& app, Choice& choice) {
+    const auto json = std::make_shared<bool>(false);
+    auto* const status_command = app.add_subcommand("status", "How vigild is.");
+    status_command->add_flag("--json", *json, "for programs");
+    status_command->callback([&choice, json] {
+        choice.call = [&choice, json] { return status(choice.context, *json); };
+    });
+    app.add_subcommand("reload", "Read the policy anew.")->callback([&choice] {
+        choice.call = [&choice] { return reload(choice.context); };
+    });
+    const auto which = std::make_shared<ThawChoice>();
+    auto* const thaw_command =
+        app.add_subcommand("thaw", "Give held sessions back by hand, without vigild. For root.");
+    thaw_command->add_flag("--all", which->all, "all there are")->required();
+    thaw_command->add_flag("--force", which->force, "although vigild runs and answers");
+    thaw_command->callback([&choice, which] {
+        choice.call = [&choice, which] { return thaw(choice.context, *which); };
+    });
+}
+
+/// One line: what is wrong, with which command, where help is.
+void complain(const CLI::App& app, const CLI::ParseError& error) {
+    const CLI::App* command = &app;
+    std::string name = app.get_name();
+    while (!command->get_subcommands().empty()) {
+        command = command->get_subcommands().front();
+        name += " " + command->get_name();
+    }
+    const auto unknown = command->remaining();
+    const bool wants_command = !command->get_subcommands({}).empty();
+    std::string what = error.what();
+    if (wants_command && unknown.empty())
+        what = "a command is missing";
+    else if (wants_command)
+        what = "there is no command `" + base::escape(unknown.front()) + "`";
+    else if (!unknown.empty())
+        what = "`" + base::escape(unknown.front()) + "` was not expected";
+    std::fprintf(stderr, "%s: %s; see `%s --help`\n", name.c_str(), what.c_str(), name.c_str());
+}
+
+} // namespace
+
+int run(int argc, char** argv, Context& context) {
+    CLI::App app{"Watches over login sessions: the operator's and the user's tool.", "vigilctl"};
+    app.set_version_flag("--version", "vigilctl " VIGIL_VERSION);
+    app.add_option("--socket", context.socket, "vigild's socket, instead of the bus")
+        ->type_name("PATH");
+    app.require_subcommand(1);
+    Choice choice{.context = context, .call = {}};
+    add_sessions(app, choice);
+    add_factors(app, choice);
+    add_policy(app, choice);
+    add_daemon(app, choice);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        if (error.get_exit_code() == 0) // --help, --version
+            return app.exit(error);
+        complain(app, error);
+        return exit_usage;
+    }
+    return choice.call();
+}
+
+} // namespace vigil::cli
