@@ -117,7 +117,7 @@ def test_a_sessions_object_is_the_session(vigild):
     with vigild.connect() as root:
         path = f"/org/vigil1/session/{session}"
         assert root.call("Show", interface=SESSION, path=path)[0]["id"] == session
-        assert refused(root.call, "Lock", "s", "", interface=SESSION, path=path)[1].startswith("The session has no")
+        assert refused(root.call, "Lock", "s", "", interface=SESSION, path=path)[1].startswith("It cannot be locked: ")
         assert refused(root.call, "Show", interface=SESSION, path=f"/org/vigil1/session/{ELSEWHERE}")[0] == \
             "org.vigil1.Error.NotFound"
         for path in ("/org/vigil1/session", "/org/vigil1/session/1", f"/org/vigil1/session/{session}/x", "/org/vigil1"):
