@@ -117,7 +117,8 @@ def main():
     parser.add_argument("--kill9", action="store_true", help="with --auto: kill -9 of vigild between every two steps")
     parser.add_argument("--shell", action="store_true", help="a root shell on such a host")
     # The machine's own where it can be: what is built here runs there, and no second compiler has to be fetched.
-    parser.add_argument("--suite", choices=SUITES, default=build.machine_suite() if build.machine_suite() in SUITES else SUITES[0],
+    own = build.machine_suite()
+    parser.add_argument("--suite", choices=SUITES, default=own if own in SUITES else SUITES[0],
                         help="the Debian release of the host (%(default)s)")
     parser.add_argument("--vm", action="store_true", help="on a virtual machine with Debian's own kernel")
     given = parser.parse_args()
