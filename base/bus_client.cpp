@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include <fcntl.h>
@@ -14,6 +15,9 @@
 namespace vigil::base {
 
 namespace {
+
+// As sd_bus_open_system(3) has it.
+constexpr const char* system_address = "unix:path=/run/dbus/system_bus_socket";
 
 /// What is left of the deadline; zero if it is over.
 Microseconds remaining(BootTime deadline) noexcept {
@@ -104,6 +108,25 @@ Result<> shake_hands(sd_bus* bus, BootTime deadline) {
 
 } // namespace
 
+Result<Bus> open_system_bus() {
+    sd_bus* raw = nullptr;
+    int r = sd_bus_new(&raw);
+    if (r < 0)
+        return fail(r, "making a bus");
+    Bus bus{raw};
+    const char* const address = ::secure_getenv("DBUS_SYSTEM_BUS_ADDRESS");
+    r = sd_bus_set_address(raw, address != nullptr && *address != '\0' ? address : system_address);
+    if (r >= 0)
+        r = sd_bus_set_bus_client(raw, 1);
+    if (r >= 0)
+        r = sd_bus_negotiate_fds(raw, 0);
+    if (r >= 0)
+        r = sd_bus_start(raw);
+    if (r < 0)
+        return fail(r, "connecting to the system bus");
+    return bus;
+}
+
 Result<BusClient> BusClient::connect(const char* path, BootTime deadline) {
     auto socket = connect_socket(path, deadline);
     if (!socket)
@@ -118,15 +141,13 @@ Result<BusClient> BusClient::connect(const char* path, BootTime deadline) {
 }
 
 Result<BusClient> BusClient::connect_system(const char* destination, BootTime deadline) {
-    sd_bus* raw = nullptr;
-    const int r = sd_bus_open_system(&raw);
-    if (r < 0)
-        return fail(r, "connecting to the system bus");
-    Bus bus{raw};
-    const auto ready = shake_hands(bus.get(), deadline);
+    auto bus = open_system_bus();
+    if (!bus)
+        return std::unexpected{bus.error()};
+    const auto ready = shake_hands(bus->get(), deadline);
     if (!ready)
         return std::unexpected{ready.error()};
-    return BusClient{std::move(bus), deadline, destination};
+    return BusClient{std::move(*bus), deadline, destination};
 }
 
 Result<BusMessage> BusClient::message(const char* object, const char* interface,

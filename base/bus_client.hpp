@@ -11,6 +11,12 @@
 
 namespace vigil::base {
 
+/// Starts connecting to the system broker, which the caller's loop or calls finish, as
+/// sd_bus_open_system(3) does. No descriptor comes over it: anybody may send one, and to close a
+/// file of a file system of the sender's own can be to wait for him for ever (FUSE's FLUSH), where
+/// no signal helps. The broker passes such a message on to nobody who has not agreed to it.
+Result<Bus> open_system_bus();
+
 class BusClient {
 public:
     /// `path`: the socket. `deadline`: on CLOCK_BOOTTIME, for everything this object ever does.

@@ -1,5 +1,7 @@
 #include "base/clock.hpp"
 
+#include <algorithm>
+#include <climits>
 #include <ctime>
 
 namespace vigil::base {
@@ -17,6 +19,11 @@ Microseconds read(clockid_t clock) noexcept {
 
 BootTime read_boot_time() noexcept {
     return BootTime{read(CLOCK_BOOTTIME)};
+}
+
+int milliseconds_until(BootTime deadline) noexcept {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - read_boot_time());
+    return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, INT_MAX));
 }
 
 Now read_clocks() noexcept {

@@ -1,5 +1,7 @@
 #include "base/console.hpp"
 
+#include <charconv>
+
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -7,7 +9,9 @@ namespace vigil::base {
 
 namespace {
 
-constexpr unsigned consoles = 4;             // tty1 to tty63 and, from 64 on, ttyS
+// Documentation/admin-guide/devices.txt
+constexpr unsigned consoles = 4; // tty1 to tty63 and, from 64 on, ttyS
+constexpr unsigned last_virtual = 63;
 constexpr unsigned low_density_serial = 204; // ttyAMA, ttySC and other ports of small machines
 constexpr unsigned hypervisor = 229;         // hvc
 
@@ -26,6 +30,28 @@ bool is_console(dev_t terminal) noexcept {
     struct stat status{};
     return terminal != 0 && ::stat("/dev/console", &status) == 0 && S_ISCHR(status.st_mode) &&
            status.st_rdev == terminal;
+}
+
+unsigned virtual_console(dev_t device) noexcept {
+    return major(device) == consoles && minor(device) <= last_virtual ? minor(device) : 0;
+}
+
+unsigned virtual_console(std::string_view name) noexcept {
+    constexpr std::string_view folder = "/dev/";
+    constexpr std::string_view prefix = "tty";
+    if (name.starts_with(folder))
+        name.remove_prefix(folder.size());
+    if (!name.starts_with(prefix))
+        return 0;
+    name.remove_prefix(prefix.size());
+    unsigned number = 0;
+    const char* const end = name.data() + name.size();
+    const auto [stop, error] = std::from_chars(name.data(), end, number);
+    return error == std::errc{} && stop == end && number <= last_virtual ? number : 0;
+}
+
+dev_t virtual_console_device(unsigned number) noexcept {
+    return makedev(consoles, number);
 }
 
 } // namespace vigil::base

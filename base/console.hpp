@@ -1,4 +1,6 @@
 #pragma once
+#include <string_view>
+
 #include <sys/types.h>
 
 namespace vigil::base {
@@ -8,5 +10,14 @@ namespace vigil::base {
 /// it for a process). A container has none of these: there it is the terminal that its manager put
 /// at /dev/console, which only root can.
 bool is_console(dev_t terminal) noexcept;
+
+/// The number of a virtual console, 1 to 63; 0: the device is none.
+unsigned virtual_console(dev_t device) noexcept;
+
+/// "/dev/tty13" or "tty13" -> 13; 0: not the name of a virtual console.
+unsigned virtual_console(std::string_view name) noexcept;
+
+/// The device of the virtual console of that number, whether it is there or not.
+dev_t virtual_console_device(unsigned number) noexcept;
 
 } // namespace vigil::base

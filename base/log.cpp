@@ -81,6 +81,16 @@ void set_log_level(Level most) noexcept {
     most_verbose = most;
 }
 
+void log_failure(std::string_view doing, const Result<>& result) noexcept {
+    if (result)
+        return;
+    try {
+        log(Level::warning, std::string{doing} + ": " + result.error().text());
+    } catch (...) {
+        log(Level::warning, doing);
+    }
+}
+
 void log(Level level, std::string_view text) noexcept {
     if (!is_wanted(level))
         return;

@@ -2,6 +2,8 @@
 // Logging for programs (libraries return errors). To the journal by its native protocol when stderr
 // is the journal, else to stderr. Text from outside is escaped by the callee, always.
 
+#include "base/error.hpp"
+
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +16,9 @@ void set_log_level(Level most) noexcept;
 
 /// One line. Escapes control characters and invalid UTF-8 in `text`.
 void log(Level level, std::string_view text) noexcept;
+
+/// A warning, "DOING: why not", if it was not done.
+void log_failure(std::string_view doing, const Result<>& result) noexcept;
 
 struct LogField {
     std::string_view name; ///< upper case, as in systemd.journal-fields(7)

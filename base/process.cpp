@@ -1,8 +1,9 @@
 #include "base/process.hpp"
 
+#include "base/number.hpp"
+
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <optional>
 
 #include <fcntl.h>
@@ -13,17 +14,6 @@
 namespace vigil::base {
 
 namespace {
-
-std::string proc_path(pid_t pid, const char* file) {
-    return "/proc/" + std::to_string(pid) + "/" + file;
-}
-
-template <typename Number>
-bool parse_number(std::string_view text, Number& number) noexcept {
-    const char* const end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, number);
-    return error == std::errc{} && stop == end;
-}
 
 /// The first word after `label` at the start of a line ("Uid:\t1000\t1000…" -> "1000").
 std::optional<std::string_view> first_word(std::string_view text, std::string_view label) noexcept {
@@ -62,6 +52,10 @@ Result<pid_t> read_pidfd_pid(int pidfd) {
 
 } // namespace
 
+std::string proc_path(pid_t pid, const char* file) {
+    return "/proc/" + std::to_string(pid) + "/" + file;
+}
+
 Result<std::string> read_small_file(const std::string& path, std::size_t limit) {
     const UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)};
     if (!fd)
@@ -80,6 +74,13 @@ Result<std::string> read_small_file(const std::string& path, std::size_t limit) 
             return fail(EFBIG, "reading " + path);
         text.append(buffer.data(), static_cast<std::size_t>(got));
     }
+}
+
+std::optional<unsigned> read_pty_index(pid_t pid, int fd) {
+    const auto text = read_small_file(proc_path(pid, "fdinfo/") + std::to_string(fd));
+    const auto word = text ? first_word(*text, "tty-index:") : std::nullopt;
+    unsigned index = 0;
+    return word && parse_number(*word, index) ? std::optional{index} : std::nullopt;
 }
 
 Result<ProcessStat> parse_process_stat(std::string_view text) {

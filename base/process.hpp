@@ -5,6 +5,7 @@
 #include "base/unique_fd.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,6 +68,13 @@ bool is_alive(const Process& process);
 /// ended. Asked after reading of a process under its number: while it is false, what was read was
 /// its own and not a successor's.
 bool has_ended(int pidfd) noexcept;
+
+/// "/proc/PID/FILE".
+std::string proc_path(pid_t pid, const char* file);
+
+/// The pty (base/pty.hpp) whose master a process's descriptor is, by "tty-index:" in its fdinfo.
+/// nullopt: it is none, or may not be looked at.
+std::optional<unsigned> read_pty_index(pid_t pid, int fd);
 
 /// Reads a small file (procfs, sysfs, cgroupfs) whole; EFBIG beyond `limit` bytes.
 Result<std::string> read_small_file(const std::string& path, std::size_t limit = 64 * 1024);

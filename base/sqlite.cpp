@@ -179,6 +179,18 @@ Result<Statement> Database::prepare(std::string_view sql) {
     return Statement{raw};
 }
 
+Result<> Database::check() {
+    auto statement = prepare("PRAGMA quick_check(1)");
+    if (!statement)
+        return std::unexpected{statement.error()};
+    const auto row = statement->step();
+    if (!row)
+        return std::unexpected{row.error()};
+    if (!*row || statement->text(0) != "ok")
+        return fail(EBADMSG, std::string{statement->text(0)});
+    return {};
+}
+
 Result<Transaction> Transaction::begin(Database& database) {
     if (const auto begun = database.exec("BEGIN IMMEDIATE"); !begun)
         return std::unexpected{begun.error()};

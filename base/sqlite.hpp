@@ -74,6 +74,8 @@ public:
     /// One or more statements without parameters; rows are dropped.
     Result<> exec(const char* sql);
     Result<Statement> prepare(std::string_view sql);
+    /// EBADMSG: it is damaged.
+    Result<> check();
 
     /// Rows the last statement changed.
     std::int64_t changes() const noexcept { return sqlite3_changes64(database_.get()); }

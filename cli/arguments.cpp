@@ -30,10 +30,10 @@ void add_verb(CLI::App& app, Choice& choice, const Verb& verb) {
     auto* const all = command->add_flag("--all", selection->all, "all there are");
     user->excludes(ids)->excludes(all);
     all->excludes(ids);
-    auto* const reason = command->add_option("--reason", selection->reason, "for the log");
-    if (verb.of_others)
-        reason->required();
+    command->add_option("--reason", selection->reason, "for the log");
     command->callback([&choice, &verb, selection] {
+        if (verb.of_others && selection->reason.empty())
+            throw CLI::RequiredError("--reason");
         const bool none = selection->ids.empty() && selection->user.empty() && !selection->all;
         if (none && verb.of_others)
             throw CLI::RequiredError("ID, --user or --all");
@@ -107,6 +107,12 @@ void add_daemon(CLI::App& app, Choice& choice) {
     status_command->callback([&choice, json] {
         choice.call = [&choice, json] { return status(choice.context, *json); };
     });
+    auto* const doctor_command =
+        app.add_subcommand("doctor", "Whether all is there that vigil needs, and what mends it.");
+    doctor_command->add_flag("--json", *json, "for programs");
+    doctor_command->callback([&choice, json] {
+        choice.call = [&choice, json] { return doctor(choice.context, *json); };
+    });
     app.add_subcommand("reload", "Read the policy anew.")->callback([&choice] {
         choice.call = [&choice] { return reload(choice.context); };
     });
@@ -121,7 +127,7 @@ void add_daemon(CLI::App& app, Choice& choice) {
 }
 
 /// One line: what is wrong, with which command, where help is.
-void complain(const CLI::App& app, const CLI::ParseError& error) {
+void explain(const CLI::App& app, const CLI::ParseError& error) {
     const CLI::App* command = &app;
     std::string name = app.get_name();
     while (!command->get_subcommands().empty()) {
@@ -158,7 +164,7 @@ int run(int argc, char** argv, Context& context) {
     } catch (const CLI::ParseError& error) {
         if (error.get_exit_code() == 0) // --help, --version
             return app.exit(error);
-        complain(app, error);
+        explain(app, error);
         return exit_usage;
     }
     return choice.call();

@@ -14,8 +14,6 @@ namespace vigil::cli {
 
 namespace {
 
-/// Long enough for vigild to be started by its name on the bus.
-constexpr Seconds patience{5};
 /// A desktop has 10 s to say that it has locked itself.
 constexpr Seconds act_patience{15};
 
@@ -47,7 +45,8 @@ std::string cause_of(const Error& error) {
 
 } // namespace
 
-Result<base::BusMessage> Client::call(const char* method, Arguments arguments, Seconds wait) const {
+Result<base::BusMessage> Client::call(const char* method, Arguments arguments,
+                                      Microseconds wait) const {
     const BootTime deadline = base::read_boot_time() + wait;
     const bool usual = socket_.empty();
     if (usual) {
@@ -76,7 +75,7 @@ Result<base::BusMessage> Client::call(const char* method, Arguments arguments, S
 
 template <typename T>
 Result<T> Client::get(const char* method, Arguments arguments) const {
-    auto reply = call(method, arguments, patience);
+    auto reply = call(method, arguments, patience_);
     if (!reply)
         return std::unexpected{reply.error()};
     auto value = wire::read<T>(reply->get());
@@ -87,8 +86,8 @@ Result<T> Client::get(const char* method, Arguments arguments) const {
     return value;
 }
 
-Result<> Client::tell(const char* method, Arguments arguments) const {
-    auto reply = call(method, arguments, patience);
+Result<> Client::tell(const char* method, Arguments arguments, Microseconds wait) const {
+    auto reply = call(method, arguments, wait);
     if (!reply)
         return std::unexpected{reply.error()};
     return {};
@@ -103,14 +102,15 @@ Result<wire::Session> Client::show(const std::string& id) const {
 }
 
 Result<> Client::act(const char* method, const std::string& id, const std::string& reason) const {
-    auto reply = call(method, {&id, &reason}, act_patience);
-    if (!reply)
-        return std::unexpected{reply.error()};
-    return {};
+    return tell(method, {&id, &reason}, act_patience);
 }
 
 Result<wire::Status> Client::status() const {
     return get<wire::Status>("Status", {});
+}
+
+Result<std::vector<wire::Finding>> Client::examine() const {
+    return get<std::vector<wire::Finding>>("Examine", {});
 }
 
 Result<std::string> Client::reload() const {
@@ -123,7 +123,7 @@ Result<wire::Enrollment> Client::enroll_totp(const std::string& user, const std:
 }
 
 Result<> Client::enroll_finish(const std::string& factor, const std::string& code) const {
-    return tell("EnrollFinish", {&factor, &code});
+    return tell("EnrollFinish", {&factor, &code}, patience_);
 }
 
 Result<std::vector<wire::Factor>> Client::factors(const std::string& user) const {
@@ -131,7 +131,7 @@ Result<std::vector<wire::Factor>> Client::factors(const std::string& user) const
 }
 
 Result<> Client::forget(const std::string& factor) const {
-    return tell("Forget", {&factor});
+    return tell("Forget", {&factor}, patience_);
 }
 
 int exit_status(const Error& error) noexcept {

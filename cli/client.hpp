@@ -16,12 +16,17 @@ class Client {
 public:
     /// `socket`: this one and no bus; "" for the usual way.
     explicit Client(std::string socket) : socket_{std::move(socket)} {}
+    /// Waits so long for an answer and not as long as vigild may take to be started.
+    Client(std::string socket, Microseconds patience)
+        : socket_{std::move(socket)}, patience_{patience} {}
 
     Result<std::vector<wire::Session>> list() const;
     Result<wire::Session> show(const std::string& id) const;
     /// `method`: Lock, Unlock or Terminate.
     Result<> act(const char* method, const std::string& id, const std::string& reason) const;
     Result<wire::Status> status() const;
+    /// What vigild can do here. For root.
+    Result<std::vector<wire::Finding>> examine() const;
     /// The policy's error, "" if it was loaded.
     Result<std::string> reload() const;
 
@@ -33,17 +38,20 @@ public:
 
 private:
     using Arguments = std::initializer_list<const std::string*>;
-    Result<base::BusMessage> call(const char* method, Arguments arguments, Seconds wait) const;
+    Result<base::BusMessage> call(const char* method, Arguments arguments, Microseconds wait) const;
     template <typename T>
     Result<T> get(const char* method, Arguments arguments) const;
-    Result<> tell(const char* method, Arguments arguments) const;
+    Result<> tell(const char* method, Arguments arguments, Microseconds wait) const;
 
     std::string socket_;
+    Microseconds patience_ =
+        Seconds{5}; ///< long enough for it to be started by its name on the bus
 };
 
 inline constexpr int exit_refused = 1;
 inline constexpr int exit_usage = 2;
 inline constexpr int exit_away = 3;
+inline constexpr int exit_warning = 4; ///< doctor: nothing failed, but not all is well
 
 int exit_status(const Error& error) noexcept;
 

@@ -29,7 +29,8 @@ struct Verb {
     const char* method;
     const char* done; ///< "locked"
     const char* help;
-    bool of_others; ///< needs a reason, and never means one's own session by itself
+    bool of_others;                ///< needs a reason, and never means one's own session by itself
+    const char* refusal = nullptr; ///< whom vigild refuses: why, and what to do; null: vigild says
 };
 
 extern const std::array<Verb, 3> verbs;
@@ -50,13 +51,15 @@ int enroll(const Context& context, const Enrolling& what);
 int factors(const Context& context, const std::string& user, bool json);
 int forget(const Context& context, const std::string& id);
 
-// --- policy.cpp, status.cpp, rescue.cpp ----------------------------------------------------------
+// --- policy.cpp, status.cpp, doctor.cpp, rescue.cpp
+// ----------------------------------------------------------
 
 /// No files: the policy in force.
 int check_policy(const std::vector<std::string>& files, bool json);
 
 int status(const Context& context, bool json);
 int reload(const Context& context);
+int doctor(const Context& context, bool json);
 
 struct ThawChoice {
     bool all = false;

@@ -31,6 +31,10 @@ Json moment(std::uint64_t microseconds) {
     return microseconds == 0 ? Json(nullptr) : Json(rfc3339(microseconds));
 }
 
+Json happened(std::uint64_t at, const std::string& by) {
+    return at == 0 ? Json(nullptr) : Json{{"at", rfc3339(at)}, {"by", by}};
+}
+
 template <typename... Arguments>
 std::string print(const char* format, Arguments... arguments) {
     char text[64];
@@ -42,13 +46,6 @@ std::string_view style_of(const std::string& state) {
     if (state == "locked")
         return "33";
     return state == "ending" ? "31" : "";
-}
-
-std::string joined(const std::vector<std::string>& texts) {
-    std::string all;
-    for (const auto& text : texts)
-        all += (all.empty() ? "" : " ") + text;
-    return all;
 }
 
 std::string next_text(const wire::Session& session, const Now& now) {
@@ -82,6 +79,13 @@ private:
 
 } // namespace
 
+std::string joined(const std::vector<std::string>& texts, const char* between) {
+    std::string all;
+    for (const auto& text : texts)
+        all += (all.empty() ? "" : between) + text;
+    return all;
+}
+
 Json to_json(const wire::Session& session) {
     Json next = nullptr;
     if (!session.next_action.empty())
@@ -105,6 +109,8 @@ Json to_json(const wire::Session& session) {
               {"max_duration", limit(session.max_duration)}}},
             {"next", next},
             {"locked_by", word(session.locked_by)},
+            {"last_lock", happened(session.last_lock_at, session.last_lock_by)},
+            {"last_unlock", happened(session.last_unlock_at, session.last_unlock_by)},
             {"desktop", word(session.desktop)},
             {"uncovered", session.uncovered},
             {"runs_on", session.runs_on}};
@@ -215,7 +221,7 @@ std::string session_table(const std::vector<wire::Session>& sessions, const Now&
                         {session.user},
                         {session.state, style_of(session.state)},
                         {session.service},
-                        {joined(session.terminals)},
+                        {joined(session.terminals, " ")},
                         {clock_text(session.since, now)},
                         {duration_text(session.idle_seconds)},
                         {next_text(session, now)},
@@ -231,7 +237,7 @@ std::string session_details(const wire::Session& session, const Now& now, Look l
     details.add("user", session.user + " (" + std::to_string(session.uid) + ")");
     details.add("state", session.state, style_of(session.state));
     details.add("service", session.service);
-    details.add("terminals", joined(session.terminals));
+    details.add("terminals", joined(session.terminals, " "));
     details.add("from", session.remote_host);
     details.add("logind session", session.logind_session);
     details.add("leader", std::to_string(session.leader_pid));
@@ -240,6 +246,12 @@ std::string session_details(const wire::Session& session, const Now& now, Look l
     if (session.locked_since != 0)
         details.add("locked since", clock_text(session.locked_since, now));
     details.add("locked", session.locked_by);
+    if (session.last_lock_at != 0 && session.locked_since == 0)
+        details.add("last lock",
+                    clock_text(session.last_lock_at, now) + " " + session.last_lock_by);
+    if (session.last_unlock_at != 0)
+        details.add("last unlock",
+                    clock_text(session.last_unlock_at, now) + " " + session.last_unlock_by);
     details.add("desktop", session.desktop);
     details.add("rule", session.rule);
     details.add("idle_lock", duration_text(session.idle_lock));
@@ -249,7 +261,7 @@ std::string session_details(const wire::Session& session, const Now& now, Look l
     for (const auto& text : session.uncovered)
         details.add("not held", text, "33");
     for (const auto& text : session.runs_on)
-        details.add("runs on", text);
+        details.add("note", text);
     return details.take();
 }
 

@@ -35,6 +35,8 @@ nlohmann::ordered_json to_json(const wire::Status& status);
 /// As it is printed: indented, ASCII, so that no terminal is harmed.
 std::string json_text(const nlohmann::ordered_json& json);
 
+std::string joined(const std::vector<std::string>& texts, const char* between);
+
 /// "2026-11-21T12:00:00Z", of microseconds since the epoch.
 std::string rfc3339(std::uint64_t microseconds);
 /// "14:02", with the date in front when it is another day's. Local time.

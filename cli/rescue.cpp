@@ -15,8 +15,11 @@ namespace vigil::cli {
 namespace {
 
 /// One that answers unlocks by itself, with a reason in the log. One that hangs is gone around.
-bool vigild_answers(const Context& context) {
-    return rescue::vigild_runs() && Client{context.socket}.status().has_value();
+Result<bool> vigild_answers(const Context& context) {
+    const auto runs = rescue::vigild_runs();
+    if (!runs)
+        return runs;
+    return *runs && Client{context.socket}.status().has_value();
 }
 
 /// What the kernel has given back is still locked in vigild's books.
@@ -48,8 +51,12 @@ void print(const rescue::Thawed& one) {
 int thaw(const Context& context, const ThawChoice& choice) {
     if (geteuid() != 0)
         return complain({wire::code_denied, "thaw is for root alone"});
-    const bool answers = vigild_answers(context);
-    if (answers && !choice.force)
+    const auto answers = vigild_answers(context);
+    if (!answers && !choice.force)
+        return complain(
+            {answers.error().code, "whether vigild runs cannot be told: " + answers.error().text() +
+                                       "; --force thaws all the same"});
+    if (answers.value_or(false) && !choice.force)
         return complain({wire::code_denied,
                          "vigild runs and answers: `vigilctl unlock --all --reason TEXT` unlocks "
                          "and is logged with the reason; --force thaws all the same"});
@@ -64,7 +71,8 @@ int thaw(const Context& context, const ThawChoice& choice) {
         if (!one.thawed)
             status = exit_refused;
     }
-    if (answers)
+    // One that may run has to know: what is locked in its books is not held any more.
+    if (answers.value_or(true))
         tell_vigild(context);
     return status;
 }

@@ -3,21 +3,30 @@
 #include "base/log.hpp"
 #include "cli/client.hpp"
 #include "cli/commands.hpp"
+#include "cli/seats.hpp"
 #include "cli/select.hpp"
+#include "wire/errors.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
-#include <cstdlib>
-#include <memory>
-#include <optional>
+#include <functional>
+#include <span>
+#include <thread>
+#include <utility>
 
 #include <nlohmann/json.hpp>
-#include <systemd/sd-login.h>
 #include <unistd.h>
 
 namespace vigil::cli {
 
 namespace {
+
+/// Calls to vigild at one moment.
+constexpr std::size_t most_at_a_time = 16;
+
+/// Tells what went wrong, while the rest goes on.
+using Note = std::function<void(Error)>;
 
 /// A whole id needs no list, which a caller may not be allowed to see.
 Result<wire::Session> look_up(const Client& client, const std::string& id) {
@@ -33,43 +42,79 @@ Result<wire::Session> look_up(const Client& client, const std::string& id) {
     return find_session(*sessions, id);
 }
 
-/// logind's id of the session this process is in.
-std::optional<std::string> own_logind_session() {
-    char* text = nullptr;
-    if (sd_pid_get_session(0, &text) < 0)
-        return std::nullopt;
-    const std::unique_ptr<char, decltype(&std::free)> owner{text, std::free};
-    return text;
-}
+/// What a verb is to be done to.
+struct Target {
+    wire::Session session;
+    std::string where; ///< ", at pts/3": told where the person could take it for another
+};
 
-Result<std::vector<wire::Session>> own(const std::vector<wire::Session>& sessions) {
-    const auto id = own_logind_session();
-    if (!id)
-        return fail(ESRCH, "this process is in no session: name one, see vigilctl list");
-    for (const auto& session : sessions) {
-        if (session.logind_session == *id)
-            return std::vector{session};
+Result<std::vector<Target>> own(const std::vector<wire::Session>& sessions, const Note& note) {
+    const auto found = own_seats(sessions);
+    if (!found)
+        return std::unexpected{found.error()};
+    std::vector<Target> targets;
+    for (const auto& seat : found->seats) {
+        std::string where;
+        for (const auto& terminal : seat.terminals)
+            where += (where.empty() ? ", at " : " and ") + terminal;
+        targets.push_back({seat.session, where});
     }
-    return fail(ESRCH, "vigild does not know session " + *id + ": vigilctl list");
+    for (const auto& terminal : found->strange)
+        note({ESRCH, terminal + " shows this too, and is of no session of yours: look after it "
+                                "there, or see vigilctl list"});
+    return targets;
 }
 
-Result<std::vector<wire::Session>> several(const Client& client, const Selection& selection) {
+Result<std::vector<Target>> several(const Client& client, const Selection& selection,
+                                    const Note& note) {
     auto sessions = client.list();
-    if (!sessions || selection.all)
-        return sessions;
-    if (selection.user.empty())
-        return own(*sessions);
-    std::erase_if(*sessions, [&](const auto& session) { return session.user != selection.user; });
-    if (sessions->empty())
+    if (!sessions)
+        return std::unexpected{sessions.error()};
+    if (!selection.all && selection.user.empty())
+        return own(*sessions, note);
+    if (!selection.all)
+        std::erase_if(*sessions,
+                      [&](const auto& session) { return session.user != selection.user; });
+    if (!selection.all && sessions->empty())
         return fail(ESRCH, selection.user + ": no sessions of this user");
-    return sessions;
+    std::vector<Target> targets;
+    for (auto& session : *sessions)
+        targets.push_back({std::move(session), {}});
+    return targets;
+}
+
+/// Several are asked at a time: vigild holds them together.
+std::vector<Result<>> ask(const Client& client, const char* method, std::span<const Target> targets,
+                          const std::string& reason) {
+    std::vector<Result<>> outcomes(targets.size(), fail(ECANCELED, "was not asked"));
+    std::atomic<std::size_t> next{0};
+    std::vector<std::jthread> askers;
+    for (std::size_t i = 0; i < std::min(most_at_a_time, targets.size()); ++i)
+        askers.emplace_back([&] {
+            for (auto mine = next++; mine < targets.size(); mine = next++)
+                outcomes[mine] = client.act(method, targets[mine].session.id, reason);
+        });
+    askers.clear(); // joins them
+    return outcomes;
+}
+
+void tell(const Verb& verb, const Target& target, const Result<>& done, const Note& note) {
+    const std::string name = target.session.id.substr(0, 8) + " of " + target.session.user;
+    if (done)
+        std::printf("%s %s\n", verb.done, base::escape(name + target.where).c_str());
+    else if (exit_status(done.error()) == exit_away)
+        note(done.error());
+    else
+        note({done.error().code, name + ": " + done.error().what});
 }
 
 } // namespace
 
 const std::array<Verb, 3> verbs{{
     {"lock", "Lock", "locked", "Lock sessions; without ID, your own.", false},
-    {"unlock", "Unlock", "unlocked", "Unlock sessions without their users' proof.", true},
+    {"unlock", "Unlock", "unlocked", "Unlock sessions without their users' proof. For root.", true,
+     "only root unlocks without a proof: open your session at its own terminal with your "
+     "password or code, or ask an administrator to run `vigilctl unlock`"},
     {"terminate", "Terminate", "terminated", "End sessions and all they run.", true},
 }};
 
@@ -100,11 +145,19 @@ int show(const Context& context, const std::string& id, bool json) {
 
 int act(const Context& context, const Verb& verb, const Selection& selection) {
     const Client client{context.socket};
-    std::vector<wire::Session> targets;
+    std::vector<Target> targets;
     int status = 0;
-    const auto note = [&status](const Error& error) { status = std::max(status, complain(error)); };
+    bool refused = false;
+    const Note note = [&](Error error) {
+        if (verb.refusal != nullptr && error.code == wire::code_denied) {
+            if (std::exchange(refused, true)) // told once, of however many sessions
+                return;
+            error.what = verb.refusal;
+        }
+        status = std::max(status, complain(error));
+    };
     if (selection.ids.empty()) {
-        auto chosen = several(client, selection);
+        auto chosen = several(client, selection, note);
         if (!chosen)
             return complain(chosen.error());
         targets = std::move(*chosen);
@@ -112,21 +165,24 @@ int act(const Context& context, const Verb& verb, const Selection& selection) {
     for (const auto& id : selection.ids) {
         const auto found = look_up(client, id);
         if (found)
-            targets.push_back(*found);
+            targets.push_back({*found, {}});
         else
             note(found.error());
     }
     if (targets.empty() && status == 0)
         std::puts("No sessions.");
-    for (const auto& session : targets) {
-        auto done = client.act(verb.method, session.id, selection.reason);
-        const std::string name = session.id.substr(0, 8) + " of " + session.user;
-        if (done)
-            std::printf("%s %s\n", verb.done, base::escape(name).c_str());
-        else if (exit_status(done.error()) == exit_away)
-            note(done.error());
-        else
-            note({done.error().code, name + ": " + done.error().what});
+    // The session that this runs in comes behind all others, which else would not come at all: a
+    // lock stops this program as well.
+    const auto here = logind_session_of(::getpid());
+    const auto around = std::ranges::stable_partition(targets, [&](const Target& target) {
+        return here.empty() || target.session.logind_session != here;
+    });
+    for (const std::span<const Target> part :
+         {std::span{targets.begin(), around.begin()}, std::span{around}}) {
+        const auto outcomes = ask(client, verb.method, part, selection.reason);
+        for (std::size_t i = 0; i < part.size(); ++i)
+            tell(verb, part[i], outcomes[i], note);
+        std::fflush(stdout);
     }
     return status;
 }

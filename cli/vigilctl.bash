@@ -27,8 +27,8 @@ _vigilctl() {
         --reason | --name | --code) return ;;
     esac
     case $verb in
-        '') words=(list show lock unlock terminate enroll factors forget policy status reload thaw --help --version --socket) ;;
-        list | status) words=(--json) ;;
+        '') words=(list show lock unlock terminate enroll factors forget policy status doctor reload thaw --help --version --socket) ;;
+        list | status | doctor) words=(--json) ;;
         show | lock | unlock | terminate)
             mapfile -t words < <(vigilctl list 2>/dev/null | awk 'NR > 1 { print $1 }')
             [[ $verb == show ]] && words+=(--json) || words+=(--user --all --reason)

@@ -196,6 +196,7 @@ void block_signals() {
         sigaddset(&signals, signal);
     sigprocmask(SIG_BLOCK, &signals, nullptr);
     std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGCHLD, SIG_IGN); // nobody waits for a child (enforce/hung_children.hpp)
 }
 
 int run(const Arguments& arguments) {

@@ -1,7 +1,9 @@
 #include "rescue/thaw.hpp"
 
 #include "base/bus_client.hpp"
+#include "base/cgroup.hpp"
 #include "base/clock.hpp"
+#include "base/console.hpp"
 #include "base/log.hpp"
 #include "daemon/enforce/console.hpp"
 #include "daemon/enforce/logind.hpp"
@@ -11,6 +13,7 @@
 #include "daemon/enforce/terminal_file.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <string_view>
 
 namespace vigil::rescue {
@@ -24,19 +27,6 @@ constexpr const char* vigild_unit = "/system.slice/vigild.service";
 /// PID 1's own socket: it answers root with no broker (systemctl uses it likewise).
 constexpr const char* manager_socket = "/run/systemd/private";
 constexpr Seconds manager_patience{2};
-
-/// "3" of ".../session-3.scope"; "" for any other.
-std::string logind_session_in(const std::string& scope) {
-    constexpr std::string_view before = "session-";
-    constexpr std::string_view after = ".scope";
-    std::string_view name = scope;
-    name.remove_prefix(name.rfind('/') + 1);
-    if (!name.starts_with(before) || !name.ends_with(after))
-        return {};
-    name.remove_prefix(before.size());
-    name.remove_suffix(after.size());
-    return std::string{name};
-}
 
 /// One session on its way back.
 class Thaw {
@@ -69,7 +59,7 @@ private:
 
     void find_out() {
         const auto held =
-            enforce::processes_in(done.scope + "/" + enforce::frozen_child).value_or(Pids{});
+            base::processes_in(done.scope + "/" + enforce::frozen_child).value_or(Pids{});
         done.processes = held.size();
         if (const auto session = enforce::logind_session(done.logind_session)) {
             done.user = session->user;
@@ -80,8 +70,8 @@ private:
         // another program the lock has taken nothing.
         for (const pid_t pid : held)
             add_controlling(pid);
-        std::erase_if(terminals_, [](const enforce::Terminal& terminal) {
-            const auto now = enforce::save({}, terminal);
+        std::erase_if(terminals_, [this](const enforce::Terminal& terminal) {
+            const auto now = enforce::save({}, terminal, done.scope);
             return !enforce::is_shut(terminal) && (!now || !enforce::is_taken(*now));
         });
         prompted_ = enforce::prompted_session(terminals_);
@@ -89,8 +79,7 @@ private:
 
     void add_controlling(pid_t pid) {
         const auto stat = base::read_process_stat(pid);
-        if (!stat || stat->terminal == 0 ||
-            std::ranges::count(terminals_, stat->terminal, &enforce::Terminal::device) > 0)
+        if (!stat || stat->terminal == 0 || enforce::find(terminals_, stat->terminal) != nullptr)
             return;
         if (const auto terminal = enforce::terminal_of(stat->terminal))
             terminals_.push_back(*terminal);
@@ -99,10 +88,10 @@ private:
     }
 
     Result<> give_back_as_new(const enforce::Terminal& terminal) const {
-        const auto now = enforce::save({}, terminal);
+        const auto now = enforce::save({}, terminal, done.scope);
         if (!now)
             return std::unexpected{now.error()};
-        return enforce::give_back(enforce::as_new(*now, owner_));
+        return enforce::give_back(enforce::as_new(*now, owner_), done.scope);
     }
 
     void give_back(const enforce::Terminal& terminal) {
@@ -112,7 +101,7 @@ private:
             enforce::dismiss_prompt(*prompted_, terminal.path);
         const auto given =
             enforce::is_shut(terminal)
-                ? enforce::open_console(terminal, place ? enforce::console_number(*place) : 0)
+                ? enforce::open_console(terminal, place ? base::virtual_console(*place) : 0)
                 : give_back_as_new(terminal);
         note(given);
         if (given)
@@ -187,9 +176,27 @@ std::string Thawed::name() const {
            (user.empty() ? "" : " of " + user);
 }
 
-bool vigild_runs() {
-    const auto processes = enforce::processes_in(vigild_unit);
-    return processes && !processes->empty();
+std::string logind_session_in(const std::string& scope) {
+    constexpr std::string_view before = "session-";
+    constexpr std::string_view after = ".scope";
+    std::string_view name = scope;
+    name.remove_prefix(name.rfind('/') + 1);
+    if (!name.starts_with(before) || !name.ends_with(after))
+        return {};
+    name.remove_prefix(before.size());
+    name.remove_suffix(after.size());
+    return std::string{name};
+}
+
+Result<bool> vigild_runs() {
+    if (!base::has_cgroup2())
+        return fail(ENODATA, "no cgroup v2 hierarchy at " + std::string{base::cgroup_root()});
+    const auto processes = base::processes_in(vigild_unit);
+    if (!processes && processes.error().code == ENOENT)
+        return false;
+    if (!processes)
+        return std::unexpected{processes.error()};
+    return !processes->empty();
 }
 
 Result<std::vector<Thawed>> thaw_sessions() {

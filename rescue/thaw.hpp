@@ -22,8 +22,12 @@ struct Thawed {
     std::string name() const; ///< "session 3 of alice"
 };
 
-/// Whether a vigild runs, by its unit's cgroup: asking it would start one.
-bool vigild_runs();
+/// "3" of ".../session-3.scope"; "" for any other.
+std::string logind_session_in(const std::string& scope);
+
+/// Whether a vigild runs, by its unit's cgroup: asking it would start one. ENODATA: there is no
+/// cgroup v2 hierarchy, so nobody can tell.
+Result<bool> vigild_runs();
 
 /// Thaws every session that a lock of vigil's holds; each is told to the journal. For root.
 /// A vigild that comes later, or runs, takes it for an operator's unlock (enforce::mark_thawed()).

@@ -1,5 +1,6 @@
 #include "terminal/other_login.hpp"
 
+#include "base/console.hpp"
 #include "base/process.hpp"
 
 #include <cerrno>
@@ -10,7 +11,6 @@
 #include <linux/vt.h>
 #include <spawn.h>
 #include <sys/ioctl.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,7 +18,6 @@ namespace vigil::terminal {
 
 namespace {
 
-constexpr unsigned console_major = 4; // Documentation/admin-guide/devices.txt
 /// Those with a function key.
 constexpr unsigned last_login_console = 12;
 constexpr const char* waiting_login = "agetty";
@@ -33,9 +32,11 @@ unsigned find_waiting_login() {
         if (std::from_chars(name.data(), name.data() + name.size(), pid).ec != std::errc{})
             continue;
         const auto stat = base::read_process_stat(pid);
-        if (stat && stat->command == waiting_login && major(stat->terminal) == console_major &&
-            minor(stat->terminal) <= last_login_console)
-            return minor(stat->terminal);
+        if (!stat || stat->command != waiting_login)
+            continue;
+        if (const auto number = base::virtual_console(stat->terminal);
+            number != 0 && number <= last_login_console)
+            return number;
     }
     return 0;
 }

@@ -2,10 +2,13 @@
 
 #include "base/clock.hpp"
 #include "base/log.hpp"
+#include "terminal/local_password.hpp"
 #include "terminal/other_login.hpp"
+#include "terminal/terminal_kind.hpp"
 #include "wire/errors.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace vigil::terminal {
 
@@ -16,9 +19,21 @@ constexpr std::uint64_t wait_without_vigild = 4;
 /// How long a yes is kept for a vigild that is away; then the person is asked anew.
 constexpr Seconds keep_yes{30};
 constexpr Microseconds retry_yes{200'000};
+/// What is typed right behind a good answer has ended after this much silence; keys that never end
+/// keep nobody out.
+constexpr Microseconds end_of_burst{200'000};
+constexpr Microseconds longest_burst = Seconds{2};
 /// Looking for vigild with nothing to show: PID 1 is starting it again.
 constexpr Microseconds first_look{200'000};
 constexpr Microseconds last_look = Seconds{5};
+/// tmux, whose server reads beside the prompt at an older session's terminal, takes a key that the
+/// prompt was faster to read for a hang-up: it wipes the screen and sets the terminal back. So it
+/// is looked at after the keys, three times, each after a longer pause.
+constexpr Microseconds first_look_after_keys{100'000};
+constexpr int longer = 4;
+constexpr Microseconds longest_look_after_keys = Seconds{2};
+/// A read has 4 KiB at the most. What is more than this was pasted, and is dropped as such.
+constexpr int most_dropped_reads = 64;
 
 std::string seconds_text(std::uint64_t seconds) {
     return std::to_string(seconds) + " s";
@@ -37,12 +52,64 @@ Prompt::Prompt(const Options& options, const Tty& tty)
       vigild_{options.socket, options.session, options.terminal} {}
 
 void Prompt::run() {
+    ask();
+    if (tty_.wait(Microseconds{0}, Tty::For::hang_up) == Tty::Heard::hung_up)
+        outlast_vigild();
+}
+
+/// Nobody is at the terminal any more, and vigild ends what stands still there when the session is
+/// over. While there is no vigild, this does.
+void Prompt::outlast_vigild() {
+    for (Microseconds pause = first_look; held_.is_known();
+         pause = std::min(pause * 2, last_look)) {
+        const auto info = vigild_.lock_info();
+        if (info || !wire::is_away(info.error()))
+            return;
+        if (pause == first_look)
+            base::log(base::Level::notice,
+                      "the terminal is gone and vigild is away: waiting for the session's end");
+        if (!held_.wait_for_end(pause))
+            continue;
+        if (const auto ended = held_.end(); !ended)
+            base::log(base::Level::error, "ending what stands still: " + ended.error().text());
+        else
+            base::log(base::Level::warning,
+                      "the session is over and vigild is away: ended what stood still");
+        return;
+    }
+}
+
+void Prompt::ask() {
     if (refresh() == Next::leave)
         return;
     if (info_.wait_seconds > 0 && count_down(info_.wait_seconds, "") == Next::leave)
         return;
     while (read_answer() == Next::go_on && judge() == Next::go_on) {
     }
+}
+
+/// What kind of terminal it is; and what it shows, whenever vigild asks: one that has lost its
+/// store under the lock asks once more.
+void Prompt::meet_terminal() {
+    if (!std::exchange(met_, true))
+        plain_ = is_dumb({.shell = static_cast<pid_t>(info_.shell),
+                          .foreground = static_cast<pid_t>(info_.foreground)});
+    if (!info_.ask_screen)
+        return;
+    if (plain_)
+        tell_screen(wire::Screen::plain);
+    else if (!drew_)
+        tty_.flush(); // typed ahead; from here on nothing is thrown away unread
+    else if (screen_due().count() == 0)
+        tell_screen(screen_.shows()); // too late to be asked: it shows what was drawn
+}
+
+/// Asked for a password all the same, since PAM may know of another one.
+void Prompt::warn_of_no_password() {
+    if (takes("password") && lacks_local_password(info_.user))
+        info_.warnings.push_back("No password is set for " + info_.user +
+                                 " on this host. Without one, ask an administrator to unlock this "
+                                 "(vigilctl unlock), or close the connection and log in again.");
 }
 
 /// Asks what is locked, for as long as it takes.
@@ -52,7 +119,15 @@ Prompt::Next Prompt::refresh() {
         auto info = vigild_.lock_info();
         if (info) {
             info_ = std::move(*info);
-            return info_.locked ? Next::go_on : Next::leave;
+            if (!info_.locked)
+                return Next::leave;
+            held_.remember(info_);
+            warn_of_no_password();
+            if (untold_screen_)
+                tell_screen(*untold_screen_);
+            else
+                meet_terminal();
+            return Next::go_on;
         }
         if (info.error().code == wire::code_not_found) { // the session is gone: nothing to unlock
             if (lock_console_)
@@ -73,21 +148,17 @@ Prompt::Next Prompt::refresh() {
 
 /// No answer is taken meanwhile, but somebody else can get in: root, to mend what is broken.
 Prompt::Next Prompt::wait_for_vigild(Microseconds patience) {
-    char buffer[256];
-    const auto heard = tty_.wait(patience, lock_console_);
+    const auto heard = tty_.wait(patience, lock_console_ ? Tty::For::keys : Tty::For::hang_up);
     if (heard == Tty::Heard::hung_up)
         return Next::leave;
     if (heard == Tty::Heard::input) {
-        const auto bytes = tty_.read(buffer, sizeof buffer);
-        if (!bytes)
+        const auto event = read();
+        if (!event)
             return Next::leave;
-        if (keys_.feed(*bytes) == Keys::Event::console_f1)
+        if (*event == Keys::Event::console_f1)
             let_somebody_else_in();
-        base::wipe(buffer, sizeof buffer);
     }
-    keys_.clear();
-    tty_.flush();
-    return Next::go_on;
+    return drop_input();
 }
 
 void Prompt::let_somebody_else_in() {
@@ -101,41 +172,137 @@ void Prompt::let_somebody_else_in() {
 
 /// Sleeps until a key comes; a locked terminal that nobody touches costs no wakeup.
 Prompt::Next Prompt::read_answer() {
-    char buffer[4096];
-    keys_.clear();
-    tty_.flush();
+    if (drop_input() == Next::leave)
+        return Next::leave;
     draw(true);
     while (true) {
-        const Microseconds patience = keys_.patience();
-        const auto heard = patience.count() == 0 ? tty_.wait(std::nullopt) : tty_.wait(patience);
+        // A connection that stalled has lost the drawing: nobody there would know of the lock.
+        const auto heard = tty_.wait(patience(), drawn_ ? Tty::For::keys : Tty::For::keys_or_room);
         if (heard == Tty::Heard::hung_up)
             return Next::leave;
-        if (heard == Tty::Heard::silence) {
-            keys_.settle();
+        if (heard == Tty::Heard::room) {
+            draw(true);
             continue;
         }
-        const auto bytes = tty_.read(buffer, sizeof buffer);
-        if (!bytes)
+        if (heard == Tty::Heard::silence) {
+            after_silence();
+            continue;
+        }
+        const auto event = read();
+        if (!event)
             return Next::leave;
-        const auto event = keys_.feed(*bytes);
-        base::wipe(buffer, sizeof buffer);
-        if (event == Keys::Event::submitted)
+        if (*event == Keys::Event::submitted)
             return Next::go_on;
-        if (event == Keys::Event::too_long)
+        if (*event == Keys::Event::too_long)
             message_ = "Too long; nothing was taken.";
-        if (event == Keys::Event::console_f1)
+        if (*event == Keys::Event::several_lines)
+            message_ = "Several lines at once are not taken.";
+        if (*event == Keys::Event::console_f1)
             let_somebody_else_in();
-        if (event != Keys::Event::none || tty_.size() != drawn_size_)
+        if (*event != Keys::Event::none || is_outdated())
             draw(true);
     }
 }
 
-/// What is taken can have changed since it was drawn: another process may hold the terminal now.
-bool Prompt::takes(std::string_view answer) const {
-    const auto taken = [this](const char* factor) {
-        return std::ranges::find(info_.factors, factor) != info_.factors.end();
-    };
-    return taken("password") || (taken("totp") && is_code(answer));
+/// How long for the next key before after_silence(); nullopt: for ever.
+std::optional<Microseconds> Prompt::patience() const {
+    const Microseconds unsettled = keys_.patience();
+    if (unsettled.count() != 0)
+        return screen_.is_under_way() ? std::max(unsettled, screen_due()) : unsettled;
+    if (look_at_)
+        return std::max(Microseconds{0}, *look_at_ - base::read_boot_time());
+    return std::nullopt;
+}
+
+void Prompt::after_silence() {
+    if (keys_.patience().count() != 0) {
+        keys_.settle();
+        return;
+    }
+    look_pause_ *= longer;
+    look_at_.reset();
+    if (look_pause_ <= longest_look_after_keys)
+        look_at_ = base::read_boot_time() + look_pause_;
+    if (!tty_.is_silent())
+        draw(true);
+}
+
+/// All that is read goes through here. nullopt: hung up.
+std::optional<Keys::Event> Prompt::read() {
+    char buffer[4096];
+    const auto bytes = tty_.read(buffer, sizeof buffer);
+    if (!bytes)
+        return std::nullopt;
+    const auto event = keys_.feed(*bytes);
+    const bool answered = screen_.feed(*bytes);
+    base::wipe(buffer, sizeof buffer);
+    look_pause_ = first_look_after_keys;
+    look_at_ = base::read_boot_time() + look_pause_;
+    if (answered && asked_screen_)
+        tell_screen(screen_.shows());
+    return event;
+}
+
+/// What was typed while nothing is asked. Read, because half of the terminal's answer that is
+/// thrown away leaves another half, which would be typed; so it is with a paste.
+Prompt::Next Prompt::drop_input() {
+    for (int i = 0; i < most_dropped_reads; ++i) {
+        const auto heard = tty_.wait(Microseconds{0});
+        if (heard == Tty::Heard::silence)
+            break;
+        if (heard == Tty::Heard::hung_up || !read())
+            return Next::leave;
+    }
+    if (screen_.has_begun() || keys_.is_pasting())
+        keys_.forget_text();
+    else
+        keys_.clear();
+    return Next::go_on;
+}
+
+/// Before the terminal is given back. An answer to what was asked may still be on its way, and
+/// would be typed into what comes next. And who types right behind a password would lose what has
+/// come until then, while the rest ran in the shell: it is lost whole. Nobody waits who has seen
+/// the prompt before the keys came, and typed nothing behind them.
+Prompt::Next Prompt::await_quiet() {
+    const BootTime until = base::read_boot_time() + longest_burst;
+    Microseconds pause{0};
+    while (true) {
+        const Microseconds left = until - base::read_boot_time();
+        const auto patience = std::max(screen_due(), std::min(pause, left));
+        if (patience.count() < 0)
+            return Next::go_on;
+        const auto heard = tty_.wait(patience);
+        if (heard == Tty::Heard::silence)
+            return Next::go_on;
+        const bool asked = asked_screen_.has_value();
+        if (heard == Tty::Heard::hung_up || !read())
+            return Next::leave;
+        if (asked == asked_screen_.has_value()) // else it was the answer
+            pause = end_of_burst;
+    }
+}
+
+/// How long the terminal has left for its answer; zero: it is not awaited.
+Microseconds Prompt::screen_due() const {
+    if (!asked_screen_)
+        return Microseconds{0};
+    return std::max(Microseconds{0},
+                    *asked_screen_ + wire::screen_patience - base::read_boot_time());
+}
+
+void Prompt::tell_screen(wire::Screen screen) {
+    asked_screen_.reset();
+    const auto told = vigild_.screen_seen(screen, screen_.cursor());
+    untold_screen_.reset();
+    if (!told && wire::is_away(told.error()))
+        untold_screen_ = screen;
+    if (!told)
+        base::log(base::Level::notice, "telling vigild of the screen: " + told.error().text());
+}
+
+bool Prompt::takes(std::string_view factor) const {
+    return std::ranges::find(info_.factors, factor) != info_.factors.end();
 }
 
 Prompt::Next Prompt::judge() {
@@ -144,7 +311,8 @@ Prompt::Next Prompt::judge() {
         return Next::leave;
     if (info_.wait_seconds > 0)
         return count_down(info_.wait_seconds, "");
-    if (!takes(answer.view())) {
+    // It can have changed since it was drawn: another process may hold the terminal now.
+    if (!takes("password") && !(takes("totp") && is_code(answer.view()))) {
         message_ = info_.factors.empty() ? "" : "Only a code of 6 digits is taken here.";
         return Next::go_on;
     }
@@ -155,8 +323,7 @@ Prompt::Next Prompt::judge() {
     message_.clear();
     if (!outcome.accepted)
         return report_no(outcome.text);
-    if (outcome.factor == "password" &&
-        std::ranges::find(info_.factors, "password") == info_.factors.end())
+    if (outcome.factor == "password" && !takes("password"))
         return report_no("Only a code is taken here.");
     return report_yes(outcome.factor);
 }
@@ -165,6 +332,11 @@ Prompt::Next Prompt::judge() {
 Prompt::Next Prompt::report_yes(const std::string& factor) {
     const BootTime until = base::read_boot_time() + keep_yes;
     while (true) {
+        if (await_quiet() == Next::leave)
+            return Next::leave;
+        // In this order: by it vigild gives the terminal back.
+        if (untold_screen_)
+            tell_screen(*untold_screen_);
         const auto told = vigild_.unlocked(factor);
         if (told || told.error().code == wire::code_not_found)
             return Next::leave;
@@ -179,7 +351,7 @@ Prompt::Next Prompt::report_yes(const std::string& factor) {
         }
         message_ = "vigild is away; unlocking as soon as it is back.";
         draw(false);
-        if (tty_.wait(retry_yes, false) == Tty::Heard::hung_up)
+        if (tty_.wait(retry_yes, Tty::For::hang_up) == Tty::Heard::hung_up)
             return Next::leave;
     }
 }
@@ -197,33 +369,65 @@ Prompt::Next Prompt::count_down(std::uint64_t seconds, const std::string& why) {
     const std::string lead = why.empty() ? "" : why + " ";
     const BootTime end =
         base::read_boot_time() + Seconds{std::min<std::uint64_t>(seconds, 24 * 60 * 60)};
+    bool counting = false;
     while (true) {
         const auto left = std::chrono::ceil<Seconds>(end - base::read_boot_time());
         if (left.count() <= 0)
             break;
         message_ =
             lead + "Next try in " + seconds_text(static_cast<std::uint64_t>(left.count())) + ".";
-        draw(false);
+        if (!plain_ || !counting)
+            draw(false);
+        counting = true;
         const auto tick = end - base::read_boot_time() - (left - Seconds{1});
-        if (tty_.wait(tick, false) == Tty::Heard::hung_up)
+        if (tty_.wait(tick, Tty::For::hang_up) == Tty::Heard::hung_up ||
+            drop_input() == Next::leave)
             return Next::leave;
-        tty_.flush();
     }
     message_ = why;
     return Next::go_on;
 }
 
+View Prompt::view(bool asking) const {
+    const Now now = base::read_clocks();
+    return {.info = info_,
+            .message = message_,
+            .asking = asking,
+            .lock_console = lock_console_,
+            .now = now.wall,
+            .utc_offset = now.utc_offset};
+}
+
+/// What a new size or the time have changed is drawn when a key comes: a clock that moves by itself
+/// would wake each locked terminal once a minute, for nobody. The hour of the end, which stays
+/// true, stands in front of the time that is left.
+bool Prompt::is_outdated() const {
+    if (tty_.size() != drawn_size_)
+        return true;
+    const Now now = base::read_clocks();
+    return !plain_ && end_line(info_.ends_at, now.wall, now.utc_offset) != drawn_end_;
+}
+
 void Prompt::draw(bool asking) {
     tty_.silence();
     drawn_size_ = tty_.size();
-    const Now now = base::read_clocks();
-    tty_.write(terminal::draw({.info = info_,
-                               .message = message_,
-                               .asking = asking,
-                               .lock_console = lock_console_,
-                               .now = now.wall,
-                               .utc_offset = now.utc_offset},
-                              drawn_size_));
+    const View now = view(asking);
+    drawn_end_ = end_line(info_.ends_at, now.now, now.utc_offset);
+    if (plain_) {
+        const auto text = draw_plain(now, drawn_size_, shown_);
+        drawn_ = tty_.write(text) == text.size();
+        if (!drawn_)
+            shown_.clear();
+        return;
+    }
+    const bool asks_screen = info_.ask_screen && !drew_;
+    const std::string_view question = asks_screen ? screen_question : "";
+    const std::string text = std::string{question} + terminal::draw(now, drawn_size_);
+    const auto taken = tty_.write(text);
+    drawn_ = taken == text.size();
+    drew_ = drew_ || taken > question.size();
+    if (asks_screen && taken >= question.size())
+        asked_screen_ = base::read_boot_time();
 }
 
 } // namespace vigil::terminal

@@ -1,5 +1,6 @@
 #include "terminal/screen.hpp"
 
+#include "base/duration.hpp"
 #include "base/log.hpp"
 
 #include <algorithm>
@@ -31,14 +32,13 @@ std::size_t bytes_of(std::string_view text, std::size_t count) noexcept {
 }
 
 /// "14:02", with the date in front when it is another day's.
-std::string moment(std::uint64_t microseconds, const View& view) {
+std::string moment(std::uint64_t microseconds, WallTime now, Seconds utc_offset) {
     using namespace std::chrono;
-    const auto local =
-        WallTime{Microseconds{static_cast<std::int64_t>(microseconds)}} + view.utc_offset;
+    const auto local = WallTime{Microseconds{static_cast<std::int64_t>(microseconds)}} + utc_offset;
     const auto day = floor<days>(local);
     const hh_mm_ss time{floor<minutes>(local - day)};
     char text[48];
-    if (day == floor<days>(view.now + view.utc_offset)) {
+    if (day == floor<days>(now + utc_offset)) {
         std::snprintf(text, sizeof text, "%02d:%02d", static_cast<int>(time.hours().count()),
                       static_cast<int>(time.minutes().count()));
     } else {
@@ -53,14 +53,26 @@ std::string moment(std::uint64_t microseconds, const View& view) {
 
 constexpr const char* other_login = "Somebody else? F1 leads to another login.";
 
+/// Letters are letters (SI, and ASCII as G0), and rows are counted from the top of the screen and
+/// not of the region (DECOM). A terminal has kept what was there with the cursor when it left the
+/// main screen, and sets it anew when it comes back (xterm's ctlseqs: 1049). Insert mode (IRM) is
+/// left alone: each line is drawn once, on an empty one.
+constexpr std::string_view usual_modes = "\x0F\x1B(B\x1B[?6l";
+
 /// From here on a lock console has a bar at the top and one at the bottom.
 constexpr Size least_with_bars{.columns = 60, .rows = 12};
+
+/// Each line is placed: going down from one to the next would scroll the region that a program may
+/// have set (DECSTBM), which stays as it is.
+std::string place(std::size_t row, std::size_t column) {
+    return "\x1B[" + std::to_string(row) + ";" + std::to_string(column) + "H";
+}
 
 /// One whole line, reversed.
 std::string bar(std::size_t row, std::string_view text, std::size_t columns) {
     const std::string line{wrap(base::escape(text), columns - 2).front()};
-    return "\x1B[" + std::to_string(row) + ";1H\x1B[7m " + line +
-           std::string(columns - 1 - characters(line), ' ') + "\x1B[0m";
+    return place(row, 1) + "\x1B[7m " + line + std::string(columns - 1 - characters(line), ' ') +
+           "\x1B[0m";
 }
 
 /// A part of the screen; in a small window the highest rank goes first.
@@ -72,18 +84,17 @@ struct Part {
 std::string locked_line(const View& view) {
     std::string line = "Locked";
     if (view.info.locked_since != 0)
-        line += " since " + moment(view.info.locked_since, view);
+        line += " since " + moment(view.info.locked_since, view.now, view.utc_offset);
     if (!view.info.locked_by.empty())
         line += " (" + view.info.locked_by + ")";
     return line;
 }
 
-std::string paused_line(const wire::LockInfo& info) {
-    std::string line = "Paused: ";
-    for (const auto& program : info.paused)
-        line += (line.ends_with(": ") ? "" : "; ") + program;
-    if (info.paused_more > 0)
-        line += " and " + std::to_string(info.paused_more) + " more";
+std::string list(std::string line, const std::vector<std::string>& programs, std::uint64_t more) {
+    for (std::size_t i = 0; i < programs.size(); ++i)
+        line += (i == 0 ? "" : "; ") + programs[i];
+    if (more > 0)
+        line += " and " + std::to_string(more) + " more";
     return line;
 }
 
@@ -102,9 +113,11 @@ std::vector<Part> parts_of(const View& view, std::size_t width, bool bars) {
     for (const auto& warning : view.info.warnings)
         add(5, warning);
     if (!view.info.paused.empty())
-        add(7, paused_line(view.info));
-    if (view.info.ends_at != wire::unlimited)
-        add(6, "This session ends at " + moment(view.info.ends_at, view) + ".");
+        add(7, list("Paused: ", view.info.paused, view.info.paused_more));
+    if (!view.info.goes_on.empty())
+        add(7, list("Goes on: ", view.info.goes_on, view.info.goes_on_more));
+    if (const auto line = end_line(view.info.ends_at, view.now, view.utc_offset); !line.empty())
+        add(6, line);
     if (view.lock_console && !bars)
         add(9, other_login);
     gap(7);
@@ -143,6 +156,16 @@ std::vector<std::string> fit(std::vector<Part> parts, std::size_t rows) {
 
 } // namespace
 
+std::string end_line(std::uint64_t ends_at, WallTime now, Seconds utc_offset) {
+    if (ends_at == wire::unlimited)
+        return "";
+    constexpr std::chrono::minutes minute{1};
+    const auto left = std::chrono::floor<std::chrono::minutes>(
+        WallTime{Microseconds{static_cast<std::int64_t>(ends_at)}} - now);
+    return "Ends at " + moment(ends_at, now, utc_offset) +
+           (left < minute ? "." : ", in " + base::duration_text(left) + ".");
+}
+
 std::string prompt_for(const std::vector<std::string>& factors) {
     const bool password = std::ranges::find(factors, "password") != factors.end();
     const bool code = std::ranges::find(factors, "totp") != factors.end();
@@ -168,6 +191,27 @@ std::vector<std::string> wrap(std::string_view text, std::size_t width) {
     return lines;
 }
 
+std::string draw_plain(const View& view, Size size, std::vector<std::string>& shown) {
+    const std::size_t columns = size.columns == 0 ? 80 : size.columns;
+    std::vector<std::string> lines;
+    std::string out;
+    std::string prompt;
+    for (const auto& part :
+         parts_of(view, std::min(columns > 1 ? columns - 1 : 1, widest_block), false)) {
+        for (const auto& line : part.lines) {
+            if (part.rank == 0) {
+                prompt += "\r\n" + line;
+            } else if (!line.empty()) {
+                if (std::ranges::find(shown, line) == shown.end())
+                    out += "\r\n" + line;
+                lines.push_back(line);
+            }
+        }
+    }
+    shown = std::move(lines);
+    return out + (prompt.empty() ? "" : prompt + " ");
+}
+
 std::string draw(const View& view, Size size) {
     // A terminal that does not say its size says 0.
     const std::size_t columns = size.columns == 0 ? 80 : size.columns;
@@ -181,21 +225,19 @@ std::string draw(const View& view, Size size) {
     std::size_t widest = 0;
     for (const auto& line : lines)
         widest = std::max(widest, characters(line));
-    const std::string left((columns - std::min(widest + 1, columns)) / 2, ' ');
+    const std::size_t left = (columns - std::min(widest + 1, columns)) / 2;
     const std::size_t top = std::max<std::size_t>((rows - lines.size()) / 3, bars ? 1 : 0);
 
     std::string out{enter_screen};
+    out += usual_modes;
     out += "\x1B[0m\x1B[2J";
     if (bars)
         out += bar(1, view.info.host, columns) + bar(rows, other_login, columns);
-    out += "\x1B[H\x1B[?25h";
-    for (std::size_t i = 0; i < top; ++i)
-        out += "\r\n";
+    out += "\x1B[?25h";
     for (std::size_t i = 0; i < lines.size(); ++i) {
-        if (i > 0)
-            out += "\r\n";
-        if (!lines[i].empty())
-            out += left + lines[i];
+        // The last one in any case: the cursor stays behind it.
+        if (!lines[i].empty() || i + 1 == lines.size())
+            out += place(top + i + 1, left + 1) + lines[i];
     }
     if (view.asking && columns > 1)
         out += ' ';

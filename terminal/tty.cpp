@@ -13,6 +13,17 @@
 
 namespace vigil::terminal {
 
+namespace {
+
+constexpr tcflag_t loud = ECHO | ECHONL | ICANON | ISIG | IEXTEN;
+constexpr tcflag_t plain_output = OPOST | ONLCR;
+
+bool is_loud(const termios& settings) noexcept {
+    return (settings.c_lflag & loud) != 0 || settings.c_oflag != plain_output;
+}
+
+} // namespace
+
 Result<Tty> Tty::open(const std::string& path) {
     if (!path.starts_with("/dev/") || path.find("..") != std::string::npos)
         return fail(path + ": no terminal below /dev");
@@ -36,11 +47,17 @@ Size Tty::size() const noexcept {
     return {.columns = size.ws_col, .rows = size.ws_row};
 }
 
-void Tty::silence() const noexcept {
+bool Tty::is_silent() const noexcept {
     termios settings{};
-    constexpr tcflag_t loud = ECHO | ECHONL | ICANON | ISIG | IEXTEN;
-    if (tcgetattr(fd_.get(), &settings) != 0 || (settings.c_lflag & loud) == 0)
+    return tcgetattr(fd_.get(), &settings) != 0 || !is_loud(settings);
+}
+
+void Tty::silence() const noexcept {
+    tcflow(fd_.get(), TCOON);
+    termios settings{};
+    if (tcgetattr(fd_.get(), &settings) != 0 || !is_loud(settings))
         return;
+    settings.c_oflag = plain_output;
     settings.c_lflag &= ~loud;
     settings.c_iflag &= ~static_cast<tcflag_t>(IXON | ISTRIP | INLCR | IGNCR);
     settings.c_cc[VMIN] = 1;
@@ -48,39 +65,34 @@ void Tty::silence() const noexcept {
     tcsetattr(fd_.get(), TCSANOW, &settings);
 }
 
-void Tty::write(std::string_view text) const noexcept {
+std::size_t Tty::write(std::string_view text) const noexcept {
     const BootTime deadline = base::read_boot_time() + Seconds{1};
-    while (!text.empty()) {
-        const ssize_t n = ::write(fd_.get(), text.data(), text.size());
+    std::size_t taken = 0;
+    while (taken < text.size()) {
+        const ssize_t n = ::write(fd_.get(), text.data() + taken, text.size() - taken);
         if (n > 0) {
-            text.remove_prefix(static_cast<std::size_t>(n));
+            taken += static_cast<std::size_t>(n);
             continue;
         }
         if (n < 0 && errno != EAGAIN && errno != EINTR)
-            return;
-        const auto left =
-            std::chrono::ceil<std::chrono::milliseconds>(deadline - base::read_boot_time());
-        if (left.count() <= 0)
-            return;
+            break;
+        const int left = base::milliseconds_until(deadline);
+        if (left == 0)
+            break;
         pollfd waited{.fd = fd_.get(), .events = POLLOUT, .revents = 0};
-        poll(&waited, 1, static_cast<int>(left.count()));
+        poll(&waited, 1, left);
         if ((waited.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0)
-            return;
+            break;
     }
+    return taken;
 }
 
-Tty::Heard Tty::wait(std::optional<Microseconds> patience, bool keys) const noexcept {
+Tty::Heard Tty::wait(std::optional<Microseconds> patience, For what) const noexcept {
+    const short events = what == For::hang_up ? 0 : what == For::keys ? POLLIN : POLLIN | POLLOUT;
     const BootTime deadline = base::read_boot_time() + patience.value_or(Microseconds{0});
     while (true) {
-        int timeout = -1;
-        if (patience) {
-            const auto left =
-                std::chrono::ceil<std::chrono::milliseconds>(deadline - base::read_boot_time());
-            timeout = static_cast<int>(std::max<std::int64_t>(left.count(), 0));
-        }
-        pollfd waited{
-            .fd = fd_.get(), .events = static_cast<short>(keys ? POLLIN : 0), .revents = 0};
-        const int ready = poll(&waited, 1, timeout);
+        pollfd waited{.fd = fd_.get(), .events = events, .revents = 0};
+        const int ready = poll(&waited, 1, patience ? base::milliseconds_until(deadline) : -1);
         if (ready == 0)
             return Heard::silence;
         if (ready < 0 && errno != EINTR)
@@ -89,6 +101,8 @@ Tty::Heard Tty::wait(std::optional<Microseconds> patience, bool keys) const noex
             return Heard::hung_up;
         if ((waited.revents & POLLIN) != 0)
             return Heard::input;
+        if ((waited.revents & POLLOUT) != 0)
+            return Heard::room;
     }
 }
 

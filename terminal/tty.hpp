@@ -21,16 +21,24 @@ public:
     int fd() const noexcept { return fd_.get(); }
     Size size() const noexcept;
 
-    /// Echo, signals and line editing off, if something turned them on again behind vigild's back.
+    /// Whether echo, signals and line editing are off and output is as it is written, as vigild
+    /// left it. true where it cannot be told.
+    bool is_silent() const noexcept;
+
+    /// Makes it so, and output not stopped, if something has changed that behind vigild's back.
     void silence() const noexcept;
 
-    /// At most a second for a reader that has stalled; the rest is lost and drawn next time.
-    void write(std::string_view text) const noexcept;
+    /// At most a second for a reader that has stalled; how many bytes were taken, the rest is lost.
+    std::size_t write(std::string_view text) const noexcept;
 
-    enum class Heard { input, silence, hung_up };
-    /// Waits for input; nullopt: for ever. Input is not waited for with `keys` false, only the
-    /// hang-up.
-    Heard wait(std::optional<Microseconds> patience, bool keys = true) const noexcept;
+    enum class Heard { input, room, silence, hung_up };
+    enum class For : std::uint8_t {
+        hang_up,
+        keys,
+        keys_or_room, ///< what is written is taken again, too
+    };
+    /// Waits, for the hang-up in any case; nullopt: for ever.
+    Heard wait(std::optional<Microseconds> patience, For what = For::keys) const noexcept;
 
     /// "" if there was nothing to read after all; ENODEV-like errors are a hang-up: nullopt.
     std::optional<std::string_view> read(char* buffer, std::size_t size) const noexcept;

@@ -43,6 +43,15 @@ Result<> Vigild::unlocked(const std::string& factor) const {
     return {};
 }
 
+Result<> Vigild::screen_seen(wire::Screen screen, wire::Cursor cursor) const {
+    const std::string name{wire::to_text(screen)};
+    const std::string word{wire::to_text(cursor)};
+    auto reply = ask(socket_, "ScreenSeen", {&session_, &terminal_, &name, &word});
+    if (!reply)
+        return std::unexpected{reply.error()};
+    return {};
+}
+
 Result<std::uint64_t> Vigild::unlock_failed() const {
     auto reply = ask(socket_, "UnlockFailed", {&session_, &terminal_});
     if (!reply)

@@ -1,9 +1,10 @@
 #pragma once
-// The prompt's three questions to vigild, each on a connection of its own: vigild may be restarted
+// The prompt's questions to vigild, each on a connection of its own: vigild may be restarted
 // at any time while a session is locked.
 
 #include "base/error.hpp"
 #include "wire/messages.hpp"
+#include "wire/screen.hpp"
 
 namespace vigil::terminal {
 
@@ -16,6 +17,7 @@ public:
 
     Result<wire::LockInfo> lock_info() const;
     Result<> unlocked(const std::string& factor) const;
+    Result<> screen_seen(wire::Screen screen, wire::Cursor cursor) const;
     /// Seconds to wait before the next answer.
     Result<std::uint64_t> unlock_failed() const;
 

@@ -39,6 +39,7 @@ Result<> append(sd_bus_message* message, const Enrollment& enrollment); ///< sen
 Result<> append(sd_bus_message* message, const Factor& factor);
 Result<> append(sd_bus_message* message, const std::vector<Session>& sessions);
 Result<> append(sd_bus_message* message, const std::vector<Factor>& factors);
+Result<> append(sd_bus_message* message, const std::vector<Finding>& findings);
 Result<> append_fd(sd_bus_message* message, int fd);
 Result<> append_text(sd_bus_message* message, const std::string& text);
 
@@ -70,6 +71,8 @@ template <>
 Result<std::vector<Session>> read<std::vector<Session>>(sd_bus_message* message);
 template <>
 Result<std::vector<Factor>> read<std::vector<Factor>>(sd_bus_message* message);
+template <>
+Result<std::vector<Finding>> read<std::vector<Finding>>(sd_bus_message* message);
 template <>
 Result<std::string> read<std::string>(sd_bus_message* message);
 template <>

@@ -27,10 +27,14 @@ struct Login {
     bool operator==(const Login&) const = default;
 };
 
-// org.vigil1.Manager.Reserve  in: h leader, Login   out: ReserveReply        (account phase)
-// org.vigil1.Manager.Prepare  in: h leader          out: t max_seconds       (session, before
-// pam_systemd) org.vigil1.Manager.Confirm  in: h leader, Login   out: s session id        (session,
-// after pam_systemd) org.vigil1.Manager.Release  in: h leader          out: - (close_session)
+// org.vigil1.Manager.Reserve  in: h leader, Login   out: ReserveReply
+//   (account phase)
+// org.vigil1.Manager.Prepare  in: h leader          out: t max_seconds
+//   (session, before pam_systemd)
+// org.vigil1.Manager.Confirm  in: h leader, Login   out: s session id
+//   (session, after pam_systemd)
+// org.vigil1.Manager.Release  in: h leader          out: -
+//   (close_session)
 struct ReserveReply {
     enum class Verdict : std::uint32_t {
         refused = 0, ///< `reason` says why, for the user
@@ -98,6 +102,8 @@ struct ProveReply {
 // org.vigil1.Manager.LockInfo  in: s session, s terminal          out: LockInfo
 // org.vigil1.Manager.Unlocked  in: s session, s terminal, s factor  out: -   (PAM said yes)
 // org.vigil1.Manager.UnlockFailed in: s session, s terminal       out: t wait_seconds
+// org.vigil1.Manager.ScreenSeen in: s session, s terminal, s screen, s cursor  out: -
+//   (screen.hpp)
 struct LockInfo {
     bool locked = false; ///< false: nothing to ask, the prompt leaves
     std::string user;
@@ -109,7 +115,17 @@ struct LockInfo {
     std::vector<std::string> warnings; ///< e.g. which foreign process holds the terminal
     std::vector<std::string> paused;   ///< "make, 2 h 10 min": the foremost of what stands still
     std::uint64_t paused_more = 0;     ///< programs beyond those
+    std::vector<std::string> goes_on;  ///< "make": the foremost of what runs on behind the lock
+    std::uint64_t goes_on_more = 0;
     std::uint64_t wait_seconds = 0;
+    /// Nothing was drawn there yet: the terminal can be asked what it shows. Said once a lock.
+    bool ask_screen = false;
+    // Processes that know what kind of terminal it is; 0: none.
+    std::uint32_t shell = 0;      ///< leads the session there
+    std::uint32_t foreground = 0; ///< leads the process group in the foreground
+    // Who ends what stands still when the session is over and no vigild is there to do it.
+    std::string held;         ///< the cgroup of what stands still; it may not be there
+    std::uint32_t leader = 0; ///< the session is over when it has ended
 
     bool operator==(const LockInfo&) const = default;
 };
@@ -132,6 +148,7 @@ struct Session {
     std::uint64_t since = 0;
     std::uint64_t idle_seconds = 0;
     std::string state;              ///< reserved | active | locked | ending
+    bool unlocking = false;         ///< "locked" still, and about to be active
     std::uint64_t locked_since = 0; ///< 0: not locked
     std::string rule;
     std::uint64_t idle_lock = unlimited;
@@ -139,10 +156,14 @@ struct Session {
     std::uint64_t max_duration = unlimited;
     std::string next_action; ///< warn | lock | terminate | "" (none)
     std::uint64_t next_at = 0;
-    std::string locked_by; ///< "idle for 15 min", "by root: end of shift"; "": not locked
-    std::string desktop;   ///< of a graphical session: locked | unlocked
+    std::string locked_by;          ///< "idle for 15 min", "by root: end of shift"; "": not locked
+    std::uint64_t last_lock_at = 0; ///< of the lock in force, or the last; 0: never
+    std::string last_lock_by;
+    std::uint64_t last_unlock_at = 0;   ///< 0: never
+    std::string last_unlock_by;         ///< "by password at /dev/pts/3", "by root: she called"
+    std::string desktop;                ///< of a graphical session: locked | unlocked
     std::vector<std::string> uncovered; ///< what a lock of it would not, or does not, hold
-    std::vector<std::string> runs_on;   ///< under a lock: what goes on beside it, as it should
+    std::vector<std::string> runs_on;   ///< under a lock: what else is to be known of it
 
     bool operator==(const Session&) const = default;
 };
@@ -165,8 +186,20 @@ struct Status {
     bool operator==(const Status&) const = default;
 };
 
-// org.vigil1.Manager.EnrollTotp    in: s user, s name, s proof_code  out: Enrollment  (pending
-// until proved) org.vigil1.Manager.EnrollFinish  in: s factor id, s code           out: -
+// org.vigil1.Manager.Examine  out: aa{sv}, a Finding each: what vigild itself can do here, in its
+// own unit's confinement. Nothing is changed by the look.
+struct Finding {
+    std::string check;  ///< what was looked at: a word that stays, "console"
+    std::string result; ///< a word of grade.hpp
+    std::string found;  ///< one line
+    std::string mend;   ///< what mends it; "": nothing to mend, or nothing can
+
+    bool operator==(const Finding&) const = default;
+};
+
+// org.vigil1.Manager.EnrollTotp    in: s user, s name, s proof_code  out: Enrollment
+//   (pending until proved)
+// org.vigil1.Manager.EnrollFinish  in: s factor id, s code           out: -
 // org.vigil1.Manager.Factors       in: s user ("" = all, root only)  out: a(Factor)
 // org.vigil1.Manager.Forget        in: s factor id                   out: -
 struct Enrollment {

@@ -17,6 +17,10 @@ inline constexpr const char* stepup_interface = "org.vigil1.StepUp";
 
 inline constexpr const char* socket_path = "/run/vigil/bus";
 
+/// A terminal's answer to what it shows that has not come after so long is taken for none: the
+/// Linux console gives none. It does not delay the lock screen, but an unlock so soon after it.
+inline constexpr Microseconds screen_patience = Seconds{1};
+
 /// How long a program on the login path waits for vigild altogether.
 inline constexpr Microseconds machine_timeout = Seconds{2};
 

@@ -27,7 +27,14 @@ void each_field(Field&& field, auto& info)
     field("warnings", info.warnings);
     field("paused", info.paused);
     field("paused_more", info.paused_more);
+    field("goes_on", info.goes_on);
+    field("goes_on_more", info.goes_on_more);
     field("wait_seconds", info.wait_seconds);
+    field("ask_screen", info.ask_screen);
+    field("shell", info.shell);
+    field("foreground", info.foreground);
+    field("held", info.held);
+    field("leader", info.leader);
 }
 
 template <typename Field>
@@ -45,6 +52,7 @@ void each_field(Field&& field, auto& session)
     field("since", session.since);
     field("idle_seconds", session.idle_seconds);
     field("state", session.state);
+    field("unlocking", session.unlocking);
     field("locked_since", session.locked_since);
     field("rule", session.rule);
     field("idle_lock", session.idle_lock);
@@ -53,6 +61,10 @@ void each_field(Field&& field, auto& session)
     field("next_action", session.next_action);
     field("next_at", session.next_at);
     field("locked_by", session.locked_by);
+    field("last_lock_at", session.last_lock_at);
+    field("last_lock_by", session.last_lock_by);
+    field("last_unlock_at", session.last_unlock_at);
+    field("last_unlock_by", session.last_unlock_by);
     field("desktop", session.desktop);
     field("uncovered", session.uncovered);
     field("runs_on", session.runs_on);
@@ -74,6 +86,16 @@ void each_field(Field&& field, auto& status)
     field("locked", status.locked);
     field("grants", status.grants);
     field("degraded", status.degraded);
+}
+
+template <typename Field>
+void each_field(Field&& field, auto& finding)
+    requires std::is_same_v<std::remove_cvref_t<decltype(finding)>, Finding>
+{
+    field("check", finding.check);
+    field("result", finding.result);
+    field("found", finding.found);
+    field("mend", finding.mend);
 }
 
 class FieldWriter {
@@ -191,6 +213,27 @@ Result<Record> read_record(sd_bus_message* message) {
     return reader.result(std::move(record));
 }
 
+template <typename Record>
+Result<> append_records(sd_bus_message* message, const std::vector<Record>& records) {
+    Writer writer{message};
+    writer.open('a', "a{sv}");
+    for (const Record& record : records)
+        write_record(writer, record);
+    writer.close();
+    return writer.result();
+}
+
+template <typename Record>
+Result<std::vector<Record>> read_records(sd_bus_message* message) {
+    Reader reader{message};
+    std::vector<Record> records;
+    reader.must_open('a', "a{sv}");
+    while (reader.open('a', "{sv}"))
+        read_entries(reader, records.emplace_back());
+    reader.close();
+    return reader.result(std::move(records));
+}
+
 void write_factor(Writer& writer, const Factor& factor) {
     writer.open('r', "ssussttb");
     writer.text("id", factor.id);
@@ -245,25 +288,23 @@ Result<Status> read<Status>(sd_bus_message* message) {
     return read_record<Status>(message);
 }
 
+// The lists have no bound of their own: they come from vigild, in a message libsystemd bounds.
 Result<> append(sd_bus_message* message, const std::vector<Session>& sessions) {
-    Writer writer{message};
-    writer.open('a', session_signature);
-    for (const Session& session : sessions)
-        write_record(writer, session);
-    writer.close();
-    return writer.result();
+    return append_records(message, sessions);
 }
 
-// The lists have no bound of their own: they come from vigild, in a message libsystemd bounds.
 template <>
 Result<std::vector<Session>> read<std::vector<Session>>(sd_bus_message* message) {
-    Reader reader{message};
-    std::vector<Session> sessions;
-    reader.must_open('a', session_signature);
-    while (reader.open('a', "{sv}"))
-        read_entries(reader, sessions.emplace_back());
-    reader.close();
-    return reader.result(std::move(sessions));
+    return read_records<Session>(message);
+}
+
+Result<> append(sd_bus_message* message, const std::vector<Finding>& findings) {
+    return append_records(message, findings);
+}
+
+template <>
+Result<std::vector<Finding>> read<std::vector<Finding>>(sd_bus_message* message) {
+    return read_records<Finding>(message);
 }
 
 Result<> append(sd_bus_message* message, const Factor& factor) {

@@ -77,6 +77,7 @@ void write_journal(const core::Audit& record) noexcept {
             add("VIGIL_UID", std::to_string(record.uid));
         add("VIGIL_SERVICE", record.service);
         add("VIGIL_RULE", record.rule);
+        add("VIGIL_REASON", record.reason);
         auto line = record.user.empty() ? record.text : record.user + ": " + record.text;
         if (record.session)
             line += " [" + record.session->text().substr(0, 8) + "]";

@@ -57,12 +57,14 @@ public:
     Result<> lock_info(const Call& call); // lock_methods.cpp
     Result<> unlocked(const Call& call);
     Result<> unlock_failed(const Call& call);
+    Result<> screen_seen(const Call& call);
     Result<> list(const Call& call); // session_methods.cpp
     Result<> show(const Call& call);
     Result<> lock(const Call& call);
     Result<> unlock(const Call& call);
     Result<> terminate(const Call& call);
     Result<> status(const Call& call); // host_methods.cpp
+    Result<> examine(const Call& call);
     Result<> reload(const Call& call);
     Result<> enroll_totp(const Call& call); // factor_methods.cpp
     Result<> enroll_finish(const Call& call);
@@ -80,6 +82,11 @@ private:
     Error no_factors(const Call& call) const;
     std::vector<policy::Factor> unlock_factors(const core::SessionView& view,
                                                const std::vector<enforce::ForeignHolder>& readers);
+    /// `age`: who reads the terminal may have been looked for so long ago.
+    void tell_lock(const Call& call, const core::SessionId& id, const std::string& terminal,
+                   Microseconds age);
+    void tell_proofs(wire::LockInfo& info, const core::SessionView& view,
+                     const std::string& terminal, Microseconds age);
     void prove_unlock(const Call& call, const wire::StepUpRequest& request,
                       const wire::Proof& proof);
     Result<core::StepUpAsked> gather(const struct Question& question);

@@ -2,9 +2,76 @@
 
 #include "base/clock.hpp"
 #include "daemon/bus/api.hpp"
+#include "daemon/enforce/console.hpp"
+#include "daemon/enforce/means.hpp"
 #include "wire/codec.hpp"
+#include "wire/grade.hpp"
+
+#include <array>
 
 namespace vigil::bus {
+
+namespace {
+
+/// What a drop-in of somebody's may have taken from the unit.
+constexpr const char* revert_unit = "systemctl revert vigild.service && systemctl restart vigild";
+
+wire::Finding finding(const char* check, wire::Grade grade, std::string found,
+                      std::string mend = {}) {
+    return {.check = check,
+            .result = wire::to_text(grade),
+            .found = std::move(found),
+            .mend = std::move(mend)};
+}
+
+wire::Finding look_at_cgroup_write(const shell::Shell&) {
+    constexpr const char* check = "cgroup write";
+    if (const auto can = enforce::can_write_cgroups(); !can)
+        return finding(check, wire::Grade::failure,
+                       "vigild cannot write to cgroups, so it cannot hold a session: " +
+                           can.error().text(),
+                       revert_unit);
+    return finding(check, wire::Grade::ok, "vigild can hold sessions in their cgroups");
+}
+
+wire::Finding look_at_descriptors(const shell::Shell&) {
+    constexpr const char* check = "pidfd";
+    if (const auto can = enforce::can_fetch_descriptors(); !can)
+        return finding(check, wire::Grade::failure,
+                       "vigild cannot see who has a terminal open: " + can.error().text(),
+                       revert_unit);
+    return finding(check, wire::Grade::ok, "vigild can see who has a terminal open");
+}
+
+wire::Finding look_at_prompts(const shell::Shell& shell) {
+    constexpr const char* check = "prompts";
+    if (!shell.can_start_prompts())
+        return finding(check, wire::Grade::failure,
+                       "vigild cannot have a prompt started: there is no system bus",
+                       "systemctl start dbus.service");
+    return finding(check, wire::Grade::ok, "vigild can have PID 1 start prompts");
+}
+
+/// Without one a session at a console is held as any other, at its own terminal.
+wire::Finding look_at_lock_console(const shell::Shell&) {
+    constexpr const char* check = "console";
+    const auto number = enforce::free_lock_console();
+    if (!number)
+        return finding(check, wire::Grade::warning,
+                       "no lock console can be had, so programs at a console stand still under a "
+                       "lock: " +
+                           number.error().text(),
+                       "vigilctl terminate --reason TEXT ID, of a session that has a console");
+    return finding(check, wire::Grade::ok,
+                   *number == 0
+                       ? std::string{"there are no virtual consoles here"}
+                       : "a session at a console is asked at " + enforce::console(*number).path);
+}
+
+constexpr std::array checks{look_at_cgroup_write, look_at_descriptors, look_at_prompts,
+                            look_at_lock_console};
+
+} // namespace
 
 Result<> Api::status(const Call& call) {
     wire::Status status;
@@ -28,6 +95,16 @@ Result<> Api::status(const Call& call) {
     }
     status.grants = static_cast<std::uint32_t>(shell_.machine().grant_count());
     reply(call, [&](auto* message) { return wire::append(message, status); });
+    return {};
+}
+
+/// What only vigild can tell, confined as its unit is. What anybody can see vigilctl looks at,
+/// which has to work without vigild.
+Result<> Api::examine(const Call& call) {
+    std::vector<wire::Finding> findings;
+    for (const auto look : checks)
+        findings.push_back(look(shell_));
+    reply(call, [&](auto* message) { return wire::append(message, findings); });
     return {};
 }
 

@@ -11,9 +11,6 @@ namespace vigil::bus {
 
 namespace {
 
-/// A user may ask for his session as often as he likes; a look at all processes is not so cheap.
-constexpr Microseconds holders_patience = Seconds{1};
-
 void add_gap(wire::Session& session, const core::Gap& gap) {
     auto& list = core::makes_incomplete(gap) ? session.uncovered : session.runs_on;
     list.push_back(gap.text);
@@ -57,17 +54,26 @@ wire::Session Api::describe(const core::SessionView& view) const {
     session.logind_session = record.logind_session;
     session.leader_pid = static_cast<std::uint32_t>(record.leader.pid);
     session.since = wire_time(record.since_wall);
-    if (!view.terminals.empty() || shell::is_graphical(record)) {
+    if (!view.terminals.empty() || core::is_graphical(record)) {
         const auto idle = now.boot - shell_.last_input(view);
         session.idle_seconds = static_cast<std::uint64_t>(
             std::max<std::int64_t>(0, std::chrono::floor<Seconds>(idle).count()));
     }
     session.state = state_text(record.state);
+    session.unlocking = record.state == core::State::unlocking;
     if (session.state == "locked") {
         session.locked_since = wire_time(record.locked_since_wall);
-        session.locked_by = record.locked_by;
+        session.locked_by = core::lock_text(record);
     }
-    if (shell::is_graphical(record))
+    if (record.locked_since_wall != WallTime{}) {
+        session.last_lock_at = wire_time(record.locked_since_wall);
+        session.last_lock_by = core::lock_text(record);
+    }
+    if (record.unlocked_wall != WallTime{}) {
+        session.last_unlock_at = wire_time(record.unlocked_wall);
+        session.last_unlock_by = core::unlock_text(record);
+    }
+    if (core::is_graphical(record))
         session.desktop = record.desktop_locked ? "locked" : "unlocked";
     session.rule = view.decision->rule;
     session.idle_lock = wire_limit(view.decision->idle_lock);
@@ -100,7 +106,7 @@ Result<> Api::show(const Call& call) {
     auto now = *view;
     if (now.record->state == core::State::locked) {
         std::erase_if(now.gaps, core::is_looked_for);
-        std::ranges::move(shell_.look_for_gaps(*id, holders_patience),
+        std::ranges::move(shell_.look_for_gaps(*id, shell::shown_age),
                           std::back_inserter(now.gaps));
     }
     const auto session = describe(now);

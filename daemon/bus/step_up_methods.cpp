@@ -125,7 +125,7 @@ Result<> Api::ask(const Call& call) {
             offer = {.verdict = wire::AskReply::Verdict::denied, .text = "Nothing is locked here."};
         else
             for (const auto factor :
-                 unlock_factors(*view, shell_.foreign_holders(view->record->id)))
+                 unlock_factors(*view, shell_.foreign_holders(view->record->id, shell::shown_age)))
                 offer.factors.emplace_back(policy::to_text(factor));
         reply(call, [&](auto* message) { return wire::append(message, offer); });
         return {};

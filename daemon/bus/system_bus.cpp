@@ -1,5 +1,6 @@
 #include "daemon/bus/system_bus.hpp"
 
+#include "base/bus_client.hpp"
 #include "base/log.hpp"
 #include "wire/names.hpp"
 
@@ -18,10 +19,11 @@ SystemBus::~SystemBus() {
 }
 
 Result<> SystemBus::connect() {
-    sd_bus* raw = nullptr;
-    if (const int r = sd_bus_open_system(&raw); r < 0)
-        return fail(r, "connecting to the system bus");
-    bus_.reset(raw);
+    auto bus = base::open_system_bus();
+    if (!bus)
+        return std::unexpected{bus.error()};
+    bus_ = std::move(*bus);
+    sd_bus* const raw = bus_.get();
     if (auto attached = api_.attach(raw, endpoint_); !attached)
         return attached;
     int r = sd_bus_match_signal_async(raw, nullptr, nullptr, "/org/freedesktop/DBus/Local",

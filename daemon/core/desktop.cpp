@@ -8,24 +8,10 @@
 
 namespace vigil::core {
 
-namespace {
-
-constexpr const char* silence = "its desktop did not answer within 10 s";
-
-void answer(Token& token, Effects& effects, const char* error = nullptr, std::string why = {}) {
-    if (const auto waiting = std::exchange(token, 0); waiting != 0)
-        effects.push_back(ReplyDone{.token = waiting, .error = error, .text = std::move(why)});
-}
-
-} // namespace
-
-bool is_desktop(const SessionRecord& record) noexcept {
-    return record.facts.session_class == policy::SessionClass::graphical;
-}
-
 /// Asked and not known yet: the answer comes as DesktopSeen, or not at all.
 void ask_desktop(Tracked& session, const Now& now, Effects& effects) {
     session.answer_by = now.boot + desktop_patience;
+    session.settles_at.reset();
     if (session.record.state == State::locked)
         effects.push_back(LockDesktop{session.record.id});
     else
@@ -35,13 +21,18 @@ void ask_desktop(Tracked& session, const Now& now, Effects& effects) {
 Effects Machine::Data::on(const DesktopSeen& seen, const Now& now) {
     Effects effects;
     auto* session = find(seen.session);
-    if (!session || !is_desktop(session->record))
+    if (!session || !is_graphical(session->record))
         return effects;
     auto& record = session->record;
     session->asked_activity.reset();
     bool unlocked = false;
     const bool was_locked = std::exchange(record.desktop_locked, seen.locked);
-    if (was_locked != seen.locked)
+    // An answer to a lock is written down when it is believed: who comes back before asks again.
+    const bool settles = record.state == State::locked && seen.locked && !was_locked;
+    // What opens is written down as open at once: half of it would be a lock that was never asked
+    // for.
+    const bool opens = record.state == State::locked && !seen.locked && was_locked;
+    if (was_locked != seen.locked && !settles && !opens)
         effects.push_back(StoreSession{record});
     // Whether work goes on behind a desktop nobody knows: it is not ended for being quiet.
     session->last_output = now.boot;
@@ -57,13 +48,23 @@ Effects Machine::Data::on(const DesktopSeen& seen, const Now& now) {
         judge_idle(*session, now, effects);
         break;
     case State::locked:
-        if (seen.locked)
-            desktop_holds(*session, effects);
-        else if (was_locked)
-            desktop_is_open(*session, AuditKind::session_unlocked, "unlocked by its desktop", now,
-                            effects);
-        else if (!session->answer_by) // a crash came before it was asked, or before it answered
+        if (settles) {
+            session->answer_by.reset();
+            session->settles_at = now.boot + desktop_settles;
+        } else if (seen.locked) {
+            if (!session->settles_at)
+                desktop_holds(*session, effects);
+        } else if (session->settles_at) {
+            desktop_failed(*session, "its desktop did not stay locked", now, effects);
+        } else if (opens) {
+            record.unlocked_by = "its desktop";
+            record.unlock_reason.clear();
+            record.unlocked_wall = now.wall;
+            desktop_is_open(*session, AuditKind::session_unlocked,
+                            "unlocked " + unlock_text(record), now, effects);
+        } else if (!session->answer_by) { // a crash came before it was asked, or before it answered
             ask_desktop(*session, now, effects);
+        }
         break;
     case State::unlocking:
         if (!seen.locked)
@@ -79,11 +80,13 @@ Effects Machine::Data::on(const DesktopSeen& seen, const Now& now) {
 
 void Machine::Data::desktop_holds(Tracked& session, Effects& effects) {
     session.answer_by.reset();
+    session.settles_at.reset();
     session.gaps.clear();
     if (!std::exchange(session.lock_told, true))
-        effects.push_back(
-            audit(AuditKind::session_locked, session, "locked: " + session.record.locked_by));
-    answer(session.lock_token, effects);
+        effects.push_back(audit(AuditKind::session_locked, session,
+                                "locked: " + lock_text(session.record),
+                                session.record.lock_reason));
+    answer(session.lock_tokens, effects);
 }
 
 /// Its user proved himself there, or it never locked: what is not locked is not called so.
@@ -91,6 +94,7 @@ void Machine::Data::desktop_is_open(Tracked& session, AuditKind kind, const std:
                                     const Now& now, Effects& effects) {
     session.record.state = State::active;
     session.answer_by.reset();
+    session.settles_at.reset();
     session.gaps.clear();
     // It is asked again when nobody was there for as long once more.
     session.last_input = now.boot;
@@ -101,8 +105,11 @@ void Machine::Data::desktop_is_open(Tracked& session, AuditKind kind, const std:
 void Machine::Data::desktop_failed(Tracked& session, const std::string& why, const Now& now,
                                    Effects& effects) {
     session.answer_by.reset();
+    session.settles_at.reset();
     if (session.record.state == State::unlocking) {
         session.record.state = State::locked;
+        session.record.unlocking_by.clear();
+        session.record.unlocking_reason.clear();
         effects.push_back(StoreSession{session.record});
         effects.push_back(audit(AuditKind::unlock_failed, session, "it is still locked: " + why));
         answer(session.unlock_token, effects, wire::error_broken,
@@ -110,19 +117,24 @@ void Machine::Data::desktop_failed(Tracked& session, const std::string& why, con
         return;
     }
     const Gap gap{Gap::Kind::desktop, "not locked: " + why};
-    const auto token = std::exchange(session.lock_token, 0);
+    auto tokens = std::exchange(session.lock_tokens, {});
     if (!ends_for(session, {gap}, now, effects)) {
+        session.record.locked_since_wall = {}; // it never was
         desktop_is_open(session, AuditKind::lock_failed, gap.text, now, effects);
         session.gaps.push_back(gap);
     }
-    if (token != 0)
-        effects.push_back(ReplyDone{
-            .token = token, .error = wire::error_broken, .text = "It is not locked: " + why + "."});
+    answer(tokens, effects, wire::error_broken, "It is not locked: " + why + ".");
 }
 
 void Machine::Data::desktop_due(Tracked& session, const Now& now, Effects& effects) {
-    if (session.answer_by && *session.answer_by <= now.boot)
-        desktop_failed(session, silence, now, effects);
+    if (is_due(session.answer_by, now))
+        desktop_failed(session,
+                       "its desktop did not answer within " + duration_text(desktop_patience), now,
+                       effects);
+    if (is_due(session.settles_at, now)) {
+        effects.push_back(StoreSession{session.record});
+        desktop_holds(session, effects);
+    }
 }
 
 } // namespace vigil::core

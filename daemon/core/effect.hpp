@@ -42,6 +42,11 @@ struct Say {
     bool last = false;
 };
 
+/// A line of Say's goes from the terminals where a program draws the whole screen: it draws anew.
+struct WipeLine {
+    SessionId session;
+};
+
 /// Hold the session and ask at its terminals. Answer with LockDone. Idempotent.
 struct Lock {
     SessionId session;
@@ -54,8 +59,13 @@ struct LockDesktop {
 struct UnlockDesktop {
     SessionId session;
 };
-/// Look for what the lock in force leaves free. Answer with GapsSeen.
+/// Look for what these locks in force leave free, who reads their terminals by one look at all
+/// processes. Answer with GapsSeen for each, or with LookCutShort.
 struct LookForGaps {
+    std::vector<SessionId> sessions;
+};
+/// What its prompts say has changed: others take their places, and ask anew.
+struct RenewPrompts {
     SessionId session;
 };
 /// Give it back. Answer with UnlockDone. Idempotent.
@@ -111,7 +121,8 @@ struct Audit {
     std::uint32_t uid = UINT32_MAX;
     std::string service;
     std::string rule;
-    std::string text; ///< one line for a person; unescaped: the sink escapes
+    std::string text;   ///< one line for a person; unescaped: the sink escapes
+    std::string reason; ///< that an operator gave, in his words; the text has it too
 };
 
 struct ReplyReserve {
@@ -147,9 +158,9 @@ struct ReplyDone {
 
 using Effect =
     std::variant<StoreSession, EraseSession, StoreGrant, EraseGrant, Watch, Forget, ReadActivity,
-                 Say, Lock, LockDesktop, UnlockDesktop, LookForGaps, Unlock, KillFrozen, Terminate,
-                 KillScope, CheckGone, Audit, ReplyReserve, ReplyLimit, ReplyAsk, ReplyProve,
-                 ReplyWait, ReplyId, ReplyDone>;
+                 Say, WipeLine, Lock, LockDesktop, UnlockDesktop, LookForGaps, RenewPrompts, Unlock,
+                 KillFrozen, Terminate, KillScope, CheckGone, Audit, ReplyReserve, ReplyLimit,
+                 ReplyAsk, ReplyProve, ReplyWait, ReplyId, ReplyDone>;
 using Effects = std::vector<Effect>;
 
 } // namespace vigil::core

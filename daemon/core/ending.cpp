@@ -15,30 +15,30 @@ Effects Machine::Data::on(const TerminateAsked& asked, const Now& now) {
             .text = "vigil only observes on this host (mode: observe): nothing is ended."}};
     Effects effects;
     if (session->record.state != State::ending)
-        end(*session, asked.by + " ended it" + (asked.reason.empty() ? "" : ": " + asked.reason),
-            now, effects);
+        end(*session, with_reason(asked.by + " ended it", asked.reason), now, effects,
+            asked.reason);
     effects.push_back(ReplyDone{.token = asked.token, .error = nullptr, .text = {}});
     return effects;
 }
 
-void Machine::Data::end(Tracked& session, const std::string& reason, const Now& now,
-                        Effects& effects) {
+void Machine::Data::end(Tracked& session, const std::string& why, const Now& now, Effects& effects,
+                        const std::string& order) {
     auto& record = session.record;
     if (!enforcing()) {
         effects.push_back(
-            audit(AuditKind::session_ending, session, "only observed: would be ended, " + reason));
+            audit(AuditKind::session_ending, session, "only observed: would be ended, " + why));
         return;
     }
     leave_count(record);
     record.state = State::ending;
     record.ending_since = now.boot;
-    record.end_reason = reason;
+    record.end_reason = why;
     session.end_stage = EndStage::announced;
     session.retry_at = now.boot + reason_is_read;
     effects.push_back(StoreSession{record});
-    effects.push_back(audit(AuditKind::session_ending, session, "ended: " + reason));
+    effects.push_back(audit(AuditKind::session_ending, session, "ended: " + why, order));
     revoke(record.id, "the session ends", effects);
-    effects.push_back(Say{record.id, "This session ends now: " + reason + ".", true});
+    effects.push_back(Say{record.id, "This session ends now: " + why + ".", true});
     answer_waiting(session, effects);
     schedule(session);
 }

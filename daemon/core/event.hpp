@@ -105,6 +105,12 @@ struct LockedTerminalUsed {
     SessionId session;
 };
 
+/// Keys came at a terminal of a session that is_warned; `input` is the last of them.
+struct WarnedTerminalUsed {
+    SessionId session;
+    BootTime input{};
+};
+
 struct TimePassed {};
 
 // --- the lock ----------------------------------------------------------------------------------
@@ -112,7 +118,8 @@ struct TimePassed {};
 struct LockAsked {
     Token token = 0;
     SessionId session;
-    std::string by; ///< "by alice", "by root: end of shift"
+    std::string by; ///< "by alice"
+    std::string reason;
 };
 
 /// What came of a Lock effect.
@@ -122,6 +129,7 @@ struct LockDone {
     std::string detail;                 ///< why not, or what is not quite as it should be
     std::vector<std::string> terminals; ///< that it is held at; empty: none were found
     bool unasked = false; ///< not held because there is no prompt; what it asks about is held
+    bool escaped = false; ///< somebody has taken a process out that had not been out before
 };
 
 /// The answer to LookForGaps: those that is_looked_for() is about.
@@ -130,18 +138,43 @@ struct GapsSeen {
     std::vector<Gap> gaps;
 };
 
+/// The other answer: the time of a look for several locks did not suffice for this one, with what
+/// its user has running in the others.
+struct LookCutShort {
+    SessionId session;
+};
+
+/// A prompt waits until it is known who reads its terminal, before it draws anything.
+struct PromptAsks {
+    Token token = 0;
+    SessionId session;
+};
+
 /// vigil-lock's PAM stack said yes, or an operator.
 struct UnlockAsked {
     Token token = 0;
     SessionId session;
-    std::string by; ///< "password", "totp", or an operator's name
-    std::string reason;
+    std::string by;     ///< "password at /dev/pts/3", or an operator's name
+    std::string reason; ///< an operator's
 };
 
 /// The client of a locked session is gone, and its leader may not learn of it: what is frozen holds
 /// the connection's descriptors open.
 struct ClientGone {
     SessionId session;
+};
+
+/// A terminal of a locked session is asked which screen it shows, and its answer comes among the
+/// keys.
+struct ScreenAsked {
+    SessionId session;
+    std::uint64_t device = 0;
+};
+
+/// It has answered, or will not any more.
+struct ScreenSeen {
+    SessionId session;
+    std::uint64_t device = 0;
 };
 
 struct UnlockDone {
@@ -218,7 +251,8 @@ struct PolicyChanged {
 using Event =
     std::variant<ReserveAsked, PrepareAsked, ConfirmAsked, ReleaseAsked, SessionFound, LeaderGone,
                  WatchFailed, ActivitySeen, DesktopSeen, TerminalOpened, LockedTerminalUsed,
-                 ClientGone, TimePassed, LockAsked, LockDone, GapsSeen, UnlockAsked, UnlockDone,
+                 WarnedTerminalUsed, ClientGone, TimePassed, LockAsked, LockDone, GapsSeen,
+                 LookCutShort, PromptAsks, ScreenAsked, ScreenSeen, UnlockAsked, UnlockDone,
                  UnlockRefused, ThawedByHand, TerminateAsked, ScopeSeen, StepUpAsked, ProofChecked,
                  GrantStored, FactorsChanged, PolicyChanged>;
 

@@ -16,6 +16,7 @@ struct Gap {
         unasked,     ///< all is held, but there is no prompt
         at_its_own,  ///< a virtual console without a lock console, so its programs stand still
         slow,        ///< a process in the kernel, which stops as it comes back
+        unsealed,    ///< an ssh connection that could bring in a command without a terminal
         desktop,     ///< a desktop that did not lock itself
         user_unit,   ///< of the user's manager, outside of every session
     };

@@ -2,30 +2,13 @@
 
 namespace vigil::core {
 
-std::string duration_text(Microseconds duration) {
-    const auto total = std::chrono::ceil<Seconds>(duration).count();
-    const auto hours = total / 3600;
-    const auto minutes = total / 60 % 60;
-    const auto seconds = total % 60;
-    std::string text;
-    const auto add = [&](auto value, const char* unit) {
-        if (value > 0)
-            text += (text.empty() ? "" : " ") + std::to_string(value) + unit;
-    };
-    add(hours, " h");
-    add(minutes, " min");
-    if (hours == 0)
-        add(seconds, " s");
-    return text.empty() ? "0 s" : text;
-}
-
 Effects Machine::Data::on(const TimePassed&, const Now& now) {
     Effects effects;
     // Each session is handled once a tick: what it schedules for this very moment waits for the
-    // next.
+    // next, and so do those beyond the bound, since logins wait for this one's end.
     std::vector<SessionId> ripe;
     for (const auto& [at, id] : deadlines) {
-        if (at > now.boot)
+        if (at > now.boot || ripe.size() == most_due_at_once)
             break;
         ripe.push_back(id);
     }
@@ -50,7 +33,7 @@ void Machine::Data::warn(Tracked& session, std::string line, const std::string& 
 
 void Machine::Data::due(Tracked& session, const Now& now, Effects& effects) {
     auto& record = session.record;
-    if (session.watch_at && *session.watch_at <= now.boot) {
+    if (is_due(session.watch_at, now)) {
         session.watch_at.reset();
         effects.push_back(Watch{record.id});
     }
@@ -60,12 +43,12 @@ void Machine::Data::due(Tracked& session, const Now& now, Effects& effects) {
         return;
     }
     if (record.state == State::ending) {
-        if (session.retry_at && *session.retry_at <= now.boot)
+        if (is_due(session.retry_at, now))
             end_further(session, now, effects);
         return;
     }
     auto at = moments(session);
-    if (at.end && *at.end <= now.boot) {
+    if (is_due(at.end, now)) {
         session.end_observed = at.end;
         end(session, "it reached its limit of " + duration_text(session.decision.max_duration), now,
             effects);
@@ -73,11 +56,12 @@ void Machine::Data::due(Tracked& session, const Now& now, Effects& effects) {
             return;
         at = moments(session);
     }
-    if (at.end_warning && *at.end_warning <= now.boot) {
+    if (is_due(at.end_warning, now)) {
         // After a lock or an absence of ours several may be due: one line says it.
         skip_past_warnings(session, now);
         const auto left = duration_text(*at.end - now.boot);
         effects.push_back(StoreSession{record});
+        session.warned_at.reset(); // the next key must not take both lines away
         warn(session,
              "This session ends in " + left + ", at its limit of " +
                  duration_text(session.decision.max_duration) + ". Save your work.",
@@ -86,20 +70,20 @@ void Machine::Data::due(Tracked& session, const Now& now, Effects& effects) {
     desktop_due(session, now, effects);
     if (record.state == State::ending)
         return;
-    const bool retry = session.retry_at && *session.retry_at <= now.boot;
-    const bool newcomers = session.newcomer_at && *session.newcomer_at <= now.boot;
+    const bool retry = is_due(session.retry_at, now);
+    const bool newcomers = is_due(session.newcomer_at, now);
     if (retry)
         session.retry_at.reset();
     if (newcomers)
         look_later(session, now);
     if (record.state == State::locked && (retry || newcomers))
-        effects.push_back(Lock{record.id});
+        order_lock(session, effects);
     if (record.state == State::unlocking && retry)
         effects.push_back(Unlock{record.id});
-    const bool idle_due =
-        (at.idle_warning && *at.idle_warning <= now.boot) || (at.lock && *at.lock <= now.boot) ||
-        (at.work_look && *at.work_look <= now.boot) ||
-        (at.class_look && *at.class_look <= now.boot) || (at.idle_end && *at.idle_end <= now.boot);
+    look_due(session, now, effects);
+    const bool idle_due = is_due(at.idle_warning, now) || is_due(at.lock, now) ||
+                          is_due(at.work_look, now) || is_due(at.class_look, now) ||
+                          is_due(at.idle_end, now);
     // An answer that did not come in its time does not come any more.
     if (session.asked_activity && *session.asked_activity + activity_patience <= now.boot)
         session.asked_activity.reset();
@@ -123,7 +107,7 @@ Effects Machine::Data::on(const ActivitySeen& seen, const Now& now) {
     session->terminals = seen.terminals;
     if (record.state == State::active && seen.held) {
         // The store was lost with a lock in it.
-        hold(*session, "found locked", now, effects);
+        hold(*session, {"found locked"}, now, effects);
         schedule(*session);
         return effects;
     }
@@ -140,9 +124,10 @@ Effects Machine::Data::on(const ActivitySeen& seen, const Now& now) {
     // Without a terminal there is nobody whose keys could tell: for a lock it is never idle.
     if (seen.terminals.empty())
         session->last_input = now.boot;
+    warning_is_over(*session, session->last_input, effects);
     const auto work_look = moments(*session).work_look;
     note_work(*session, seen, now);
-    if (work_look && *work_look <= now.boot)
+    if (is_due(work_look, now))
         session->work_looked_for = moments(*session).idle_end;
     judge_idle(*session, now, effects);
     if ((session = find(seen.session)))
@@ -150,24 +135,40 @@ Effects Machine::Data::on(const ActivitySeen& seen, const Now& now) {
     return effects;
 }
 
+Effects Machine::Data::on(const WarnedTerminalUsed& used, const Now&) {
+    Effects effects;
+    if (auto* session = find(used.session))
+        warning_is_over(*session, used.input, effects);
+    return effects;
+}
+
+/// After a lock all is drawn anew in any case.
+void warning_is_over(Tracked& session, BootTime input, Effects& effects) {
+    if (!session.warned_at || input <= *session.warned_at)
+        return;
+    session.warned_at.reset();
+    if (session.record.state == State::active)
+        effects.push_back(WipeLine{session.record.id});
+}
+
 void Machine::Data::judge_idle(Tracked& session, const Now& now, Effects& effects) {
     const auto at = moments(session);
     const auto idle = now.boot - session.last_input;
-    if (at.idle_end && *at.idle_end <= now.boot) {
+    if (is_due(at.idle_end, now)) {
         session.idle_end_observed = at.idle_end;
         // Time may have jumped over both; what would have ended needs no lock.
-        if (at.lock && *at.lock <= now.boot)
+        if (is_due(at.lock, now))
             session.lock_observed = at.lock;
         end(session, "it was idle for " + duration_text(session.decision.idle_terminate), now,
             effects);
         if (!enforcing())
             judge_idle(session, now, effects);
-    } else if (at.lock && *at.lock <= now.boot) {
+    } else if (is_due(at.lock, now)) {
         session.lock_observed = at.lock;
-        lock(session, idle_reason(session.decision), now, effects);
+        lock(session, {idle_reason(session.decision)}, now, effects);
         if (!enforcing())
             judge_idle(session, now, effects);
-    } else if (at.idle_warning && *at.idle_warning <= now.boot) {
+    } else if (is_due(at.idle_warning, now)) {
         const bool locks = at.lock && (!at.idle_end || *at.lock <= *at.idle_end);
         session.warned_for = locks ? at.lock : at.idle_end;
         const std::string coming =
@@ -175,6 +176,8 @@ void Machine::Data::judge_idle(Tracked& session, const Now& now, Effects& effect
         warn(session,
              (locks ? "This session is " : "This session ") + coming + " unless you press a key.",
              "idle for " + duration_text(idle) + ", " + coming, now, effects);
+        if (enforcing())
+            session.warned_at = now.boot;
     }
 }
 

@@ -1,20 +1,10 @@
 #include "daemon/core/state.hpp"
 
-#include <algorithm>
-#include <iterator>
 #include <utility>
 
 namespace vigil::core {
 
 namespace {
-
-Effect done(Token token) {
-    return ReplyDone{.token = token, .error = nullptr, .text = {}};
-}
-
-Effect refused(Token token, const char* error, std::string why) {
-    return ReplyDone{.token = token, .error = error, .text = std::move(why)};
-}
 
 /// What trying to lock has found out. What it says of a lock that holds is looked for later.
 std::vector<Gap> gaps_of(const LockDone& outcome) {
@@ -25,6 +15,26 @@ std::vector<Gap> gaps_of(const LockDone& outcome) {
 
 } // namespace
 
+Effect done(Token token) {
+    return ReplyDone{.token = token, .error = nullptr, .text = {}};
+}
+
+Effect refused(Token token, const char* error, std::string why) {
+    return ReplyDone{.token = token, .error = error, .text = std::move(why)};
+}
+
+std::string with_reason(const std::string& by, const std::string& reason) {
+    return reason.empty() ? by : by + ": " + reason;
+}
+
+std::string lock_text(const SessionRecord& record) {
+    return with_reason(record.locked_by, record.lock_reason);
+}
+
+std::string unlock_text(const SessionRecord& record) {
+    return "by " + with_reason(record.unlocked_by, record.unlock_reason);
+}
+
 std::optional<Gap> not_holdable(const SessionRecord& record) {
     if (!record.cgroup.empty())
         return std::nullopt;
@@ -33,11 +43,32 @@ std::optional<Gap> not_holdable(const SessionRecord& record) {
                                         : "its processes are in no scope of cgroup v2"};
 }
 
+void answer(Token& token, Effects& effects, const char* error, std::string why) {
+    if (const auto waiting = std::exchange(token, 0); waiting != 0)
+        effects.push_back(ReplyDone{.token = waiting, .error = error, .text = std::move(why)});
+}
+
+void answer(std::vector<Token>& tokens, Effects& effects, const char* error,
+            const std::string& why) {
+    for (const auto token : std::exchange(tokens, {}))
+        effects.push_back(ReplyDone{.token = token, .error = error, .text = why});
+}
+
+void order_lock(Tracked& session, Effects& effects) {
+    session.lock_ordered = true;
+    effects.push_back(Lock{session.record.id});
+}
+
+void answer_prompts(Tracked& session, Effects& effects) {
+    for (const auto token : std::exchange(session.prompt_tokens, {}))
+        effects.push_back(done(token));
+}
+
 void answer_waiting(Tracked& session, Effects& effects) {
-    for (auto* token : {&session.lock_token, &session.unlock_token})
-        if (const auto waiting = std::exchange(*token, 0); waiting != 0)
-            effects.push_back(refused(waiting, wire::error_denied,
-                                      "Something else was done to the session first."));
+    constexpr const char* why = "Something else was done to the session first.";
+    answer(session.lock_tokens, effects, wire::error_denied, why);
+    answer(session.unlock_token, effects, wire::error_denied, why);
+    answer_prompts(session, effects);
 }
 
 Effects Machine::Data::on(const LockAsked& asked, const Now& now) {
@@ -46,14 +77,21 @@ Effects Machine::Data::on(const LockAsked& asked, const Now& now) {
         return {refused(asked.token, wire::error_not_found, "There is no such session.")};
     switch (session->record.state) {
     case State::locked: {
-        if (!session->retry_at && !session->answer_by)
+        const bool unasked = is_graphical(session->record) && !session->record.desktop_locked &&
+                             !session->answer_by; // a crash came before
+        if (!session->lock_ordered && !session->retry_at && !session->answer_by &&
+            !session->settles_at && !unasked)
             return {done(asked.token)};
         // It is written down, but not held yet: the answer waits for the next attempt's outcome.
         Effects effects;
-        answer_waiting(*session, effects);
-        session->lock_token = asked.token;
-        if (!is_desktop(session->record))
-            effects.push_back(Lock{asked.session});
+        session->lock_tokens.push_back(asked.token);
+        if (!is_graphical(session->record)) {
+            if (!session->lock_ordered)
+                order_lock(*session, effects);
+        } else if (unasked) {
+            ask_desktop(*session, now, effects);
+            schedule(*session);
+        }
         return effects;
     }
     case State::unlocking:
@@ -75,27 +113,28 @@ Effects Machine::Data::on(const LockAsked& asked, const Now& now) {
                                       (ended ? "; it is ended instead." : ".")));
         return effects;
     }
-    session->lock_token = asked.token;
+    session->lock_tokens.push_back(asked.token);
     // Whether there is a terminal decides below what a lock that does not hold means.
-    if (session->terminals.empty() && !is_desktop(session->record))
+    if (session->terminals.empty() && !is_graphical(session->record))
         effects.push_back(ReadActivity{asked.session});
-    lock(*session, asked.by, now, effects);
+    lock(*session, {asked.by, asked.reason}, now, effects);
     schedule(*session);
     return effects;
 }
 
-void Machine::Data::lock(Tracked& session, const std::string& by, const Now& now,
-                         Effects& effects) {
+void Machine::Data::lock(Tracked& session, const Cause& cause, const Now& now, Effects& effects) {
     if (const auto why = not_holdable(session.record); why && enforcing()) {
         if (!ends_for(session, {*why}, now, effects) &&
             std::exchange(session.failure, why->text) != why->text)
             effects.push_back(
                 audit(AuditKind::lock_failed, session, "it cannot be locked: " + why->text));
     } else if (enforcing())
-        hold(session, by, now, effects);
+        hold(session, cause, now, effects);
     else
         effects.push_back(
-            audit(AuditKind::session_locked, session, "only observed: would be locked, " + by));
+            audit(AuditKind::session_locked, session,
+                  "only observed: would be locked, " + with_reason(cause.by, cause.reason),
+                  cause.reason));
 }
 
 /// The machine may have been suspended beyond a lock's time. Nobody was there then, so that the
@@ -108,22 +147,22 @@ Effects Machine::Data::wake(const Now& now) {
     for (auto& [id, session] : sessions) {
         const auto due_at = moments(session).lock;
         if (session.record.state != State::active || session.terminals.empty() || !due_at ||
-            *due_at + shortest_sleep > now.boot)
+            *due_at + input_lags > now.boot)
             continue;
         session.lock_observed = due_at;
-        lock(session, idle_reason(session.decision), now, effects);
+        lock(session, {idle_reason(session.decision)}, now, effects);
         schedule(session);
     }
     return effects;
 }
 
-void Machine::Data::hold(Tracked& session, const std::string& by, const Now& now,
-                         Effects& effects) {
+void Machine::Data::hold(Tracked& session, const Cause& cause, const Now& now, Effects& effects) {
     auto& record = session.record;
     record.state = State::locked;
     record.locked_since = now.boot;
     record.locked_since_wall = now.wall;
-    record.locked_by = by;
+    record.locked_by = cause.by;
+    record.lock_reason = cause.reason;
     record.unlock_failures = 0;
     record.unlock_not_before = BootTime{};
     session.lock_told = false;
@@ -131,11 +170,14 @@ void Machine::Data::hold(Tracked& session, const std::string& by, const Now& now
     session.gaps.clear();
     session.gaps_told.reset();
     session.answer_by.reset();
+    session.settles_at.reset();
+    session.answers_due.clear();
     session.newcomer_at.reset();
+    session.look_at.reset();
     effects.push_back(StoreSession{record});
     revoke(record.id, "the session was locked", effects);
-    if (!is_desktop(record)) {
-        effects.push_back(Lock{record.id});
+    if (!is_graphical(record)) {
+        order_lock(session, effects);
         return;
     }
     ask_desktop(session, now, effects);
@@ -143,13 +185,21 @@ void Machine::Data::hold(Tracked& session, const std::string& by, const Now& now
         desktop_holds(session, effects);
 }
 
+/// Told once, for as long as it is the same.
+void Machine::Data::note_failure(Tracked& session, AuditKind kind, const std::string& why,
+                                 Effects& effects) {
+    if (std::exchange(session.failure, why) != why)
+        effects.push_back(audit(kind, session, why));
+}
+
 Effects Machine::Data::on(const LockDone& outcome, const Now& now) {
     Effects effects;
     auto* session = find(outcome.session);
     if (!session || session->record.state != State::locked)
         return effects;
+    session->lock_ordered = false;
     auto& record = session->record;
-    if (is_desktop(record)) {
+    if (is_graphical(record)) {
         desktop_failed(*session, outcome.detail, now, effects);
         schedule(*session);
         return effects;
@@ -159,67 +209,42 @@ Effects Machine::Data::on(const LockDone& outcome, const Now& now) {
     const auto tried = gaps_of(outcome);
     std::erase_if(session->gaps, [](const Gap& gap) { return !is_looked_for(gap); });
     session->gaps.insert(session->gaps.begin(), tried.begin(), tried.end());
-    const auto token = std::exchange(session->lock_token, 0);
+    // It can be done again and again, and a key be read each time. The prompts say so at once: who
+    // sees it types no password.
+    if (outcome.escaped)
+        effects.push_back(RenewPrompts{record.id});
+    auto tokens = std::exchange(session->lock_tokens, {});
     // Without a terminal nobody knows whether there is anything to hold.
     if (!outcome.held && !outcome.terminals.empty() && ends_for(*session, tried, now, effects)) {
-        if (token != 0)
-            effects.push_back(refused(
-                token, wire::error_denied,
-                "It could not be locked wholly and is ended instead: " + outcome.detail + "."));
+        answer(tokens, effects, wire::error_denied,
+               "It could not be locked wholly and is ended instead: " + outcome.detail + ".");
         return effects;
     }
     if (outcome.held) {
         session->retry_at.reset();
         if (!std::exchange(session->lock_told, true))
             effects.push_back(audit(AuditKind::session_locked, *session,
-                                    "locked: " + record.locked_by +
-                                        (outcome.detail.empty() ? "" : "; " + outcome.detail)));
-        if (token != 0)
-            effects.push_back(done(token));
-        // After the prompts, and after those of all others that are locked in this moment.
-        effects.push_back(LookForGaps{record.id});
-    } else if (session->terminals.empty() && token != 0 && !session->retry_at) {
-        // Part of it may be held: it is given back as after a proof.
-        session->unlock_by = "vigil";
-        session->unlock_reason = "nothing to lock";
+                                    "locked: " + lock_text(record) +
+                                        (outcome.detail.empty() ? "" : "; " + outcome.detail),
+                                    record.lock_reason));
+        answer(tokens, effects);
+        // After the prompts.
+        want_look(*session, now, effects);
+    } else if (session->terminals.empty() && !tokens.empty() && !session->retry_at) {
+        // Part of it may be held: it is given back as after a proof. It never was locked.
+        record.locked_since_wall = {};
         record.state = State::unlocking;
         effects.push_back(StoreSession{record});
         effects.push_back(Unlock{record.id});
-        effects.push_back(refused(token, wire::error_denied,
-                                  "The session has no terminal: there is nothing to lock."));
+        answer(tokens, effects, wire::error_denied,
+               "The session has no terminal: there is nothing to lock.");
     } else {
         // Locked stays locked, and what could not be done is tried until it can.
         session->retry_at = now.boot + lock_retry;
-        if (std::exchange(session->failure, outcome.detail) != outcome.detail)
-            effects.push_back(audit(AuditKind::lock_failed, *session, outcome.detail));
-        if (token != 0)
-            effects.push_back(refused(token, wire::error_broken, outcome.detail));
+        note_failure(*session, AuditKind::lock_failed, outcome.detail, effects);
+        answer(tokens, effects, wire::error_broken, outcome.detail);
     }
     schedule(*session);
-    return effects;
-}
-
-Effects Machine::Data::on(const GapsSeen& seen, const Now& now) {
-    Effects effects;
-    auto* session = find(seen.session);
-    if (!session || session->record.state != State::locked)
-        return effects;
-    std::erase_if(session->gaps, is_looked_for);
-    session->gaps.insert(session->gaps.end(), seen.gaps.begin(), seen.gaps.end());
-    if (session->gaps.size() > max_gaps)
-        session->gaps.resize(max_gaps);
-    if (ends_for(*session, seen.gaps, now, effects))
-        return effects;
-    // What runs beside the session comes and goes: it is told once, with the first look.
-    std::vector<Gap> incomplete = session->gaps;
-    std::erase_if(incomplete, [](const Gap& gap) { return !makes_incomplete(gap); });
-    const auto telling = text_of(incomplete);
-    const auto before = std::exchange(session->gaps_told, telling);
-    if (before ? telling != *before && !telling.empty() : !session->gaps.empty())
-        effects.push_back(
-            audit(AuditKind::lock_gaps, *session,
-                  (telling.empty() ? "wholly locked; beside it: " : "not wholly locked: ") +
-                      text_of(session->gaps)));
     return effects;
 }
 
@@ -246,7 +271,7 @@ Effects Machine::Data::on(const ClientGone& gone, const Now&) {
 /// and sshd, which starts it, is not held. So it is looked for again and again.
 Effects Machine::Data::on(const TerminalOpened& opened, const Now& now) {
     auto* session = find(opened.session);
-    if (!session || is_desktop(session->record))
+    if (!session || is_graphical(session->record))
         return {};
     if (session->record.state == State::active) {
         session->asked_activity = now.boot;
@@ -258,7 +283,9 @@ Effects Machine::Data::on(const TerminalOpened& opened, const Now& now) {
     session->newcomer_at = now.boot + first_newcomer_look;
     session->newcomer_pause = first_newcomer_look;
     schedule(*session);
-    return {Lock{opened.session}};
+    Effects effects;
+    order_lock(*session, effects);
+    return effects;
 }
 
 void look_later(Tracked& session, const Now& now) {
@@ -269,116 +296,11 @@ void look_later(Tracked& session, const Now& now) {
 }
 
 Effects Machine::Data::on(const LockedTerminalUsed& used, const Now&) {
-    const auto* session = find(used.session);
+    auto* session = find(used.session);
     if (!session || session->record.state != State::locked)
         return {};
-    return {Lock{used.session}};
-}
-
-Effects Machine::Data::on(const UnlockAsked& asked, const Now& now) {
-    auto* session = find(asked.session);
-    if (!session || session->record.state == State::reserved)
-        return {refused(asked.token, wire::error_not_found, "There is no such session.")};
-    auto& record = session->record;
-    if (record.state == State::active)
-        return {done(asked.token)};
-    if (record.state == State::ending)
-        return {refused(asked.token, wire::error_denied, "The session is being ended.")};
     Effects effects;
-    answer_waiting(*session, effects);
-    session->unlock_token = asked.token;
-    if (record.state == State::locked) {
-        session->unlock_by = asked.by;
-        session->unlock_reason = asked.reason;
-        session->failure.clear();
-        session->retry_at.reset();
-        record.state = State::unlocking;
-        effects.push_back(StoreSession{record});
-        schedule(*session);
-    }
-    if (!is_desktop(record)) {
-        effects.push_back(Unlock{record.id});
-        return effects;
-    }
-    ask_desktop(*session, now, effects);
-    schedule(*session);
-    // One that never locked itself has nothing to undo.
-    if (!record.desktop_locked)
-        std::ranges::move(on(UnlockDone{record.id, true, {}}, now), std::back_inserter(effects));
-    return effects;
-}
-
-Effects Machine::Data::on(const UnlockDone& outcome, const Now& now) {
-    Effects effects;
-    auto* session = find(outcome.session);
-    if (!session || session->record.state != State::unlocking)
-        return effects;
-    auto& record = session->record;
-    session->answer_by.reset();
-    if (!outcome.thawed && is_desktop(record)) {
-        desktop_failed(*session, outcome.detail, now, effects);
-        schedule(*session);
-        return effects;
-    }
-    if (!outcome.thawed) {
-        session->retry_at = now.boot + unlock_retry;
-        const auto why = "unlocking does not work yet: " + outcome.detail;
-        if (std::exchange(session->failure, why) != why)
-            effects.push_back(audit(AuditKind::unlock_failed, *session, why));
-        if (const auto token = std::exchange(session->unlock_token, 0); token != 0)
-            effects.push_back(refused(token, wire::error_broken, why + "; it is tried again."));
-        schedule(*session);
-        return effects;
-    }
-    record.state = State::active;
-    record.unlock_failures = 0;
-    record.unlock_not_before = BootTime{};
-    session->retry_at.reset();
-    session->newcomer_at.reset();
-    session->failure.clear();
-    session->gaps.clear();
-    session->gaps_told.reset();
-    session->last_input = now.boot;
-    session->last_output = now.boot;
-    session->work_base.reset();
-    schedule(*session);
-    effects.push_back(StoreSession{record});
-    effects.push_back(audit(
-        AuditKind::session_unlocked, *session,
-        "unlocked by " + (session->unlock_by.empty() ? "an earlier proof" : session->unlock_by) +
-            (session->unlock_reason.empty() ? "" : ": " + session->unlock_reason)));
-    // After a lock the terminals are watched anew.
-    effects.push_back(ReadActivity{record.id});
-    if (const auto token = std::exchange(session->unlock_token, 0); token != 0)
-        effects.push_back(done(token));
-    return effects;
-}
-
-/// As an operator's unlock: held again behind his back it would be locked for ever in a loop that
-/// he cannot see. A thaw from before this lock is another's.
-Effects Machine::Data::on(const ThawedByHand& thaw, const Now& now) {
-    const auto* session = find(thaw.session);
-    if (!session || session->record.state != State::locked ||
-        thaw.when < session->record.locked_since)
-        return {};
-    return on(UnlockAsked{0, thaw.session, "root", "thawed by hand"}, now);
-}
-
-Effects Machine::Data::on(const UnlockRefused& refusal, const Now& now) {
-    auto* session = find(refusal.session);
-    if (!session || session->record.state != State::locked)
-        return {ReplyWait{refusal.token, 0}};
-    auto& record = session->record;
-    // 1, 2, 4 … 30 s: slower for who guesses, never a locked account.
-    const auto doubled = Seconds{1LL << std::min(record.unlock_failures, 5U)};
-    const auto wait = std::min(doubled, longest_unlock_wait);
-    ++record.unlock_failures;
-    record.unlock_not_before = now.boot + wait;
-    Effects effects;
-    effects.push_back(StoreSession{record});
-    effects.push_back(audit(AuditKind::unlock_failed, *session,
-                            "wrong answer number " + std::to_string(record.unlock_failures)));
-    effects.push_back(ReplyWait{refusal.token, static_cast<std::uint64_t>(wait.count())});
+    order_lock(*session, effects);
     return effects;
 }
 

@@ -74,7 +74,7 @@ std::uint64_t longest_limit(const policy::Policy& policy, policy::Facts facts, c
 
 } // namespace
 
-Audit audit(AuditKind kind, const Tracked& session, std::string text) {
+Audit audit(AuditKind kind, const Tracked& session, std::string text, std::string reason) {
     const auto& record = session.record;
     return {.kind = kind,
             .session = record.id,
@@ -82,7 +82,8 @@ Audit audit(AuditKind kind, const Tracked& session, std::string text) {
             .uid = record.facts.uid,
             .service = record.facts.service,
             .rule = session.decision.rule,
-            .text = std::move(text)};
+            .text = std::move(text),
+            .reason = std::move(reason)};
 }
 
 Effects Machine::Data::on(const ReserveAsked& asked, const Now& now) {
@@ -307,10 +308,10 @@ Effects Machine::Data::on(const PolicyChanged& change, const Now& now) {
         session.end_observed.reset();
         if (session.record.state == State::active)
             await_class(session, now);
-        schedule(session);
         // What is not wholly locked may have to end now.
         if (session.record.state == State::locked && first_incomplete(session.gaps))
-            effects.push_back(LookForGaps{id});
+            want_look(session, now, effects);
+        schedule(session);
         revoke(id, "the policy changed", effects);
     }
     effects.push_back(Audit{.kind = AuditKind::policy_loaded,

@@ -1,5 +1,6 @@
 #include "daemon/core/machine.hpp"
 
+#include "base/console.hpp"
 #include "daemon/core/state.hpp"
 
 #include <algorithm>
@@ -43,11 +44,11 @@ Effects Machine::start(const Now& now) {
             break;
         case State::locked:
             // What a desktop did meanwhile it says itself, as soon as it is watched.
-            if (!is_desktop(session.record))
-                effects.push_back(Lock{id});
+            if (!is_graphical(session.record))
+                order_lock(session, effects);
             break;
         case State::unlocking:
-            if (is_desktop(session.record))
+            if (is_graphical(session.record))
                 ask_desktop(session, now, effects);
             else
                 effects.push_back(Unlock{id});
@@ -85,6 +86,7 @@ SessionView view_of(const Tracked& session) {
                      .next_action = {},
                      .next_at = {},
                      .counts_work = counts_work(session),
+                     .is_warned = session.warned_at.has_value(),
                      .gaps = session.gaps};
     if (const auto why = not_holdable(session.record);
         why && session.record.state != State::reserved)
@@ -101,7 +103,7 @@ SessionView view_of(const Tracked& session) {
     if (!session.terminals.empty() || policy::has_no_terminal(session.record.facts.session_class))
         consider(at.idle_end, "terminate");
     // Without a terminal it is never locked, but for a desktop, which locks itself.
-    if (!session.terminals.empty() || is_desktop(session.record)) {
+    if (!session.terminals.empty() || is_graphical(session.record)) {
         consider(at.lock, "lock");
         consider(at.idle_warning, "warn");
     }
@@ -128,6 +130,14 @@ std::vector<SessionView> Machine::list() const {
     return views;
 }
 
+std::vector<SessionId> Machine::warned() const {
+    std::vector<SessionId> found;
+    for (const auto& [id, session] : data_->sessions)
+        if (session.warned_at)
+            found.push_back(id);
+    return found;
+}
+
 std::optional<SessionId> Machine::by_logind(const std::string& logind_session) const {
     const auto found = data_->by_logind.find(logind_session);
     if (found == data_->by_logind.end())
@@ -139,18 +149,15 @@ namespace {
 
 /// "tty2" or "/dev/tty2", but not "ttyS0"; and whatever a graphical session calls its own.
 bool is_at_console(const Tracked& session) {
-    const auto is_console = [](std::string_view name) {
-        if (name.starts_with("/dev/"))
-            name.remove_prefix(5);
-        return name.size() > 3 && name.starts_with("tty") && name[3] >= '1' && name[3] <= '9';
+    const auto is_console = [](const std::string& name) {
+        return base::virtual_console(name) != 0;
     };
     const auto& record = session.record;
     if (record.state == State::reserved)
         return false;
     // What the login said counts as well: after a restart the terminals are not known at once.
     return is_console(record.pam_terminal) || std::ranges::any_of(session.terminals, is_console) ||
-           (record.facts.session_class == policy::SessionClass::graphical &&
-            record.remote_host.empty());
+           (is_graphical(record) && record.remote_host.empty());
 }
 
 } // namespace

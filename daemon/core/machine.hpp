@@ -2,6 +2,7 @@
 // The heart: step(event, now) -> effects, and when to be woken next. No clock, file, bus or random
 // number is read in here.
 
+#include "base/duration.hpp"
 #include "daemon/core/effect.hpp"
 #include "policy/policy.hpp"
 
@@ -12,6 +13,8 @@ namespace vigil::core {
 /// More logins than this at one time are refused: the memory a user can make vigild take is
 /// bounded.
 inline constexpr std::size_t max_sessions_total = 20'000;
+/// How many sessions one TimePassed is for: to lock one takes milliseconds, and logins wait.
+inline constexpr std::size_t most_due_at_once = 8;
 /// Grants a session can hold; the oldest goes.
 inline constexpr std::size_t max_grants_per_session = 64;
 
@@ -20,8 +23,7 @@ inline constexpr std::size_t max_grants_per_session = 64;
 /// short enough that a copy that has just begun stands out.
 inline constexpr Microseconds work_window = Seconds{10};
 
-/// "15 min", "1 h 30 min", "20 s".
-std::string duration_text(Microseconds duration);
+using base::duration_text;
 
 /// What is known of a session for a listing.
 struct SessionView {
@@ -32,6 +34,7 @@ struct SessionView {
     std::string next_action; ///< "warn", "lock", "terminate", ""
     BootTime next_at{};
     bool counts_work = false; ///< processor time and bytes are asked for
+    bool is_warned = false;   ///< that it is idle, and no key came since: the next is asked for
     std::vector<Gap>
         gaps; ///< of the lock in force, as they were seen last, or why there can be none
 };
@@ -50,11 +53,13 @@ public:
 
     Effects step(const Event& event, const Now& now);
 
-    /// When TimePassed is wanted; nullopt: never.
+    /// When TimePassed is wanted; in the past: once more at once, for who is left. nullopt: never.
     std::optional<BootTime> next_deadline() const;
 
     std::optional<SessionView> view(const SessionId& id) const;
     std::vector<SessionView> list() const;
+    /// Those whose view is_warned.
+    std::vector<SessionId> warned() const;
     std::optional<SessionId> by_logind(const std::string& logind_session) const;
     /// Whether nobody but the session's user has a session at the machine's own screen, as far as
     /// is known.

@@ -6,6 +6,7 @@
 #include "base/time.hpp"
 #include "daemon/core/ids.hpp"
 #include "policy/decide.hpp"
+#include "wire/screen.hpp"
 
 #include <optional>
 #include <string>
@@ -35,7 +36,15 @@ struct SessionRecord {
     WallTime since_wall{};
     BootTime locked_since{};
     WallTime locked_since_wall{};
-    std::string locked_by; ///< "idle for 15 min", "by alice"
+    std::string locked_by;   ///< "idle for 15 min", "by alice"
+    std::string lock_reason; ///< whoever's it was by hand; "": none was given
+    std::string unlocked_by; ///< of the last unlock: "password at /dev/pts/3", "root"
+    std::string unlock_reason;
+    WallTime unlocked_wall{}; ///< the epoch: never
+    /// Of the unlock that was begun. Written down with `unlocking`, so that a crash in between does
+    /// not lose whose it is. "": what is given back was not locked.
+    std::string unlocking_by;
+    std::string unlocking_reason;
     std::uint32_t unlock_failures = 0;
     BootTime unlock_not_before{};
     BootTime ending_since{};
@@ -46,6 +55,33 @@ struct SessionRecord {
 
     bool operator==(const SessionRecord&) const = default;
 };
+
+/// It has a desktop, which locks itself at logind's word, and no terminal of vigil's.
+inline bool is_graphical(const SessionRecord& record) noexcept {
+    return record.facts.session_class == policy::SessionClass::graphical;
+}
+
+/// Whether a thaw by hand is of the lock that the session is under, and not of an earlier one.
+inline bool undoes(BootTime thawed, const SessionRecord& record) noexcept {
+    return thawed >= record.locked_since;
+}
+
+/// "by root: end of shift".
+std::string with_reason(const std::string& by, const std::string& reason);
+
+/// Wrong answers at one lock, after which no code is taken there: of a million codes three are
+/// right at any time, and with 30 s after each guess a day would be worth trying.
+inline constexpr std::uint32_t most_guesses = 100;
+
+inline bool takes_codes(const SessionRecord& record) noexcept {
+    return record.unlock_failures < most_guesses;
+}
+
+/// Why it is locked, or was last.
+std::string lock_text(const SessionRecord& record);
+
+/// Who unlocked it last, and how.
+std::string unlock_text(const SessionRecord& record);
 
 /// What a session has done since it began. nullopt: it could not be read, which counts as work.
 struct WorkDone {
@@ -74,6 +110,9 @@ struct GrantRecord {
     bool operator==(const GrantRecord&) const = default;
 };
 
+using wire::Cursor;
+using wire::Screen;
+
 /// A terminal under a lock, as it was before, so that it can be given back after a crash too.
 struct SavedTerminal {
     SessionId session;
@@ -86,6 +125,8 @@ struct SavedTerminal {
     /// Number of the virtual console that asks in place of this one; 0: it is asked at itself.
     std::uint32_t lock_console = 0;
     std::uint32_t keyboard_mode = 0; ///< with a lock console: K_UNICODE … (console_ioctl(4))
+    Screen screen = Screen::unasked;
+    Cursor cursor = Cursor::shown;
 
     bool operator==(const SavedTerminal&) const = default;
 };

@@ -178,6 +178,7 @@ void Machine::Data::erase(const SessionId& id) {
         by_logind.erase(logind);
     if (session.deadline)
         deadlines.erase({*session.deadline, id});
+    looks_due.erase(id);
     leave_count(session.record);
     sessions.erase(found);
 }
@@ -200,6 +201,8 @@ void Machine::Data::schedule(Tracked& session) {
         earlier(next, session.retry_at);
         earlier(next, session.newcomer_at);
         earlier(next, session.answer_by);
+        earlier(next, session.settles_at);
+        earlier(next, session.look_at);
         if (session.asked_activity) {
             earlier(next, *session.asked_activity + activity_patience);
         } else {

@@ -11,9 +11,10 @@
 
 namespace vigil::core {
 
-/// A suspend shorter than this is the clocks' own difference, and what may be missing from the last
-/// input that is known (enforce/activity.hpp).
+/// A suspend shorter than this is the clocks' own difference.
 inline constexpr Microseconds shortest_sleep = Seconds{1};
+/// What may be missing from the last input that is known (enforce/activity.hpp).
+inline constexpr Microseconds input_lags = Seconds{1};
 /// How long a warning's own output can look like the program's.
 inline constexpr Microseconds own_output_lasts = Seconds{2};
 /// The work is idle below these rates. A thousandth of a processor: sshd needs a third of it to
@@ -26,15 +27,28 @@ inline constexpr std::uint64_t idle_bytes_per_second = 256;
 /// What a short time may have in any case: a warning's line, a lock's screen.
 inline constexpr Microseconds idle_processor_least = std::chrono::milliseconds{25};
 inline constexpr std::uint64_t idle_bytes_least = 4096;
-/// After a login without a terminal it is looked what runs there: first, and last; four times as
-/// long in between. sshd starts it a moment after the session, and login scripts take their time.
+/// After a login without a terminal it is looked what runs there: first, and last, and in between
+/// after pauses that grow. sshd starts it a moment after the session, and login scripts take their
+/// time.
 inline constexpr Microseconds first_class_look = Seconds{1};
 inline constexpr Microseconds last_class_look = Seconds{64};
+inline constexpr int class_look_growth = 4;
 /// An answer of the shell that does not come is asked for again.
 inline constexpr Microseconds activity_patience = Seconds{5};
 /// Other than a terminal, a desktop is asked and has to answer.
 inline constexpr Microseconds desktop_patience = Seconds{10};
+/// A desktop that says it is locked is believed after so long: what starts a locker says so when it
+/// has started it (xss-lock(1)), and takes it back when the locker could not lock and has ended.
+inline constexpr Microseconds desktop_settles = Seconds{1};
 inline constexpr Microseconds lock_retry = Seconds{5};
+/// After a look at all processes for what locks leave free there is none for so many times as long
+/// as it took, and at the most so long. A lock that comes alone has its own at once; of many at one
+/// moment those that come in between wait for the next.
+inline constexpr int look_rest = 4;
+inline constexpr Microseconds longest_look_rest = Seconds{1};
+/// The most locks, and users, that one look is for: logins wait for its end.
+inline constexpr std::size_t most_looked_for = 128;
+inline constexpr std::size_t most_users_looked_for = 16;
 inline constexpr Microseconds watch_retry = Seconds{5};
 /// Between the account phase and the session: a new password may be asked for. A daemon that uses
 /// the stack for its own ends opens none, and lives on.
@@ -70,28 +84,41 @@ struct Tracked {
     Microseconds class_look_pause{0};
     std::optional<BootTime> asked_activity; ///< a ReadActivity is under way since
     std::optional<BootTime> warned_for;     ///< the lock or end that the idle warning was about
+    /// Its line stands on the terminals since, and nothing that has to be read was said after it.
+    std::optional<BootTime> warned_at;
     /// The lock, idle end and limit that were only observed: each is told once.
     std::optional<BootTime> lock_observed;
     std::optional<BootTime> idle_end_observed;
     std::optional<BootTime> end_observed;
     BootTime said_at{};
-    std::optional<BootTime> retry_at;  ///< a Lock, Unlock or stage of the end that is due then
-    std::optional<BootTime> answer_by; ///< its desktop was asked to lock or unlock itself
-    std::optional<BootTime> watch_at;  ///< the leader is to be watched again then
+    std::optional<BootTime> retry_at;   ///< a Lock, Unlock or stage of the end that is due then
+    std::optional<BootTime> answer_by;  ///< its desktop was asked to lock or unlock itself
+    std::optional<BootTime> settles_at; ///< its desktop says it is locked: believed then
+    std::optional<BootTime> watch_at;   ///< the leader is to be watched again then
     /// A terminal was opened under the lock: the next look for its shell, and the pause after it.
     std::optional<BootTime> newcomer_at;
     Microseconds newcomer_pause{0};
-    bool lock_told = false; ///< the audit has the lock in force
-    std::string failure;    ///< of a Lock or Unlock, told once as long as it is the same
+    /// Of terminals that were asked what they show: until when each may answer, by device.
+    std::map<std::uint64_t, BootTime> answers_due;
+    std::optional<BootTime> look_at;  ///< what its lock leaves free is to be looked for then
+    bool looks_alone = false;         ///< and for no other lock in the same look
+    std::vector<Token> prompt_tokens; ///< of prompts that wait for this look
+    bool lock_told = false;           ///< the audit has the lock in force
+    std::string failure;              ///< of a Lock or Unlock, told once as long as it is the same
     EndStage end_stage = EndStage::announced;
     unsigned kills = 0;
-    Token lock_token = 0;
+    bool lock_ordered = false;      ///< a Lock is on its way
+    std::vector<Token> lock_tokens; ///< of those who wait for its outcome
     Token unlock_token = 0;
-    std::string unlock_by;
-    std::string unlock_reason;
     std::vector<Gap> gaps;                ///< of the lock in force, as they were seen last
     std::optional<std::string> gaps_told; ///< those of them that the audit has
     std::optional<BootTime> deadline;     ///< its place in Data::deadlines
+};
+
+/// Why something is done to a session.
+struct Cause {
+    std::string by; ///< "idle for 15 min", "by alice"
+    std::string reason = {};
 };
 
 /// What is told once a grant is written down, or could not be.
@@ -112,6 +139,9 @@ struct Machine::Data {
     std::vector<SessionId> stale_grants; ///< that a crash left in the store; start() erases them
     std::vector<PendingGrant> pending_grants; ///< oldest first
     Microseconds asleep{0};                   ///< as it was when this was last looked at
+    std::set<SessionId> looks_due;            ///< all that have a look_at, and some that had
+    BootTime looked_at{};                     ///< for what locks leave free
+    BootTime next_look{};                     ///< not before
 
     bool enforcing() const noexcept { return policy.mode == policy::Mode::enforce; }
 
@@ -142,6 +172,7 @@ struct Machine::Data {
     void due(Tracked& session, const Now& now, Effects& effects);
     void warn(Tracked& session, std::string line, const std::string& text, const Now& now,
               Effects& effects);
+    Effects on(const WarnedTerminalUsed&, const Now&);
     void judge_idle(Tracked& session, const Now& now, Effects& effects);
 
     // work.cpp
@@ -153,17 +184,33 @@ struct Machine::Data {
     Effects wake(const Now&);
     Effects on(const LockAsked&, const Now&);
     Effects on(const LockDone&, const Now&);
-    Effects on(const GapsSeen&, const Now&);
     Effects on(const ClientGone&, const Now&);
     Effects on(const TerminalOpened&, const Now&);
     Effects on(const LockedTerminalUsed&, const Now&);
+    void lock(Tracked& session, const Cause& cause, const Now& now, Effects& effects);
+    void hold(Tracked& session, const Cause& cause, const Now& now, Effects& effects);
+    void note_failure(Tracked& session, AuditKind kind, const std::string& why, Effects& effects);
+    bool ends_for(Tracked& session, const std::vector<Gap>& gaps, const Now& now, Effects& effects);
+
+    // looks.cpp
+    Effects on(const GapsSeen&, const Now&);
+    Effects on(const LookCutShort&, const Now&);
+    Effects on(const PromptAsks&, const Now&);
+    void want_look(Tracked& session, const Now& now, Effects& effects);
+    void look(Tracked& session, const Now& now, Effects& effects);
+    void judge_gaps(Tracked& session, const std::vector<Gap>& gaps, const Now& now,
+                    Effects& effects);
+    void look_ended(const Now& now);
+    void look_due(Tracked& session, const Now& now, Effects& effects);
+
+    // unlocking.cpp
+    Effects on(const ScreenAsked&, const Now&);
+    Effects on(const ScreenSeen&, const Now&);
     Effects on(const UnlockAsked&, const Now&);
     Effects on(const UnlockDone&, const Now&);
     Effects on(const UnlockRefused&, const Now&);
     Effects on(const ThawedByHand&, const Now&);
-    void lock(Tracked& session, const std::string& by, const Now& now, Effects& effects);
-    void hold(Tracked& session, const std::string& by, const Now& now, Effects& effects);
-    bool ends_for(Tracked& session, const std::vector<Gap>& gaps, const Now& now, Effects& effects);
+    void give_back(Tracked& session, const Now& now, Effects& effects);
 
     // desktop.cpp
     Effects on(const DesktopSeen&, const Now&);
@@ -176,7 +223,9 @@ struct Machine::Data {
     // ending.cpp
     Effects on(const TerminateAsked&, const Now&);
     Effects on(const ScopeSeen&, const Now&);
-    void end(Tracked& session, const std::string& reason, const Now& now, Effects& effects);
+    /// `order`: an operator's own words, which `why` has too.
+    void end(Tracked& session, const std::string& why, const Now& now, Effects& effects,
+             const std::string& order = {});
     void end_further(Tracked& session, const Now& now, Effects& effects);
 
     // step_up.cpp
@@ -188,12 +237,24 @@ struct Machine::Data {
     void revoke(const SessionId& session, const char* why, Effects& effects);
 };
 
+// The two answers to whoever waits.
+Effect done(Token token);
+Effect refused(Token token, const char* error, std::string why);
+
+/// Tells whoever waits with this token, if anybody does; nobody waits with it afterwards.
+void answer(Token& token, Effects& effects, const char* error = nullptr, std::string why = {});
+void answer(std::vector<Token>& tokens, Effects& effects, const char* error = nullptr,
+            const std::string& why = {});
+/// Its outcome is a LockDone, some events later.
+void order_lock(Tracked& session, Effects& effects);
+
+/// Its prompts, which waited for a look, say what is known.
+void answer_prompts(Tracked& session, Effects& effects);
+
 /// Whoever still waits for a lock or unlock of a session that is over learns it.
 void answer_waiting(Tracked& session, Effects& effects);
 
-/// Graphical: it locks itself, at logind's word.
-bool is_desktop(const SessionRecord& record) noexcept;
-/// To do what its state says.
+/// Asks a graphical session to do what its state says.
 void ask_desktop(Tracked& session, const Now& now, Effects& effects);
 
 /// What there is no way to hold at all: nothing of it may look locked.
@@ -204,6 +265,9 @@ void look_later(Tracked& session, const Now& now);
 
 /// End warnings that lie behind are not given late, and none is given at once at login.
 void skip_past_warnings(Tracked& session, const Now& now);
+
+/// The warning that it is idle has done its work once a key came after it.
+void warning_is_over(Tracked& session, BootTime input, Effects& effects);
 
 /// What locked_by says of a session that was locked for idleness.
 std::string idle_reason(const policy::SessionDecision& decision);
@@ -216,7 +280,7 @@ std::optional<BootTime> after(BootTime from, Seconds limit);
 std::string rule_purpose(const policy::StepUpRule& rule);
 
 /// An audit line about a session.
-Audit audit(AuditKind kind, const Tracked& session, std::string text);
+Audit audit(AuditKind kind, const Tracked& session, std::string text, std::string reason = {});
 
 /// The moments that limits make for a session; nullopt where there is none.
 struct Moments {
@@ -228,6 +292,10 @@ struct Moments {
     std::optional<BootTime> work_look;
     std::optional<BootTime> idle_end;
 };
+
+inline bool is_due(const std::optional<BootTime>& at, const Now& now) noexcept {
+    return at && *at <= now.boot;
+}
 
 /// Whether its end for idleness waits for processor time or bytes.
 bool counts_work(const Tracked& session) noexcept;

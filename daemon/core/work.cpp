@@ -103,9 +103,9 @@ void Machine::Data::note_class(Tracked& session, const ActivitySeen& seen, const
     const auto seen_class = seen.terminals.empty()
                                 ? seen.session_class
                                 : std::optional{policy::SessionClass::interactive};
-    if (session.class_look_at && *session.class_look_at <= now.boot) {
+    if (is_due(session.class_look_at, now)) {
         session.class_look_at.reset();
-        session.class_look_pause *= 4;
+        session.class_look_pause *= class_look_growth;
         if (seen.terminals.empty() && session.class_look_pause <= last_class_look)
             session.class_look_at = now.boot + session.class_look_pause;
     }

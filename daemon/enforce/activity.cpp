@@ -10,6 +10,7 @@
 #include <optional>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
 #include <sys/stat.h>
 
@@ -19,7 +20,7 @@ namespace {
 
 using Stat = struct stat;
 
-constexpr const char* current_terminal = "/dev/tty";
+constexpr const char* current_terminal_path = "/dev/tty";
 
 /// Between two looks at terminals in use. With the accuracy a second at the most.
 constexpr Microseconds look_interval = std::chrono::milliseconds{990};
@@ -133,6 +134,7 @@ struct ActivityWatch::Implementation {
     std::map<std::uint64_t, Watched> terminals;
     int current_terminal_watch = -1;
     BootTime current_terminal_read{}; ///< somebody, somewhere, read /dev/tty
+    BootTime current_terminal_told{};
     bool inherited = false;
     bool starting = true;
 
@@ -178,7 +180,7 @@ Result<> ActivityWatch::Implementation::open(sd_event* loop, ActivityQueues queu
         });
     if (!opened)
         return opened;
-    if (const auto made = inputs.inotify.watch(current_terminal, IN_ACCESS))
+    if (const auto made = inputs.inotify.watch(current_terminal_path, IN_ACCESS))
         current_terminal_watch = *made;
 
     sd_event_source* source = nullptr;
@@ -259,6 +261,9 @@ void ActivityWatch::Implementation::tell() {
     }
     for (const auto& [terminal, activity] : used)
         listener.used(terminal, activity);
+    if (std::exchange(current_terminal_told, current_terminal_read) != current_terminal_read &&
+        listener.current_terminal_used)
+        listener.current_terminal_used();
 }
 
 /// Whose events were dropped is not known, and any user can flood the queue. Each terminal's own

@@ -27,6 +27,8 @@ struct ActivityListener {
     std::function<void(const std::string&, uid_t)> new_terminal;
     /// A terminal that was in use at the last look.
     std::function<void(const Terminal&, const Activity&)> used;
+    /// Some terminal was read as /dev/tty; get() tells whether it was this one.
+    std::function<void()> current_terminal_used{};
 };
 
 /// The descriptors of an earlier ActivityWatch, kept by PID 1 (sd_pid_notify_with_fds(3), FDSTORE):

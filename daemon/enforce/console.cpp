@@ -1,17 +1,17 @@
 #include "daemon/enforce/console.hpp"
 
+#include "base/console.hpp"
 #include "daemon/enforce/prompt.hpp"
 #include "daemon/enforce/terminal_file.hpp"
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 
+#include <fcntl.h>
 #include <linux/kd.h>
 #include <linux/vt.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -19,8 +19,6 @@ namespace vigil::enforce {
 
 namespace {
 
-constexpr unsigned console_major = 4; // Documentation/admin-guide/devices.txt
-constexpr unsigned last_console = 63;
 /// A lock console stands where no function key leads to by mistake and logind starts no login
 /// (NAutoVTs). Beyond the last of these VT_GETSTATE does not tell whether a console is in use.
 constexpr unsigned first_lock_console = 13;
@@ -36,6 +34,10 @@ constexpr useconds_t free_pause = 500;
 constexpr mode_t lock_console_mode = 0600;
 /// Screen and scrollback (console_codes(4)).
 constexpr std::string_view wiped = "\x1b[0m\x1b[H\x1b[2J\x1b[3J";
+/// All but the line that the cursor is in.
+constexpr std::string_view wiped_around = "\x1b[0m\x1b[J\x1b[s\x1b[A\x1b[999C\x1b[1J\x1b[u";
+/// As agetty(8) asks, which is told of no locale at a console.
+constexpr std::string_view login_prompt = "login:";
 
 struct Modes {
     int display = KD_TEXT;
@@ -137,13 +139,13 @@ Result<core::SavedTerminal> plan(int fd, unsigned number, const LockTarget& targ
     const auto modes = read_modes(fd, number);
     if (!modes)
         return std::unexpected{modes.error()};
-    auto state = save(target.session, terminal);
+    auto state = save(target.session, terminal, target.scope);
     if (!state)
         return state;
     if (modes->is_shut()) { // by a lock of which the store knows no more
         state->keyboard_mode = K_UNICODE;
         const auto place = place_of_prompt(target.session, terminal.path);
-        state->lock_console = place ? console_number(*place) : 0;
+        state->lock_console = place ? base::virtual_console(*place) : 0;
         if (state->lock_console != 0 && state->lock_console != number)
             return state;
     } else if (modes->display != KD_TEXT || modes->is_decided_by_a_program()) {
@@ -192,6 +194,26 @@ Result<> open_again(int fd, unsigned number, const core::SavedTerminal& saved) {
     return {};
 }
 
+/// The line that the cursor is in, as it is seen (vcs(4)); "" where that cannot be read.
+std::string line_of_cursor(unsigned number) {
+    const std::string path = "/dev/vcsa" + std::to_string(number);
+    const base::UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+    struct {
+        std::uint8_t lines, columns, x, y;
+    } head{};
+    if (!fd || ::pread(fd.get(), &head, sizeof head, 0) != sizeof head)
+        return {};
+    std::vector<std::uint16_t> cells(head.columns); // a letter and its colours each
+    const auto size = cells.size() * sizeof cells[0];
+    if (::pread(fd.get(), cells.data(), size, static_cast<off_t>(sizeof head + head.y * size)) !=
+        static_cast<ssize_t>(size))
+        return {};
+    std::string line;
+    for (const auto cell : cells)
+        line += static_cast<char>(cell & 0xff);
+    return line;
+}
+
 Result<> leave_lock_console(const core::SavedTerminal& saved, unsigned number) {
     const auto fd = open_number(saved.lock_console);
     if (!fd)
@@ -204,28 +226,22 @@ Result<> leave_lock_console(const core::SavedTerminal& saved, unsigned number) {
 
 } // namespace
 
-unsigned console_number(std::uint64_t device) noexcept {
-    return major(device) == console_major && minor(device) <= last_console ? minor(device) : 0;
-}
-
-unsigned console_number(std::string_view path) noexcept {
-    constexpr std::string_view prefix = "/dev/tty";
-    if (!path.starts_with(prefix))
-        return 0;
-    path.remove_prefix(prefix.size());
-    unsigned number = 0;
-    const auto [end, error] = std::from_chars(path.data(), path.data() + path.size(), number);
-    return error == std::errc{} && end == path.data() + path.size() && number <= last_console
-               ? number
-               : 0;
-}
-
 Terminal console(unsigned number) {
-    return {.path = "/dev/tty" + std::to_string(number), .device = makedev(console_major, number)};
+    return {.path = "/dev/tty" + std::to_string(number),
+            .device = base::virtual_console_device(number)};
+}
+
+Result<unsigned> free_lock_console() {
+    auto fd = open_number(0); // the one in front, whichever that is
+    if (!fd && fd.error().code == ENOENT)
+        fd = open_number(1);
+    if (!fd)
+        return fd.error().code == ENOENT ? Result<unsigned>{0} : std::unexpected{fd.error()};
+    return find_free(fd->get(), {});
 }
 
 bool is_shut(const Terminal& terminal) {
-    const unsigned number = console_number(terminal.device);
+    const unsigned number = base::virtual_console(terminal.device);
     if (number == 0)
         return false;
     const auto fd = open_terminal(terminal.path, terminal.device);
@@ -238,8 +254,8 @@ bool is_shut(const Terminal& terminal) {
 Result<core::SavedTerminal> hold_at_console(const LockTarget& target, const Terminal& terminal,
                                             const core::SavedTerminal* known,
                                             const SaveTerminal& save) {
-    const unsigned number = console_number(terminal.device);
-    const auto fd = open_terminal(terminal.path, terminal.device);
+    const unsigned number = base::virtual_console(terminal.device);
+    const auto fd = open_terminal(terminal.path, terminal.device, target.scope);
     if (!fd)
         return std::unexpected{fd.error()};
     auto state = known ? *known : plan(fd->get(), number, target, terminal);
@@ -254,7 +270,7 @@ Result<core::SavedTerminal> hold_at_console(const LockTarget& target, const Term
 }
 
 Result<> guard_console(const core::SavedTerminal& saved, bool alone) {
-    const unsigned number = console_number(saved.device);
+    const unsigned number = base::virtual_console(saved.device);
     const auto fd = open_terminal(saved.path, saved.device);
     if (!fd)
         return std::unexpected{fd.error()};
@@ -267,9 +283,9 @@ Result<> guard_console(const core::SavedTerminal& saved, bool alone) {
     return {};
 }
 
-Result<> release_console(const core::SavedTerminal& saved, bool is_own) {
-    const unsigned number = console_number(saved.device);
-    const auto fd = open_terminal(saved.path, saved.device);
+Result<> release_console(const core::SavedTerminal& saved, bool is_own, const std::string& scope) {
+    const unsigned number = base::virtual_console(saved.device);
+    const auto fd = open_terminal(saved.path, saved.device, scope);
     Result<> opened{};
     if (fd && is_own)
         opened = open_again(fd->get(), number, saved);
@@ -282,9 +298,15 @@ Result<> release_console(const core::SavedTerminal& saved, bool is_own) {
 }
 
 Result<> leave_console(const core::SavedTerminal& saved) {
-    if (const auto fd = open_terminal(saved.path, saved.device);
-        fd && is_shut({saved.path, saved.device}))
-        (void)!::write(fd->get(), wiped.data(), wiped.size());
+    if (const auto fd = open_terminal(saved.path, saved.device)) {
+        // Open already: PID 1 was faster, for the next login there. It does not wipe tty1, which
+        // VT_DISALLOCATE only seems to free.
+        const bool is_asking =
+            !is_shut({saved.path, saved.device}) &&
+            line_of_cursor(base::virtual_console(saved.device)).contains(login_prompt);
+        const auto wipe = is_asking ? wiped_around : wiped;
+        (void)!::write(fd->get(), wipe.data(), wipe.size());
+    }
     return release_console(saved, true);
 }
 

@@ -8,18 +8,14 @@
 
 #include "daemon/enforce/lock.hpp"
 
-#include <string_view>
-
 namespace vigil::enforce {
-
-/// 1 to 63 (devices.txt); 0: the device is no virtual console.
-unsigned console_number(std::uint64_t device) noexcept;
-
-/// "/dev/tty13" -> 13; 0: not the name of a virtual console.
-unsigned console_number(std::string_view path) noexcept;
 
 /// The virtual console of a number, whether it is there or not.
 Terminal console(unsigned number);
+
+/// Number of the console that a lock would be asked for at, if one were made now. 0: this machine
+/// has no virtual consoles. ENOSPC: none is free.
+Result<unsigned> free_lock_console();
 
 /// Its screen shows nothing and its keyboard gives nothing, as hold_at_console() leaves it, and as
 /// no graphical program does.
@@ -39,7 +35,9 @@ Result<> guard_console(const core::SavedTerminal& saved, bool alone);
 
 /// Opens the session's console again and brings it to the front if its lock console is there; frees
 /// the lock console. `is_own` false: the console is another session's by now, so only the latter.
-Result<> release_console(const core::SavedTerminal& saved, bool is_own);
+/// `scope`: as in terminals.hpp; "": the session is over.
+Result<> release_console(const core::SavedTerminal& saved, bool is_own,
+                         const std::string& scope = {});
 
 /// Wipes what a session that is over has left on its console, and opens it.
 Result<> leave_console(const core::SavedTerminal& saved);

@@ -1,7 +1,7 @@
 #include "daemon/enforce/descriptors.hpp"
 
+#include "base/directory.hpp"
 #include "base/process.hpp"
-#include "base/unique_fd.hpp"
 
 #include <algorithm>
 #include <array>
@@ -10,7 +10,6 @@
 #include <cstring>
 #include <string_view>
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
 #include <sys/ioctl.h>
@@ -31,23 +30,17 @@ const dev_t current_console = makedev(4, 0);  ///< /dev/tty0
 /// What opening a process's folders costs, in steps.
 constexpr std::size_t process_steps = 4;
 /// A descriptor whose node does not tell its device has to be fetched.
-constexpr std::size_t fetch_steps = 4;
+constexpr std::size_t fetch_steps = 8;
 /// Links of /proc/PID/task beside those of the threads.
 constexpr nlink_t folder_links = 2;
 
 /// The device behind a descriptor opened as /dev/tty and the like. nullopt: it can't be told.
-std::optional<dev_t> fetched_device(pid_t thread, int number) {
-    // A thread with descriptors of its own has no pidfd before Linux 6.9.
-    const auto pidfd = base::open_pidfd(thread);
-    if (!pidfd)
-        return std::nullopt;
-    const base::UniqueFd copy{
-        static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd->get(), number, 0U))};
-    if (!copy)
-        return errno == EBADF || errno == ESRCH ? std::optional<dev_t>{0} : std::nullopt;
-    unsigned device = 0;
-    // EIO: a terminal that hung up
-    return ::ioctl(copy.get(), TIOCGDEV, &device) == 0 ? dev_t{device} : dev_t{0};
+std::optional<dev_t> fetched_device(Fetcher& fetcher, pid_t thread, int number) {
+    const auto copy = fetcher.fetch(thread, number);
+    if (copy)
+        return copy->device;
+    return copy.error().code == EBADF || copy.error().code == ESRCH ? std::optional<dev_t>{0}
+                                                                    : std::nullopt;
 }
 
 /// A container numbers its terminals as we do; they are in another file system. A console is the
@@ -63,8 +56,9 @@ bool is_same_node(const Terminal& terminal, const struct statx& node) noexcept {
 /// One look through the tables of a process.
 class Look {
 public:
-    Look(pid_t pid, const std::vector<Terminal>& terminals, Budget& budget)
-        : pid_{pid}, terminals_{terminals}, budget_{budget} {}
+    Look(pid_t pid, const std::vector<Terminal>& terminals, Budget& budget, Fetcher& fetcher,
+         const Accept& accept)
+        : pid_{pid}, terminals_{terminals}, budget_{budget}, fetcher_{fetcher}, accept_{accept} {}
 
     OpenTerminal run() {
         const std::string process = "/proc/" + std::to_string(pid_) + "/";
@@ -80,7 +74,7 @@ private:
     bool goes_on() const noexcept { return found_.terminal == nullptr && budget_.left() > 0; }
 
     void table(const std::string& folder, pid_t thread) {
-        const auto looked = for_numbers_in(folder, [&](int opened, int number) {
+        const auto looked = base::for_numbers_in(folder, [&](int opened, int number) {
             if (!budget_.take(1))
                 found_.complete = false;
             else
@@ -105,13 +99,15 @@ private:
         const dev_t own = makedev(info.stx_rdev_major, info.stx_rdev_minor);
         std::optional<dev_t> device = own;
         if (*device == current_terminal || *device == system_console || *device == current_console)
-            device = budget_.take(fetch_steps) ? fetched_device(thread, number) : std::nullopt;
+            device =
+                budget_.take(fetch_steps) ? fetched_device(fetcher_, thread, number) : std::nullopt;
         if (!device) {
             found_.complete = false;
             return;
         }
         const auto terminal = std::ranges::find(terminals_, *device, &Terminal::device);
-        if (terminal != terminals_.end() && (*device != own || is_same_node(*terminal, info)))
+        if (terminal != terminals_.end() && (*device != own || is_same_node(*terminal, info)) &&
+            (!accept_ || accept_(thread, number, *terminal)))
             found_.terminal = &*terminal;
     }
 
@@ -121,7 +117,7 @@ private:
         if (::stat(folder.c_str(), &info) < 0 || info.st_nlink <= folder_links + 1)
             return;
         std::vector<pid_t> looked{pid_};
-        const auto done = for_numbers_in(folder, [&](int, int thread) {
+        const auto done = base::for_numbers_in(folder, [&](int, int thread) {
             if (thread == pid_)
                 return true;
             if (!budget_.take(1 + looked.size()))
@@ -141,39 +137,26 @@ private:
     const pid_t pid_;
     const std::vector<Terminal>& terminals_;
     Budget& budget_;
+    Fetcher& fetcher_;
+    const Accept& accept_;
     OpenTerminal found_;
 };
 
 } // namespace
 
-Result<> for_numbers_in(const std::string& directory,
-                        const std::function<bool(int folder, int number)>& use) {
-    const base::UniqueFd folder{::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    if (!folder)
-        return fail(errno, "opening " + directory);
-    alignas(dirent64) std::array<char, 2048> buffer; // procfs makes an entry for each that fits
-    while (true) {
-        const ssize_t got = ::getdents64(folder.get(), buffer.data(), buffer.size());
-        if (got < 0)
-            return fail(errno, "reading " + directory);
-        if (got == 0)
-            return {};
-        for (ssize_t at = 0; at < got;) {
-            const auto* entry = reinterpret_cast<const dirent64*>(buffer.data() + at);
-            at += entry->d_reclen;
-            const std::string_view name{entry->d_name};
-            int number = 0;
-            const auto [stop, error] =
-                std::from_chars(name.data(), name.data() + name.size(), number);
-            if (error == std::errc{} && stop == name.data() + name.size() &&
-                !use(folder.get(), number))
-                return {};
-        }
-    }
+OpenTerminal open_terminal_of(pid_t pid, const std::vector<Terminal>& terminals, Budget& budget,
+                              Fetcher& fetcher, const Accept& accept) {
+    return Look{pid, terminals, budget, fetcher, accept}.run();
 }
 
-OpenTerminal open_terminal_of(pid_t pid, const std::vector<Terminal>& terminals, Budget& budget) {
-    return Look{pid, terminals, budget}.run();
+Result<base::UniqueFd> fetch_descriptor(pid_t thread, int number) {
+    const auto pidfd = base::open_pidfd(thread);
+    if (!pidfd)
+        return std::unexpected{pidfd.error()};
+    base::UniqueFd copy{static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd->get(), number, 0U))};
+    if (!copy)
+        return fail(errno, "fetching a descriptor of process " + std::to_string(thread));
+    return copy;
 }
 
 } // namespace vigil::enforce

@@ -2,6 +2,8 @@
 // Which terminal a process has open, from /proc/PID/fd (proc(5)). Users open as many files and
 // start as many processes and threads as they like, so each look has a bound.
 
+#include "base/unique_fd.hpp"
+#include "daemon/enforce/fetcher.hpp"
 #include "daemon/enforce/terminals.hpp"
 
 namespace vigil::enforce {
@@ -28,12 +30,17 @@ struct OpenTerminal {
     bool complete = true; ///< false: no more is known, because not all could be looked at
 };
 
-/// The first of `terminals` that the process has open in any of its threads.
-OpenTerminal open_terminal_of(pid_t pid, const std::vector<Terminal>& terminals, Budget& budget);
+/// Whether a descriptor that leads to one of the terminals is what is looked for; else the look
+/// goes on.
+using Accept = std::function<bool(pid_t thread, int number, const Terminal& terminal)>;
 
-/// Calls `use(number)` for the entries of a folder of procfs whose names are numbers, until it
-/// returns false. A folder that cannot be opened is an error, one that goes away meanwhile ends.
-Result<> for_numbers_in(const std::string& directory,
-                        const std::function<bool(int folder, int number)>& use);
+/// The first of `terminals` that the process has open in any of its threads.
+OpenTerminal open_terminal_of(pid_t pid, const std::vector<Terminal>& terminals, Budget& budget,
+                              Fetcher& fetcher, const Accept& accept = {});
+
+/// A copy of a descriptor (pidfd_getfd(2)): the same open file, with its flags. Of processes alone
+/// that no user can have open what he likes, as sshd's; of others see Fetcher. EBADF: it is closed
+/// by now; EPERM: this process may not.
+Result<base::UniqueFd> fetch_descriptor(pid_t thread, int number);
 
 } // namespace vigil::enforce

@@ -1,5 +1,6 @@
 #include "daemon/enforce/lock.hpp"
 
+#include "base/console.hpp"
 #include "daemon/enforce/console.hpp"
 #include "daemon/enforce/prompt.hpp"
 #include "daemon/enforce/scope.hpp"
@@ -8,6 +9,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
+#include <list>
+#include <map>
 
 namespace vigil::enforce {
 
@@ -17,28 +21,11 @@ namespace {
 /// freeze. A session that forks faster than that is held all the same, and said to be not covered.
 constexpr int max_passes = 50;
 
-/// How long hold() waits for the freeze; 1000 processes need 5 ms.
+/// How long one is waited for to stand still; 1000 processes need 5 ms.
 constexpr Microseconds freeze_patience = std::chrono::milliseconds{50};
 
-/// Moves users of the terminals into the child until a look finds none outside. false: still there
-/// after `max_passes`.
-Result<bool> gather(const LockTarget& target, UserSearch& search) {
-    const std::string child = target.scope + "/" + frozen_child;
-    for (int pass = 0; pass < max_passes; ++pass) {
-        const auto inside = processes_in(child);
-        if (!inside)
-            return std::unexpected{inside.error()};
-        const auto users = search.look(*inside);
-        if (!users)
-            return std::unexpected{users.error()};
-        for (const pid_t pid : *users)
-            if (const auto moved = move_to_frozen(target.scope, pid); !moved)
-                return std::unexpected{moved.error()};
-        if (users->empty())
-            return true;
-    }
-    return false;
-}
+/// Those that the kernel does not let be moved, and why.
+using Unmoved = std::map<pid_t, Error>;
 
 const core::SavedTerminal* find(const std::vector<core::SavedTerminal>& saved,
                                 const Terminal& terminal) noexcept {
@@ -48,50 +35,98 @@ const core::SavedTerminal* find(const std::vector<core::SavedTerminal>& saved,
     return found == saved.end() ? nullptr : &*found;
 }
 
-/// One lock being made. `fresh_` are the terminals whose settings an application may still change.
+/// One lock being made. It goes on after a failure: the rest is held all the same, and the first
+/// failure told.
 class Hold {
 public:
-    Hold(const LockTarget& target, const std::vector<core::SavedTerminal>& saved,
-         const SaveTerminal& save)
-        : target_{target}, saved_{saved}, save_{save}, was_frozen_{is_frozen(target.scope)} {}
+    explicit Hold(const LockRequest& request)
+        : target_{request.target}, saved_{request.saved}, save_{request.save},
+          taken_{request.taken}, was_frozen_{is_frozen(request.target.scope)} {}
 
-    /// Goes on after a failure: the rest is held all the same, and the first failure told.
-    Result<> run() {
+    /// Until what the session has at its terminals stands still.
+    void begin() {
         auto terminals = find_terminals(target_.scope, target_.leader);
         if (!terminals)
-            return std::unexpected{terminals.error()};
+            return note(std::unexpected{terminals.error()});
         if (terminals->empty())
-            return fail("no terminal");
-        Result<> first{};
+            return note(fail("no terminal"));
         std::erase_if(*terminals, [&](const Terminal& one) {
-            auto taken = take_console(one);
-            if (!taken && first)
-                first = std::unexpected{taken.error()};
+            const auto taken = take_console(one);
+            if (!taken)
+                note(std::unexpected{taken.error()});
             return taken.value_or(true);
         });
-        if (terminals->empty())
-            return first;
-        const auto note = [&first](Result<> result) {
-            if (!result && first)
-                first = std::move(result);
-        };
+        needs_freeze_ = !terminals->empty();
         for (const Terminal& terminal : *terminals)
             note(take_one(terminal));
-        note(freeze_users(*terminals));
-        note(look_at_carriers());
-        for (core::SavedTerminal* terminal : fresh())
-            note(take_again(*terminal));
-        return first;
+        taken_(report_.terminals);
+        if (needs_freeze_)
+            freeze_users(*terminals);
     }
 
-    LockReport report;
+    const std::vector<core::SavedTerminal>& terminals() const noexcept { return report_.terminals; }
+
+    /// false: nothing could be frozen, or nothing has to be.
+    bool is_searched() const noexcept { return search_.has_value(); }
+    UserSearch& search() noexcept { return *search_; }
+
+    /// Moves those of the session in that are outside. false: there was nobody who could be moved.
+    bool gather_inside() {
+        const auto held = base::processes_in(target_.scope + "/" + frozen_child);
+        if (!held)
+            return note(std::unexpected{held.error()}), false;
+        const auto users = search_->look(*held);
+        if (!users)
+            return note(std::unexpected{users.error()}), false;
+        return move_in(*users);
+    }
+
+    bool move_in(const std::vector<pid_t>& users) {
+        bool moved_one = false;
+        for (const pid_t pid : users) {
+            if (unmoved_.contains(pid))
+                continue;
+            if (const auto moved = move_to_frozen(target_.scope, pid); moved)
+                moved_one = true;
+            else
+                unmoved_.emplace(pid, moved.error());
+        }
+        return moved_one;
+    }
+
+    void note(Result<> result) {
+        if (!result && first_)
+            first_ = std::move(result);
+    }
+
+    /// When nobody is left who could be moved.
+    LockReport end(bool keeps_growing) {
+        if (was_frozen_ && search_)
+            for (const pid_t pid : search_->elsewhere())
+                report_.escaped.push_back(escaped_holder(pid));
+        if (!unmoved_.empty())
+            note(cannot_be_held());
+        if (keeps_growing)
+            note(fail("new processes of the session keep opening its terminal"));
+        if (needs_freeze_) {
+            note(look_at_carriers());
+            for (core::SavedTerminal* terminal : fresh())
+                note(take_again(*terminal));
+        }
+        report_.held = first_.has_value();
+        if (!first_)
+            report_.detail = first_.error().text();
+        else if (stops_late_)
+            report_.detail += std::string{report_.detail.empty() ? "" : "; "} + stops_late;
+        return std::move(report_);
+    }
 
 private:
     /// Whether a lock console asks in its place, so that nothing has to be frozen. Where none can
     /// be had, it is asked at the console itself, for as long as the lock lasts. An error: it was
     /// had, so somebody may be asked there, and it is tried again.
     Result<bool> take_console(const Terminal& terminal) {
-        if (console_number(terminal.device) == 0)
+        if (base::virtual_console(terminal.device) == 0)
             return false;
         const core::SavedTerminal* known = find(saved_, terminal);
         if (known && known->lock_console == 0)
@@ -104,76 +139,97 @@ private:
             return save_(planned);
         });
         if (state) {
-            report.terminals.push_back(std::move(*state));
+            report_.terminals.push_back(std::move(*state));
             is_fresh_.push_back(false);
             return true;
         }
         if (known && place_of_prompt(target_.session, terminal.path)) {
-            report.terminals.push_back(*known);
+            report_.terminals.push_back(*known);
             is_fresh_.push_back(false);
             return std::unexpected{state.error()};
         }
         if (known || written.lock_console != 0)
-            static_cast<void>(release_console(known ? *known : written, true));
-        report.detail = "no lock console, so what runs there stands still: " + state.error().text();
+            static_cast<void>(release_console(known ? *known : written, true, target_.scope));
+        report_.detail =
+            "no lock console, " + std::string{stands_still} + ": " + state.error().text();
         return false;
     }
 
     Result<> take_one(const Terminal& terminal) {
-        core::SavedTerminal state;
-        const core::SavedTerminal* const known = find(saved_, terminal);
-        if (known && known->lock_console == 0 && !(was_frozen_ && is_another(terminal))) {
-            state = *known;
-            // Held before: the prompt has settings of its own there by now.
-            is_fresh_.push_back(!was_frozen_);
-        } else {
-            const auto now = enforce::save(target_.session, terminal);
-            if (!now) // it went between the look and now
-                return now.error().code == ENOENT ? Result<>{} : std::unexpected{now.error()};
-            // Taken by a lock of which the store knows no more.
-            const bool is_lost = was_frozen_ && is_taken(*now);
-            state = is_lost ? as_new(*now, target_.owner) : *now;
-            if (auto written = save_(state); !written)
-                return written;
-            is_fresh_.push_back(!is_lost);
+        const core::SavedTerminal* known = find(saved_, terminal);
+        if (known && known->lock_console != 0)
+            known = nullptr;
+        auto plan = plan_for(terminal, known);
+        if (!plan) {
+            if (plan.error().code == ENOENT) // it went between the look and now
+                return {};
+            if (known)
+                add(*known, false);
+            return std::unexpected{plan.error()};
         }
-        report.terminals.push_back(state);
-        if (!is_fresh_.back())
-            return {};
-        auto taken = take(state);
-        if (!taken && taken.error().code != ENOENT)
-            return taken;
-        return {};
+        if (plan->is_new)
+            if (auto written = save_(plan->state); !written)
+                return written;
+        auto taken = plan->is_held ? Result<>{} : take(plan->state, target_.scope);
+        // Where that failed the prompt may change the settings first, and they are not a program's.
+        add(plan->state, taken && !plan->is_held);
+        return taken || taken.error().code == ENOENT ? Result<>{} : taken;
     }
 
-    /// Held before, and yet not as take() leaves it: a new terminal under the old number.
-    bool is_another(const Terminal& terminal) const {
-        const auto now = enforce::save(target_.session, terminal);
-        return now && !is_taken(*now);
+    void add(const core::SavedTerminal& terminal, bool is_fresh) {
+        report_.terminals.push_back(terminal);
+        is_fresh_.push_back(is_fresh);
     }
 
-    Result<> freeze_users(const std::vector<Terminal>& terminals) {
-        if (auto made = make_frozen_child(target_.scope); !made)
-            return made;
-        UserSearch search{target_.scope, target_.leader, terminals};
-        const auto gathered = gather(target_, search);
-        if (!gathered)
-            return std::unexpected{gathered.error()};
+    /// What is given back of a terminal, and what is still to be done there.
+    struct Plan {
+        core::SavedTerminal state;
+        bool is_new;  ///< the store does not have it, or somebody has to ask there anew
+        bool is_held; ///< it was taken, and is asked at
+    };
+
+    Result<Plan> plan_for(const Terminal& terminal, const core::SavedTerminal* known) const {
+        if (known && !was_frozen_)
+            return Plan{.state = *known, .is_new = false, .is_held = false};
+        auto now = enforce::save(target_.session, terminal, target_.scope);
+        if (!now)
+            return std::unexpected{now.error()};
+        if (known && is_taken_from(*now, *known))
+            return Plan{.state = *known, .is_new = false, .is_held = true};
+        const bool is_touched =
+            was_frozen_ && (is_taken(*now) || (now->uid == 0 && target_.owner != 0));
+        // An earlier take() got no further, or not as far and the prompt has set its own already.
+        if (known &&
+            (is_touched || (is_silent(*now) && place_of_prompt(target_.session, terminal.path))))
+            return Plan{.state = *known, .is_new = !is_touched, .is_held = false};
+        // Taken by a lock of which the store knows no more; or new, also under an old number.
+        return Plan{.state = is_touched ? as_new(*now, target_.owner) : *now,
+                    .is_new = true,
+                    .is_held = false};
+    }
+
+    void freeze_users(const std::vector<Terminal>& terminals) {
+        if (const auto made = make_frozen_child(target_.scope); !made)
+            return note(made);
+        search_.emplace(target_.scope, target_.leader, terminals);
+        for (int pass = 0; pass < max_passes && gather_inside(); ++pass) {
+        }
         const auto frozen = freeze(target_.scope, freeze_patience);
+        stops_late_ = frozen && !*frozen;
         if (!frozen)
-            return std::unexpected{frozen.error()};
-        if (const auto sealed = seal(); !sealed)
-            return sealed;
-        // What forked while it was moved, and what joined since; it freezes as it moves in.
-        const auto stragglers = gather(target_, search);
-        if (!stragglers)
-            return std::unexpected{stragglers.error()};
-        if (!*stragglers)
-            return fail("new processes of the session keep opening its terminal");
-        if (!*frozen)
-            report.detail += std::string{report.detail.empty() ? "" : "; "} +
-                             "a process is in the kernel and stops as it comes back";
-        return {};
+            note(std::unexpected{frozen.error()});
+        note(seal());
+    }
+
+    Result<> cannot_be_held() const {
+        const auto& [pid, error] = *unmoved_.begin();
+        const auto stat = base::read_process_stat(pid);
+        return fail(error.code, "process " + std::to_string(pid) +
+                                    (stat ? " (" + stat->command + ")" : "") +
+                                    (unmoved_.size() > 1
+                                         ? " and " + std::to_string(unmoved_.size() - 1) + " more"
+                                         : "") +
+                                    " at the session's terminal cannot be held");
     }
 
     /// From here on no channel of the connection brings in a process; where that cannot be had,
@@ -181,7 +237,7 @@ private:
     Result<> seal() {
         if (!is_sshd(target_.leader))
             return {};
-        const auto processes = processes_in(target_.scope);
+        const auto processes = base::processes_in(target_.scope);
         if (!processes)
             return std::unexpected{processes.error()};
         const auto sealed = seal_connection(target_.scope, carriers_of(*processes, target_.leader));
@@ -189,26 +245,26 @@ private:
     }
 
     Result<> look_at_carriers() {
-        const auto processes = processes_in(target_.scope);
-        const auto held = processes_in(target_.scope + "/" + frozen_child);
+        const auto processes = base::processes_in(target_.scope);
+        const auto held = base::processes_in(target_.scope + "/" + frozen_child);
         if (!processes || !held)
             return std::unexpected{processes ? held.error() : processes.error()};
-        report.carriers = carriers_of(*processes, target_.leader);
-        std::erase(report.carriers, target_.leader);
-        report.client_gone = left_by_sshd(*processes, *held, target_.leader);
+        report_.carriers = carriers_of(*processes, target_.leader);
+        std::erase(report_.carriers, target_.leader);
+        report_.client_gone = left_by_sshd(*processes, *held, target_.leader);
         return {};
     }
 
     std::vector<core::SavedTerminal*> fresh() {
         std::vector<core::SavedTerminal*> found;
-        for (std::size_t i = 0; i < report.terminals.size(); ++i)
+        for (std::size_t i = 0; i < report_.terminals.size(); ++i)
             if (is_fresh_[i])
-                found.push_back(&report.terminals[i]);
+                found.push_back(&report_.terminals[i]);
         return found;
     }
 
     Result<> take_again(core::SavedTerminal& terminal) {
-        const auto changed = retake(terminal);
+        const auto changed = retake(terminal, target_.scope);
         if (!changed)
             return changed.error().code == ENOENT ? Result<>{} : std::unexpected{changed.error()};
         if (!*changed)
@@ -220,20 +276,80 @@ private:
     const LockTarget& target_;
     const std::vector<core::SavedTerminal>& saved_;
     const SaveTerminal& save_;
+    const TerminalsTaken& taken_;
     const bool was_frozen_;
+    bool needs_freeze_ = false; ///< not all of it is behind lock consoles
+    bool stops_late_ = false;
+    std::optional<UserSearch> search_;
+    Unmoved unmoved_;
+    /// By terminal, whether an application may still have changed its settings.
     std::vector<bool> is_fresh_;
+    LockReport report_;
+    Result<> first_{};
 };
+
+/// What forked while it was moved, what joined since, and jobs elsewhere; it freezes as it moves
+/// in. Returns those that had new ones at each look.
+std::vector<Hold*> gather_stragglers(std::vector<Hold*> holds) {
+    for (int pass = 0; pass < max_passes && !holds.empty(); ++pass) {
+        std::vector<UserSearch*> searches;
+        std::vector<bool> moved;
+        for (Hold* hold : holds) {
+            moved.push_back(hold->gather_inside());
+            searches.push_back(&hold->search());
+        }
+        const auto elsewhere = UserSearch::look_elsewhere(searches);
+        std::vector<Hold*> again;
+        for (std::size_t i = 0; i < holds.size(); ++i) {
+            if (!elsewhere)
+                holds[i]->note(std::unexpected{elsewhere.error()});
+            else if (holds[i]->move_in((*elsewhere)[i]) || moved[i])
+                again.push_back(holds[i]);
+        }
+        holds = std::move(again);
+    }
+    return holds;
+}
 
 } // namespace
 
-LockReport hold(const LockTarget& target, const std::vector<core::SavedTerminal>& saved,
-                const SaveTerminal& save) {
-    Hold hold{target, saved, save};
-    const auto held = hold.run();
-    hold.report.held = held.has_value();
-    if (!held)
-        hold.report.detail = held.error().text();
-    return std::move(hold.report);
+std::vector<LockReport> hold(std::vector<LockRequest> requests) {
+    std::list<Hold> holds;
+    std::vector<Hold*> searched;
+    std::vector<unsigned> given; // lock consoles
+    for (auto& request : requests) {
+        std::ranges::copy(given, std::back_inserter(request.target.other_lock_consoles));
+        auto& hold = holds.emplace_back(request);
+        hold.begin();
+        for (const auto& terminal : hold.terminals())
+            if (terminal.lock_console != 0)
+                given.push_back(terminal.lock_console);
+        if (hold.is_searched())
+            searched.push_back(&hold);
+    }
+    const auto growing = gather_stragglers(std::move(searched));
+    std::vector<LockReport> reports;
+    for (auto& hold : holds)
+        reports.push_back(hold.end(std::ranges::count(growing, &hold) > 0));
+    return reports;
+}
+
+std::optional<std::string> how_unsealed(const std::string& scope, pid_t leader) {
+    if (!is_sshd(leader))
+        return std::nullopt;
+    const std::string child = scope + "/" + connection_child;
+    const auto limit = base::read_cgroup_file(child, "pids.max");
+    const auto processes = base::processes_in(scope);
+    if (limit && base::has_part(*limit, "0", "\n") && processes) {
+        const auto carriers = carriers_of(*processes, leader);
+        if (!carriers.empty() && std::ranges::all_of(carriers, [&](pid_t pid) {
+                return base::is_in_cgroup(pid, child);
+            }))
+            return std::nullopt;
+    }
+    const auto controllers = base::read_cgroup_file(scope, "cgroup.controllers");
+    const bool has_pids = !controllers || base::has_part(*controllers, "pids", " \n");
+    return std::string{can_start} + (has_pids ? "" : without_pids);
 }
 
 Result<> release(const LockTarget& target, const std::vector<core::SavedTerminal>& saved,
@@ -248,8 +364,8 @@ Result<> release(const LockTarget& target, const std::vector<core::SavedTerminal
             terminals && std::ranges::count(*terminals, terminal.device, &Terminal::device) > 0;
         if (!is_own && terminal.lock_console == 0)
             continue;
-        auto given =
-            terminal.lock_console == 0 ? give_back(terminal) : release_console(terminal, is_own);
+        auto given = terminal.lock_console == 0 ? give_back(terminal, target.scope)
+                                                : release_console(terminal, is_own, target.scope);
         if (!given && first)
             first = std::move(given);
     }

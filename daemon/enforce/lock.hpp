@@ -2,12 +2,21 @@
 // Holding a session at its terminals and letting it go, as steps that can each be the last before a
 // crash and are all safe to repeat (lock.md). Asking for the proof is vigil-lock's half.
 
+#include "daemon/enforce/holders.hpp"
 #include "daemon/enforce/redraw.hpp"
 #include "daemon/enforce/terminals.hpp"
 
 #include <functional>
+#include <optional>
+#include <string>
 
 namespace vigil::enforce {
+
+// How a lock is not as it should be, wherever that is told.
+inline constexpr const char* stops_late = "a process is in the kernel and stops as it comes back";
+inline constexpr const char* stands_still = "so what runs there stands still";
+inline constexpr const char* can_start = "its connection could start a command without a terminal";
+inline constexpr const char* without_pids = " (no pids controller)";
 
 struct LockTarget {
     core::SessionId session;
@@ -25,18 +34,38 @@ struct LockReport {
     /// is frozen can keep the leader from learning.
     std::vector<pid_t> carriers;
     bool client_gone = false; ///< that has happened
+    /// What an earlier look had held and this one found elsewhere. It may have read keys.
+    std::vector<ForeignHolder> escaped;
 };
 
 /// Writes a terminal's old state down before it is touched (and again if it turned out different).
 using SaveTerminal = std::function<Result<>(const core::SavedTerminal&)>;
 
-/// `saved`: what the store already has for this session (after a crash, or with a new terminal of a
-/// locked session); those are not saved again, only taken.
-LockReport hold(const LockTarget& target, const std::vector<core::SavedTerminal>& saved,
-                const SaveTerminal& save);
+/// Told once of all terminals that are taken, before anything is frozen: the prompts can be started
+/// meanwhile.
+using TerminalsTaken = std::function<void(const std::vector<core::SavedTerminal>&)>;
+
+/// The callbacks are for as long as hold() lasts.
+struct LockRequest {
+    LockTarget target;
+    /// What the store already has for this session (after a crash, or with a new terminal of a
+    /// locked session); those are not saved again, only taken.
+    std::vector<core::SavedTerminal> saved;
+    SaveTerminal save;
+    TerminalsTaken taken;
+};
+
+/// Several at once, because one look at all processes of the host serves them all: each stands
+/// still as its turn comes, and what it has elsewhere when all do. The reports are in their order.
+std::vector<LockReport> hold(std::vector<LockRequest> requests);
 
 /// Gives terminals back, then thaws, then asks for a redraw.
 Result<> release(const LockTarget& target, const std::vector<core::SavedTerminal>& saved,
                  Redraw& redraw);
+
+/// How the connection of a held session could bring in processes all the same; nullopt: it has
+/// none, or nothing can be started over it. Also true where its processes were sealed in and
+/// another login of the user's had PID 1 move them out.
+std::optional<std::string> how_unsealed(const std::string& scope, pid_t leader);
 
 } // namespace vigil::enforce

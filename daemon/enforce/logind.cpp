@@ -61,7 +61,7 @@ bool is_session_id(const std::string& id) noexcept {
 
 /// "/user.slice/user-1000.slice/session-1.scope/below" -> up to the scope.
 Result<std::string> scope_of(pid_t pid) {
-    const auto cgroup = cgroup_of(pid);
+    const auto cgroup = base::cgroup_of(pid);
     if (!cgroup)
         return cgroup;
     constexpr std::string_view suffix = ".scope";

@@ -1,6 +1,7 @@
 #include "daemon/enforce/new_terminals.hpp"
 
 #include "base/clock.hpp"
+#include "base/directory.hpp"
 #include "daemon/enforce/descriptors.hpp"
 
 #include <algorithm>
@@ -82,7 +83,7 @@ void NewTerminals::wait_for(const std::string& path, BootTime now) {
 
 /// Which are new was lost.
 void NewTerminals::look_at_all(BootTime now) {
-    static_cast<void>(for_numbers_in(directory, [&](int folder, int number) {
+    static_cast<void>(base::for_numbers_in(directory, [&](int folder, int number) {
         const std::string name = std::to_string(number);
         struct stat node{};
         if (::fstatat(folder, name.c_str(), &node, AT_SYMLINK_NOFOLLOW) < 0 || known_(node.st_rdev))

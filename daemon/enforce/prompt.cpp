@@ -23,9 +23,9 @@ constexpr int exit_done = 10;
 constexpr std::uint64_t restart_pause = 100'000;   // µs
 constexpr std::uint64_t stop_patience = 2'000'000; // µs; a prompt must not delay a shutdown
 
-class Properties {
+class UnitProperties {
 public:
-    explicit Properties(sd_bus_message* message) noexcept : message_{message} {}
+    explicit UnitProperties(sd_bus_message* message) noexcept : message_{message} {}
 
     void text(const char* name, const char* value) noexcept {
         add(sd_bus_message_append(message_, "(sv)", name, "s", value));
@@ -65,7 +65,7 @@ int append_properties(sd_bus_message* message, const std::string& session,
     int r = sd_bus_message_open_container(message, 'a', "(sv)");
     if (r < 0)
         return r;
-    Properties add{message};
+    UnitProperties add{message};
     add.text("Description", ("Lock screen on " + terminal_path).c_str());
     if (lock_console.empty())
         add.command(program, session.c_str(), terminal_path.c_str());
@@ -81,6 +81,9 @@ int append_properties(sd_bus_message* message, const std::string& session,
     add.exit_status("SuccessExitStatus", exit_done);
     add.text("CollectMode", "inactive-or-failed");
     add.text("KillMode", "control-group");
+    // At a shutdown it sees its session's end first: without a vigild it has to end what stands
+    // still.
+    add.flag("DefaultDependencies", false);
     add.number("TimeoutStopUSec", stop_patience);
     // It has typed passwords in its memory. No more than this: what a PAM stack needs is not known.
     add.number("LimitCORE", 0);
@@ -115,7 +118,17 @@ std::string prompt_cgroup(const core::SessionId& session, const std::string& ter
 
 std::vector<pid_t> prompt_processes(const core::SessionId& session,
                                     const std::string& terminal_path) {
-    return processes_in(prompt_cgroup(session, terminal_path)).value_or(std::vector<pid_t>{});
+    return base::processes_in(prompt_cgroup(session, terminal_path)).value_or(std::vector<pid_t>{});
+}
+
+void signal_prompt(const core::SessionId& session, const std::string& terminal_path, int signal) {
+    const std::string cgroup = prompt_cgroup(session, terminal_path);
+    for (const pid_t pid : prompt_processes(session, terminal_path)) {
+        const auto pidfd = base::open_pidfd(pid);
+        // The number may be another process's by now; that of the pidfd stays what it is.
+        if (pidfd && base::cgroup_of(pid).value_or("") == cgroup)
+            static_cast<void>(base::send_signal(pidfd->get(), signal));
+    }
 }
 
 } // namespace
@@ -136,7 +149,7 @@ std::string prompt_unit(const core::SessionId& session, const std::string& termi
 std::optional<core::SessionId> prompted_session(const std::vector<Terminal>& terminals) {
     constexpr std::size_t id_at = unit_prefix.size();
     constexpr std::size_t id_size = 32;
-    const auto units = children_of(prompts_slice);
+    const auto units = base::children_of(prompts_slice);
     if (!units)
         return std::nullopt;
     for (const auto& unit : *units) {
@@ -149,6 +162,11 @@ std::optional<core::SessionId> prompted_session(const std::vector<Terminal>& ter
             return id;
     }
     return std::nullopt;
+}
+
+std::vector<pid_t> prompt_processes_at(const Terminal& terminal) {
+    const auto session = prompted_session({terminal});
+    return session ? prompt_processes(*session, terminal.path) : std::vector<pid_t>{};
 }
 
 std::optional<std::string> place_of_prompt(const core::SessionId& session,
@@ -186,13 +204,11 @@ Result<> start_prompt(sd_bus* system_bus, const core::SessionId& session,
 }
 
 void dismiss_prompt(const core::SessionId& session, const std::string& terminal_path) {
-    const std::string cgroup = prompt_cgroup(session, terminal_path);
-    for (const pid_t pid : prompt_processes(session, terminal_path)) {
-        const auto pidfd = base::open_pidfd(pid);
-        // The number may be another process's by now; that of the pidfd stays what it is.
-        if (pidfd && cgroup_of(pid).value_or("") == cgroup)
-            static_cast<void>(base::send_signal(pidfd->get(), SIGTERM));
-    }
+    signal_prompt(session, terminal_path, SIGTERM);
+}
+
+void renew_prompt(const core::SessionId& session, const std::string& terminal_path) {
+    signal_prompt(session, terminal_path, SIGKILL); // PID 1 starts another (Restart=)
 }
 
 Result<> stop_prompt(sd_bus* system_bus, const core::SessionId& session,

@@ -22,6 +22,9 @@ std::optional<core::SessionId> prompted_session(const std::vector<Terminal>& ter
 std::optional<std::string> place_of_prompt(const core::SessionId& session,
                                            const std::string& terminal_path);
 
+/// Those of the prompt that stands at a terminal, whichever session's it is.
+std::vector<pid_t> prompt_processes_at(const Terminal& terminal);
+
 /// Asks PID 1, without waiting, to start the prompt for a terminal; that one is running already is
 /// success. `lock_console`: path of the console where it asks; "": at the terminal itself. Failures
 /// are told to `on_failure` with a line.
@@ -32,6 +35,9 @@ Result<> start_prompt(sd_bus* system_bus, const core::SessionId& session,
 /// Has it end before the terminal is given back: it would read what is typed to the session next.
 /// PID 1's stop comes too late for that.
 void dismiss_prompt(const core::SessionId& session, const std::string& terminal_path);
+
+/// Has another take its place, which asks anew what it has to say. Nothing where there is none.
+void renew_prompt(const core::SessionId& session, const std::string& terminal_path);
 
 /// Stops it, without waiting.
 Result<> stop_prompt(sd_bus* system_bus, const core::SessionId& session,

@@ -1,5 +1,6 @@
 #pragma once
-// After a lock, programs that have the whole screen draw it again (signal(7), SIGWINCH).
+// After a lock or a warning, programs that have the whole screen draw it again (signal(7),
+// SIGWINCH).
 
 #include "base/systemd.hpp"
 #include "daemon/enforce/terminals.hpp"
@@ -9,8 +10,10 @@ namespace vigil::enforce {
 /// SIGWINCH to the foreground group of each terminal, and no more. `scope` is the session's.
 void redraw(const std::string& scope, const std::vector<Terminal>& terminals);
 
-/// GNU screen looks at the size when it is told of a change, and draws nothing if it is the same.
-/// Its terminal is therefore a row shorter for a moment.
+/// Programs made with ncurses and GNU screen look at the size when they are told of a change, and
+/// draw nothing if it is the same; ssh, sudo and script pass on no other change to the terminal of
+/// the program inside. Where no program is known to do better, the terminal is a row shorter for a
+/// moment.
 class Redraw {
 public:
     /// `loop` outlives it. Throws std::runtime_error where it takes no timer.
@@ -19,18 +22,28 @@ public:
     Redraw& operator=(const Redraw&) = delete;
     ~Redraw(); ///< what is short is not left so
 
-    /// redraw(), and what screen needs.
+    /// Of all programs in the foreground of the terminals.
     void ask(const std::string& scope, const std::vector<Terminal>& terminals);
+
+    /// The same where a program draws the whole screen, over a line that was written there. Others
+    /// hear nothing: at a shell's prompt the line is one of many, and a signal or another size is
+    /// no news to anybody. A virtual console is a real screen, which loses its last row by being
+    /// shorter, so there only those draw anew that do at any SIGWINCH.
+    void ask_whole_screens(const std::string& scope, const std::vector<Terminal>& terminals);
 
 private:
     struct Short {
         Terminal terminal;
         unsigned short rows = 0; ///< that it had
         unsigned short columns = 0;
+        unsigned failures = 0; ///< to make it as long as it was
     };
 
-    void shorten(const Terminal& terminal);
+    static std::vector<Terminal> signal_known(const std::string& scope,
+                                              const std::vector<Terminal>& terminals);
+    bool shorten(const Terminal& terminal);
     void lengthen();
+    void lengthen_in(Microseconds time);
     static int on_timer(sd_event_source* source, std::uint64_t, void* userdata) noexcept;
 
     std::vector<Short> short_;

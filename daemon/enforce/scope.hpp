@@ -1,15 +1,10 @@
 #pragma once
-// A session's scope in cgroup v2 (cgroups(7)): who is in it, and holding part of it still.
-// Paths are as in /proc/PID/cgroup ("/user.slice/user-1000.slice/session-1.scope"), opened below
-// /sys/fs/cgroup. Nothing here remembers anything: every call looks.
+// Holding part of a session's scope still. Paths are those of base/cgroup.hpp.
 
-#include "base/error.hpp"
-#include "base/process.hpp"
+#include "base/cgroup.hpp"
 #include "base/time.hpp"
 
 #include <optional>
-#include <string>
-#include <vector>
 
 namespace vigil::enforce {
 
@@ -19,18 +14,6 @@ inline constexpr const char* frozen_child = "vigil-lock";
 /// limit cannot be put on the scope itself, where it would stop the work behind tmux too.
 inline constexpr const char* connection_child = "vigil-connection";
 inline constexpr const char* work_child = "vigil-work";
-
-/// The cgroup of a process, without the mount point. ENODATA where there is no v2 hierarchy.
-Result<std::string> cgroup_of(pid_t pid);
-
-/// Every process in the scope and below it, at the time of the look. ENOENT: the scope is gone.
-Result<std::vector<pid_t>> processes_in(const std::string& scope);
-
-/// Names of the cgroups right below it.
-Result<std::vector<std::string>> children_of(const std::string& cgroup);
-
-/// A file of the cgroup's, whole. ENOENT or ENODEV: the cgroup is gone.
-Result<std::string> read_cgroup_file(const std::string& cgroup, const char* file);
 
 /// Makes the child cgroup. No error if it is there.
 Result<> make_frozen_child(const std::string& scope);
@@ -42,10 +25,10 @@ Result<> move_to_frozen(const std::string& scope, pid_t pid);
 /// process is in the kernel (state D) and stops as it comes back; nothing of it runs meanwhile.
 Result<bool> freeze(const std::string& scope, Microseconds patience);
 
-/// Keeps a connection from bringing in new processes under a lock: `carriers` (those of them that
-/// are in the scope's own cgroup) go into a child where nothing can be started (pids.max 0), and
-/// whatever else runs there into another, without a limit. false: there is no pids controller, or
-/// processes come faster than they can be moved. Idempotent; undone by thaw().
+/// Keeps a connection from bringing in new processes under a lock: `carriers`, wherever they are,
+/// go into a child where nothing can be started (pids.max 0), and whatever else runs in the scope's
+/// own cgroup into another, without a limit. false: there is no pids controller, or processes come
+/// faster than they can be moved. Idempotent; undone by thaw().
 Result<bool> seal_connection(const std::string& scope, const std::vector<pid_t>& carriers);
 
 /// Thaws, moves everything back into the scope, removes the children. ENOENT is no error.
@@ -80,8 +63,5 @@ Result<> mark_thawed(const std::string& scope, BootTime when);
 
 /// When it was thawed by hand last; nullopt: never.
 std::optional<BootTime> thawed_by_hand(const std::string& scope);
-
-/// Whether PID 1 leaves the scope's children alone (Delegate=, which it marks the cgroup with).
-bool is_delegated(const std::string& scope);
 
 } // namespace vigil::enforce

@@ -1,5 +1,6 @@
 #include "base/log.hpp"
 #include "base/process.hpp"
+#include "daemon/enforce/aside.hpp"
 #include "daemon/enforce/scope.hpp"
 #include "daemon/enforce/terminal_file.hpp"
 
@@ -9,7 +10,6 @@
 #include <cstring>
 #include <utility>
 
-#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/ttydefaults.h>
@@ -27,8 +27,6 @@ constexpr std::pair<int, cc_t> login_keys[] = {
     {VINTR, CINTR}, {VQUIT, CQUIT},     {VERASE, CERASE}, {VKILL, CKILL},      {VEOF, CEOF},
     {VMIN, CMIN},   {VSTART, CSTART},   {VSTOP, CSTOP},   {VSUSP, CSUSP},      {VREPRINT, CREPRINT},
     {VTIME, CTIME}, {VWERASE, CWERASE}, {VLNEXT, CLNEXT}, {VDISCARD, CDISCARD}};
-/// The kernel shows reads of a terminal in steps of so many seconds.
-constexpr std::int64_t atime_step = 8;
 
 Result<termios> read_settings(int fd, const std::string& path) {
     termios settings{};
@@ -59,11 +57,11 @@ Result<termios> from_bytes(const std::string& bytes) {
 /// What take() sets: nothing typed is echoed, makes a signal, stops the output or is edited. Lines
 /// that are written still end at the left edge.
 termios taken_settings(termios settings) noexcept {
-    const tcflag_t output = settings.c_oflag;
     ::cfmakeraw(&settings);
     settings.c_lflag = 0;
     settings.c_cflag |= CREAD;
-    settings.c_oflag = output | OPOST | ONLCR;
+    // Nothing of what was there: with OLCUC no sequence of the prompt's would be one.
+    settings.c_oflag = OPOST | ONLCR;
     settings.c_cc[VMIN] = 1;
     settings.c_cc[VTIME] = 0;
     return settings;
@@ -79,6 +77,12 @@ bool is_taken(const struct stat& node) noexcept {
     return node.st_uid == 0 && (node.st_mode & 0777) == taken_mode;
 }
 
+/// Undoes TCOOFF, which any program that has the terminal open may have asked for. What Ctrl-S has
+/// stopped goes on as IXON is taken away.
+void start_output(int fd) noexcept {
+    ::tcflow(fd, TCOON);
+}
+
 /// The node first: give_back() knows by it that there is something to give back.
 Result<> take_open(int fd, const std::string& path, const termios& settings) {
     struct stat node{};
@@ -87,21 +91,29 @@ Result<> take_open(int fd, const std::string& path, const termios& settings) {
     // The owner before the mode, which its owner could change back. The group stays tty.
     if (!is_taken(node) && (::fchown(fd, 0, gid_t(-1)) < 0 || ::fchmod(fd, taken_mode) < 0))
         return fail(errno, "taking " + path);
-    // Else not even the prompt could open it; that it is not exclusive may be refused to us.
-    ::ioctl(fd, TIOCNXCL);
-    ::tcflow(fd, TCOON); // an application may have stopped the output, and cannot start it now
+    ::ioctl(fd, TIOCNXCL); // a program that has it to itself keeps vigild from it, too
+    start_output(fd);
     return write_settings(fd, path, taken_settings(settings));
 }
 
-/// Programs that draw the whole screen turn off the newline's carriage return, shells do not: the
-/// screen they drew on is the alternate one, and they draw it anew at SIGWINCH. (console_codes(4),
-/// xterm's ctlseqs: 1049.)
-std::string_view screen_for(const termios& settings) noexcept {
-    const bool full_screen = (settings.c_oflag & OPOST) == 0 || (settings.c_oflag & ONLCR) == 0;
+/// Where the terminal did not say which screen it was on: programs that draw the whole of it turn
+/// off the newline's carriage return, shells do not.
+bool looks_alternate(const termios& settings) noexcept {
+    return (settings.c_oflag & OPOST) == 0 || (settings.c_oflag & ONLCR) == 0;
+}
+
+/// Back to the screen there was, and its cursor. A program that has the alternate one draws it anew
+/// at SIGWINCH, and need not hide the cursor again. (console_codes(4), xterm's ctlseqs: 1049, 25.)
+std::string screen_for(const core::SavedTerminal& before, const termios& settings) {
+    if (before.screen == core::Screen::plain)
+        return "\r\n";
+    const bool alternate = before.screen == core::Screen::alternate ||
+                           (before.screen != core::Screen::main && looks_alternate(settings));
     // Cleared before it is left: a terminal without a second screen (the Linux console) would keep
     // the prompt.
-    return full_screen ? "\x1b[0m\x1b[?1049h\x1b[2J\x1b[H\x1b[?25h"
-                       : "\x1b[0m\x1b[2J\x1b[H\x1b[?1049l\x1b[?25h";
+    std::string text{alternate ? "\x1b[0m\x1b[?1049h\x1b[2J\x1b[H"
+                               : "\x1b[0m\x1b[2J\x1b[H\x1b[?1049l"};
+    return text += before.cursor == core::Cursor::hidden ? "\x1b[?25l" : "\x1b[?25h";
 }
 
 /// The main screen, whatever program had the other.
@@ -111,25 +123,28 @@ bool is_gone_terminal(const Error& error) noexcept {
     return error.code == ENOENT || error.code == EIO;
 }
 
-} // namespace
+using Bytes = Result<std::string>;
 
-Result<base::UniqueFd> open_terminal(const std::string& path, std::uint64_t device) {
-    if (!path.starts_with("/dev/") || (path + "/").find("/../") != path.npos)
-        return fail(EINVAL, "no terminal's path: " + path);
-    base::UniqueFd fd{
-        ::open(path.c_str(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW)};
-    if (!fd) // EIO and ENXIO: its other end is closed
-        return fail(errno == EIO || errno == ENXIO ? ENOENT : errno, "opening " + path);
-    struct stat node{};
-    if (::fstat(fd.get(), &node) < 0)
-        return fail(errno, "looking at " + path);
-    if (!S_ISCHR(node.st_mode) || node.st_rdev != device)
-        return fail(ENOENT, path + " is another device now");
-    return fd;
+Bytes no_bytes(const Result<>& done) {
+    return done ? Bytes{""} : Bytes{std::unexpected{done.error()}};
 }
 
-Result<core::SavedTerminal> save(const core::SessionId& session, const Terminal& terminal) {
-    const auto fd = open_terminal(terminal.path, terminal.device);
+Result<> without_bytes(const Bytes& done) {
+    return done ? Result<>{} : std::unexpected{done.error()};
+}
+
+// What follows is done aside: at a terminal all but closing a copy of it can wait for a user.
+
+/// What is read of a terminal at once.
+struct State {
+    uid_t uid;
+    gid_t gid;
+    mode_t mode;
+    termios settings;
+};
+
+Bytes read_state(const Terminal& terminal, const std::string& scope) {
+    const auto fd = open_terminal(terminal.path, terminal.device, scope);
     if (!fd)
         return std::unexpected{fd.error()};
     struct stat node{};
@@ -138,17 +153,106 @@ Result<core::SavedTerminal> save(const core::SessionId& session, const Terminal&
     const auto settings = read_settings(fd->get(), terminal.path);
     if (!settings)
         return std::unexpected{settings.error()};
-    return core::SavedTerminal{.session = session,
-                               .path = terminal.path,
-                               .device = terminal.device,
-                               .settings = to_bytes(*settings),
-                               .uid = node.st_uid,
-                               .gid = node.st_gid,
-                               .mode = node.st_mode & 07777};
+    const State state{.uid = node.st_uid,
+                      .gid = node.st_gid,
+                      .mode = node.st_mode & 07777,
+                      .settings = *settings};
+    return std::string{reinterpret_cast<const char*>(&state), sizeof state};
 }
+
+Result<> take_here(const core::SavedTerminal& terminal, const std::string& scope) {
+    const auto fd = open_terminal(terminal.path, terminal.device, scope);
+    if (!fd)
+        return std::unexpected{fd.error()};
+    const auto settings = from_bytes(terminal.settings);
+    if (!settings)
+        return std::unexpected{settings.error()};
+    return take_open(fd->get(), terminal.path, *settings);
+}
+
+/// "": they are those that take() set.
+Bytes retake_here(const core::SavedTerminal& terminal, const std::string& scope) {
+    const auto fd = open_terminal(terminal.path, terminal.device, scope);
+    if (!fd)
+        return std::unexpected{fd.error()};
+    const auto saved = from_bytes(terminal.settings);
+    if (!saved)
+        return std::unexpected{saved.error()};
+    const auto current = read_settings(fd->get(), terminal.path);
+    if (!current)
+        return std::unexpected{current.error()};
+    start_output(fd->get());
+    if (same_settings(*current, taken_settings(*saved)))
+        return "";
+    if (const auto taken = take_open(fd->get(), terminal.path, *current); !taken)
+        return std::unexpected{taken.error()};
+    return to_bytes(*current);
+}
+
+Result<> set_mode(int fd, const core::SavedTerminal& terminal) {
+    return ::fchmod(fd, terminal.mode) < 0 ? fail(errno, "giving back " + terminal.path)
+                                           : Result<>{};
+}
+
+Result<> give_back_here(const core::SavedTerminal& terminal, const std::string& scope) {
+    const auto fd = open_terminal(terminal.path, terminal.device, scope);
+    if (!fd)
+        return is_gone_terminal(fd.error()) ? Result<>{} : std::unexpected{fd.error()};
+    struct stat node{};
+    if (::fstat(fd->get(), &node) < 0)
+        return fail(errno, "looking at " + terminal.path);
+    // Given back before but for this.
+    if (node.st_uid == terminal.uid && (node.st_mode & 0777) == taken_mode && !is_taken(node))
+        return set_mode(fd->get(), terminal);
+    // Given back before, or a new terminal under the old number: not ours to change.
+    if (!is_taken(node) && (node.st_uid != 0 || terminal.uid == 0))
+        return {};
+    const auto settings = from_bytes(terminal.settings);
+    if (!settings)
+        return std::unexpected{settings.error()};
+    ::tcflush(fd->get(), TCIFLUSH);
+    start_output(fd->get());
+    // The prompt's screen goes before anything of the session can draw again. A terminal that takes
+    // no more output (Ctrl-S at the far end) is given back all the same.
+    const auto screen = screen_for(terminal, *settings);
+    if (!may_block(fd->get()))
+        (void)!::write(fd->get(), screen.data(), screen.size());
+    if (const auto written = write_settings(fd->get(), terminal.path, *settings); !written)
+        return is_gone_terminal(written.error()) ? Result<>{} : written;
+    ::tcflush(fd->get(), TCIFLUSH); // what came before the settings did would be a line now
+    if (::fchown(fd->get(), terminal.uid, terminal.gid) < 0)
+        return fail(errno, "giving back " + terminal.path);
+    return set_mode(fd->get(), terminal);
+}
+
+Result<> say_here(const Terminal& terminal, const std::string& line, bool leaves) {
+    const auto fd = open_terminal(terminal.path, terminal.device);
+    if (!fd)
+        return std::unexpected{fd.error()};
+    std::string text{leaves ? main_screen : ""};
+    text += "\r\nvigil: " + base::escape(line) + "\r\n";
+    if (::write(fd->get(), text.data(), text.size()) < 0 && errno != EAGAIN)
+        return fail(errno, "writing to " + terminal.path);
+    return {};
+}
+
+} // namespace
 
 bool is_taken(const core::SavedTerminal& terminal) noexcept {
     return terminal.uid == 0 && terminal.mode == taken_mode;
+}
+
+bool is_taken_from(const core::SavedTerminal& terminal,
+                   const core::SavedTerminal& before) noexcept {
+    const auto settings = from_bytes(terminal.settings);
+    const auto other = from_bytes(before.settings);
+    return is_taken(terminal) && settings && other &&
+           same_settings(*settings, taken_settings(*other));
+}
+
+bool is_silent(const core::SavedTerminal& terminal) noexcept {
+    const auto settings = from_bytes(terminal.settings);
+    return settings && (settings->c_lflag & (ISIG | ICANON | ECHO)) == 0;
 }
 
 core::SavedTerminal as_new(core::SavedTerminal terminal, uid_t owner) {
@@ -165,76 +269,63 @@ core::SavedTerminal as_new(core::SavedTerminal terminal, uid_t owner) {
     return terminal;
 }
 
-Result<> take(const core::SavedTerminal& terminal) {
-    const auto fd = open_terminal(terminal.path, terminal.device);
-    if (!fd)
-        return std::unexpected{fd.error()};
-    const auto settings = from_bytes(terminal.settings);
-    if (!settings)
-        return std::unexpected{settings.error()};
-    return take_open(fd->get(), terminal.path, *settings);
+Result<core::SavedTerminal> save(const core::SessionId& session, const Terminal& terminal,
+                                 const std::string& scope) {
+    const auto bytes = aside(culprit(terminal.path), "looking at " + terminal.path,
+                             [&] { return read_state(terminal, scope); });
+    if (!bytes)
+        return std::unexpected{bytes.error()};
+    State state{};
+    if (bytes->size() != sizeof state)
+        return fail(EBADMSG, "looking at " + terminal.path);
+    std::memcpy(&state, bytes->data(), sizeof state);
+    return core::SavedTerminal{.session = session,
+                               .path = terminal.path,
+                               .device = terminal.device,
+                               .settings = to_bytes(state.settings),
+                               .uid = state.uid,
+                               .gid = state.gid,
+                               .mode = state.mode};
 }
 
-Result<std::optional<std::string>> retake(const core::SavedTerminal& terminal) {
-    const auto fd = open_terminal(terminal.path, terminal.device);
-    if (!fd)
-        return std::unexpected{fd.error()};
-    const auto saved = from_bytes(terminal.settings);
-    if (!saved)
-        return std::unexpected{saved.error()};
-    const auto current = read_settings(fd->get(), terminal.path);
-    if (!current)
-        return std::unexpected{current.error()};
-    if (same_settings(*current, taken_settings(*saved)))
+bool is_drawn_on(const Terminal& terminal, const std::string& scope) {
+    const auto now = save({}, terminal, scope);
+    const auto settings = now ? from_bytes(now->settings) : std::unexpected{now.error()};
+    return settings && looks_alternate(*settings);
+}
+
+Result<> take(const core::SavedTerminal& terminal, const std::string& scope) {
+    return without_bytes(aside(culprit(terminal.path, terminal.uid), "taking " + terminal.path,
+                               [&] { return no_bytes(take_here(terminal, scope)); }));
+}
+
+Result<std::optional<std::string>> retake(const core::SavedTerminal& terminal,
+                                          const std::string& scope) {
+    auto changed = aside(culprit(terminal.path, terminal.uid), "taking " + terminal.path,
+                         [&] { return retake_here(terminal, scope); });
+    if (!changed)
+        return std::unexpected{changed.error()};
+    if (changed->empty())
         return std::nullopt;
-    if (const auto taken = take_open(fd->get(), terminal.path, *current); !taken)
-        return std::unexpected{taken.error()};
-    return to_bytes(*current);
+    return std::move(*changed);
 }
 
-Result<> give_back(const core::SavedTerminal& terminal) {
-    const auto fd = open_terminal(terminal.path, terminal.device);
-    if (!fd)
-        return is_gone_terminal(fd.error()) ? Result<>{} : std::unexpected{fd.error()};
-    struct stat node{};
-    if (::fstat(fd->get(), &node) < 0)
-        return fail(errno, "looking at " + terminal.path);
-    // Given back before, or a new terminal under the old number: not ours to change.
-    if (!is_taken(node))
-        return {};
-    const auto settings = from_bytes(terminal.settings);
-    if (!settings)
-        return std::unexpected{settings.error()};
-    ::tcflush(fd->get(), TCIFLUSH);
-    // The prompt's screen goes before anything of the session can draw again. A terminal that takes
-    // no more output (Ctrl-S at the far end) is given back all the same.
-    const auto screen = screen_for(*settings);
-    (void)!::write(fd->get(), screen.data(), screen.size());
-    if (const auto written = write_settings(fd->get(), terminal.path, *settings); !written)
-        return is_gone_terminal(written.error()) ? Result<>{} : written;
-    ::tcflush(fd->get(), TCIFLUSH); // what came before the settings did would be a line now
-    if (::fchown(fd->get(), terminal.uid, terminal.gid) < 0 ||
-        ::fchmod(fd->get(), terminal.mode) < 0)
-        return fail(errno, "giving back " + terminal.path);
-    return {};
+Result<> give_back(const core::SavedTerminal& terminal, const std::string& scope) {
+    return without_bytes(aside(culprit(terminal.path, terminal.uid), "giving back " + terminal.path,
+                               [&] { return no_bytes(give_back_here(terminal, scope)); }));
 }
 
-Result<> say(const Terminal& terminal, const std::string& line, bool last) {
-    const auto fd = open_terminal(terminal.path, terminal.device);
-    if (!fd)
-        return std::unexpected{fd.error()};
-    std::string text{last ? main_screen : ""};
-    text += "\r\nvigil: " + base::escape(line) + "\r\n";
-    if (::write(fd->get(), text.data(), text.size()) < 0 && errno != EAGAIN)
-        return fail(errno, "writing to " + terminal.path);
-    return {};
+Result<> say(const Terminal& terminal, const std::string& line, bool leaves) {
+    return without_bytes(aside(culprit(terminal.path), "writing to " + terminal.path,
+                               [&] { return no_bytes(say_here(terminal, line, leaves)); }));
 }
 
 BootTime latest_input(const Terminal& terminal, const Now& now) {
     struct stat node{};
     if (::stat(terminal.path.c_str(), &node) < 0 || node.st_rdev != terminal.device)
         return BootTime{};
-    const std::int64_t step = (node.st_atim.tv_sec / atime_step + 1) * atime_step;
+    constexpr std::int64_t seconds = input_step.count();
+    const std::int64_t step = (node.st_atim.tv_sec / seconds + 1) * seconds;
     // A wall clock that was set back shows reads in the future: then it was at most now.
     return std::min(now.boot, now.boot - (now.wall - WallTime{Seconds{step}}));
 }

@@ -10,14 +10,29 @@ namespace vigil::enforce {
 
 /// O_NOCTTY, O_NONBLOCK. ENOENT: gone, also where the path is another device by now, or one that
 /// has hung up.
-Result<base::UniqueFd> open_terminal(const std::string& path, std::uint64_t device);
+///
+/// A program may have set that nobody else opens the terminal (TIOCEXCL, ioctl_tty(2)), and only
+/// CAP_SYS_ADMIN passes that by, which vigild has not. Then a process of the `scope` or the lock's
+/// prompt lends its descriptor, with which the flag is taken away for good. Who sets it each time
+/// anew changes nothing: what was lent is returned itself, and that may be one without O_NONBLOCK,
+/// which is not to be written to (may_block()). EBUSY: nobody lends any.
+Result<base::UniqueFd> open_terminal(const std::string& path, std::uint64_t device,
+                                     const std::string& scope = {});
+
+/// Who could make others wait at the terminal (aside.hpp). Of one that is root's nobody knows any
+/// more: there it is the terminal itself. `owner`: who it was before, if that is known.
+std::uint64_t culprit(const std::string& path, uid_t owner = 0);
+
+/// Whether a write to this terminal could have to wait.
+bool may_block(int fd) noexcept;
 
 /// Whether the leader is sshd, whose connection can open more channels.
 bool is_sshd(pid_t leader);
 
 /// The leader and, if that is sshd, those children of it that run the very same file: they carry
 /// the bytes and must go on. Only direct children: any user may start an sshd of his own further
-/// below. Empty if the leader is not in the scope (any more). `processes` is sorted.
+/// below. Wherever they are: another session of the user's can have PID 1 move them. Empty if the
+/// leader is not among `processes`, the scope's, sorted.
 std::vector<pid_t> carriers_of(const std::vector<pid_t>& processes, pid_t leader);
 
 /// Those of `held` that sshd had started and that have not become the shell yet, while the sshd

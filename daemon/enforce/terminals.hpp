@@ -4,6 +4,9 @@
 
 #include "daemon/core/records.hpp"
 
+#include <algorithm>
+#include <optional>
+
 namespace vigil::enforce {
 
 struct Terminal {
@@ -13,35 +16,67 @@ struct Terminal {
     bool operator==(const Terminal&) const = default;
 };
 
+/// nullptr: it is none of them.
+inline const Terminal* find(const std::vector<Terminal>& terminals, std::uint64_t device) noexcept {
+    const auto found = std::ranges::find(terminals, device, &Terminal::device);
+    return found == terminals.end() ? nullptr : &*found;
+}
+
 /// The OUTER terminals: those whose master is held by the session's sshd (tty-index in the fdinfo
 /// of its ptmx descriptors), or a console that processes of the session have as theirs. A pane of
 /// tmux is none. `leader` is the session's leader;
 /// without a scope ("") its children alone are looked at.
 Result<std::vector<Terminal>> find_terminals(const std::string& scope, pid_t leader);
 
-/// Settings and ownership of the terminal as they are now.
-Result<core::SavedTerminal> save(const core::SessionId& session, const Terminal& terminal);
+/// The sessions (setsid(2)) that have these as their controlling terminals, as their masters tell
+/// (TIOCGSID, ioctl_tty(2)), which `carriers` have. nullopt: one of them does not tell.
+std::optional<std::vector<pid_t>> controlling_sessions(const std::vector<pid_t>& carriers,
+                                                       const std::vector<Terminal>& terminals);
 
-/// Whether it looks as take() leaves it.
+// `scope` is that of the terminal's session: where a program has the terminal to itself (TIOCEXCL),
+// it is opened with the help of those in there; EBUSY if none of them has it open. That it was the
+// program's own is not written down, so it does not come back with the rest.
+
+/// Settings and ownership of the terminal as they are now.
+Result<core::SavedTerminal> save(const core::SessionId& session, const Terminal& terminal,
+                                 const std::string& scope);
+
+/// Whether its node looks as take() leaves it.
 bool is_taken(const core::SavedTerminal& terminal) noexcept;
+
+/// Whether all of it looks as take() leaves a terminal that was like `before`. take() can end after
+/// each of its steps, where its helper ends.
+bool is_taken_from(const core::SavedTerminal& terminal, const core::SavedTerminal& before) noexcept;
+
+/// Nothing typed there is echoed, edited or a signal: as take() and the prompt set it, and few
+/// programs.
+bool is_silent(const core::SavedTerminal& terminal) noexcept;
 
 /// What a user's terminal is like at a login, in place of what was lost.
 core::SavedTerminal as_new(core::SavedTerminal terminal, uid_t owner);
 
-/// Raw without ISIG, echo off; the node becomes root:tty 0600 so that nobody new opens it.
-Result<> take(const core::SavedTerminal& terminal);
+/// Raw without ISIG, echo off, the output started; the node becomes root:tty 0600 so that nobody
+/// new opens it.
+Result<> take(const core::SavedTerminal& terminal, const std::string& scope);
 
-/// After the freeze: if the settings are not those take() set, the application changed them in
-/// between; returns the settings to give back instead, and takes the terminal again.
-Result<std::optional<std::string>> retake(const core::SavedTerminal& terminal);
+/// After the freeze, with the output started again: if the settings are not those take() set, the
+/// application changed them in between; returns the settings to give back instead, and takes the
+/// terminal again.
+Result<std::optional<std::string>> retake(const core::SavedTerminal& terminal,
+                                          const std::string& scope);
 
 /// Flushes what was typed ahead, takes the prompt's screen down, restores settings and node. A
-/// terminal that is gone is no error.
-Result<> give_back(const core::SavedTerminal& terminal);
+/// terminal that is gone is no error. `scope` "": the session is over.
+Result<> give_back(const core::SavedTerminal& terminal, const std::string& scope = {});
+
+/// Whether a program there places all that it writes, and takes the whole screen or passes on what
+/// another one draws, by the settings: the newline's carriage return is off, which no shell at its
+/// prompt does. Not all such programs turn it off. false: it cannot be opened, too.
+bool is_drawn_on(const Terminal& terminal, const std::string& scope);
 
 /// Writes a line from vigil without ever blocking; escapes it. What does not fit is lost, not
-/// waited for. `last`: the session ends, so a full-screen program's screen is left first.
-Result<> say(const Terminal& terminal, const std::string& line, bool last = false);
+/// waited for. `leaves`: the session ends, so a full-screen program's screen is left first.
+Result<> say(const Terminal& terminal, const std::string& line, bool leaves = false);
 
 /// How coarse a terminal's atime is: the kernel blurs it, so that it tells nothing of passwords.
 inline constexpr Seconds input_step{8};

@@ -1,5 +1,6 @@
 #include "daemon/enforce/work.hpp"
 
+#include "base/directory.hpp"
 #include "daemon/enforce/descriptors.hpp"
 #include "daemon/enforce/scope.hpp"
 #include "daemon/enforce/terminal_file.hpp"
@@ -107,7 +108,7 @@ private:
 } // namespace
 
 Result<Microseconds> processor_time(const std::string& scope) {
-    const auto text = read_cgroup_file(scope, "cpu.stat");
+    const auto text = base::read_cgroup_file(scope, "cpu.stat");
     if (!text)
         return std::unexpected{text.error()};
     constexpr std::string_view label = "usage_usec ";
@@ -126,12 +127,12 @@ Result<std::uint64_t> connection_bytes(pid_t process) {
         return std::unexpected{pidfd.error()};
     std::vector<int> sockets;
     std::size_t looked = 0;
-    const auto done =
-        for_numbers_in("/proc/" + std::to_string(process) + "/fd", [&](int folder, int number) {
-            if (is_socket(folder, number))
-                sockets.push_back(number);
-            return ++looked < max_leader_descriptors;
-        });
+    const auto done = base::for_numbers_in("/proc/" + std::to_string(process) + "/fd",
+                                           [&](int folder, int number) {
+                                               if (is_socket(folder, number))
+                                                   sockets.push_back(number);
+                                               return ++looked < max_leader_descriptors;
+                                           });
     if (!done)
         return std::unexpected{done.error()};
     for (const int number : sockets) {
@@ -157,7 +158,7 @@ core::WorkDone read_work(const std::string& scope, pid_t leader) {
 }
 
 Result<policy::SessionClass> classify(const std::string& scope, pid_t leader) {
-    const auto processes = processes_in(scope);
+    const auto processes = base::processes_in(scope);
     if (!processes)
         return std::unexpected{processes.error()};
     const auto own = base::read_process_stat(leader);

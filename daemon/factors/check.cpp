@@ -77,7 +77,7 @@ Result<bool> take_code(Factors::State& s, const Device& device, std::string_view
 
 Result<CheckOutcome> Factors::check_totp(std::uint32_t uid, std::string_view code,
                                          const std::array<std::uint8_t, 16>& attempt,
-                                         const Now& now) {
+                                         const Now& now, Counted counted) {
     using Verdict = CheckOutcome::Verdict;
     State& s = *state_;
     const auto mark = mark_of(s.attempt_key.view(), uid, code, attempt);
@@ -102,13 +102,17 @@ Result<CheckOutcome> Factors::check_totp(std::uint32_t uid, std::string_view cod
     for (const auto& device : *devices)
         if (repeats_accepted(device, *mark, now.wall))
             return finish_with({Verdict::accepted});
-    const auto standing = s.throttle.standing(uid, now.wall);
-    if (!standing)
-        return std::unexpected{standing.error()};
-    if (base::equal_in_constant_time(standing->wrong_attempt, *mark))
-        return finish_with({Verdict::wrong, standing->wait});
-    if (standing->wait > Seconds{0})
-        return finish_with({Verdict::throttled, standing->wait});
+    Throttle::Standing standing;
+    if (counted == Counted::for_user) {
+        auto found = s.throttle.standing(uid, now.wall);
+        if (!found)
+            return std::unexpected{found.error()};
+        standing = std::move(*found);
+        if (base::equal_in_constant_time(standing.wrong_attempt, *mark))
+            return finish_with({Verdict::wrong, standing.wait});
+        if (standing.wait > Seconds{0})
+            return finish_with({Verdict::throttled, standing.wait});
+    }
 
     bool taken = false;
     std::optional<Error> unreadable; // one broken row does not take the person's other devices away
@@ -131,10 +135,14 @@ Result<CheckOutcome> Factors::check_totp(std::uint32_t uid, std::string_view cod
             return std::unexpected{done.error()};
         return finish_with({Verdict::accepted});
     }
-    const auto wait = s.throttle.failed(uid, *standing, *mark, now.wall);
-    if (!wait)
-        return std::unexpected{wait.error()};
-    const auto outcome = finish_with({Verdict::wrong, *wait});
+    Seconds wait{0};
+    if (counted == Counted::for_user) {
+        const auto delay = s.throttle.failed(uid, standing, *mark, now.wall);
+        if (!delay)
+            return std::unexpected{delay.error()};
+        wait = *delay;
+    }
+    const auto outcome = finish_with({Verdict::wrong, wait});
     if (unreadable && outcome)
         return std::unexpected{*unreadable};
     return outcome;

@@ -66,18 +66,6 @@ Result<std::int64_t> version_of(base::Database& database) {
     return version == 0 && statement->integer(1) != 0 ? -1 : version;
 }
 
-Result<> check_sound(base::Database& database) {
-    auto statement = database.prepare("PRAGMA quick_check(1)");
-    if (!statement)
-        return std::unexpected{statement.error()};
-    const auto row = statement->step();
-    if (!row)
-        return std::unexpected{row.error()};
-    if (!*row || statement->text(0) != "ok")
-        return fail(EBADMSG, std::string{statement->text(0)});
-    return {};
-}
-
 Result<> check_key(base::Database& database, std::string_view key) {
     auto statement = database.prepare("SELECT value FROM meta WHERE name = 'key'");
     if (!statement)
@@ -105,7 +93,7 @@ Result<> make_or_check(base::Database& database, std::string_view key) {
     if (*version != schema_version)
         return fail(EBADMSG, "schema " + std::to_string(*version) + ", this program knows " +
                                  std::to_string(schema_version));
-    if (const auto sound = check_sound(database); !sound)
+    if (const auto sound = database.check(); !sound)
         return sound;
     return check_key(database, key);
 }

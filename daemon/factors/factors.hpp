@@ -46,10 +46,17 @@ public:
     Result<> forget(const std::string& factor_id);
     Result<bool> has_active(std::uint32_t uid);
 
+    /// Where a wrong code counts.
+    enum class Counted : std::uint8_t {
+        for_user, ///< and makes all that asks him for codes wait
+        by_caller,
+    };
+
     /// One step of skew each side, never a step at or before the last accepted. `attempt` repeated
     /// for the same answer has the same outcome.
     Result<CheckOutcome> check_totp(std::uint32_t uid, std::string_view code,
-                                    const std::array<std::uint8_t, 16>& attempt, const Now& now);
+                                    const std::array<std::uint8_t, 16>& attempt, const Now& now,
+                                    Counted counted = Counted::for_user);
     /// How long the next answer of this user has to wait.
     Result<Seconds> wait_for(std::uint32_t uid, const Now& now);
 

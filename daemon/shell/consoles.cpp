@@ -45,15 +45,18 @@ void Shell::forget_consoles(Watched& watched) {
         console_watch_.reset();
 }
 
+/// The lock console that asks for this one of its terminals; null: it asks at itself.
+const core::SavedTerminal* Shell::console_of(const Watched& watched, std::uint64_t device) {
+    const auto found = std::ranges::find(watched.consoles, device, &core::SavedTerminal::device);
+    return found == watched.consoles.end() ? nullptr : &*found;
+}
+
 /// Where the keys of its prompts are typed.
 std::vector<enforce::Terminal> Shell::places_of(const Watched& watched) const {
     auto places = watched.terminals;
-    for (auto& place : places) {
-        const auto console =
-            std::ranges::find(watched.consoles, place.device, &core::SavedTerminal::device);
-        if (console != watched.consoles.end())
+    for (auto& place : places)
+        if (const auto* console = console_of(watched, place.device))
             place = enforce::console(console->lock_console);
-    }
     return places;
 }
 

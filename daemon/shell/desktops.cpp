@@ -5,10 +5,6 @@
 
 namespace vigil::shell {
 
-bool is_graphical(const core::SessionRecord& record) noexcept {
-    return record.facts.session_class == policy::SessionClass::graphical;
-}
-
 void Shell::set_system_bus(sd_bus* bus) {
     system_bus_ = bus;
     desktops_.set_bus(bus);

@@ -1,6 +1,7 @@
 #include "daemon/shell/shell.hpp"
 
 #include "base/clock.hpp"
+#include "base/console.hpp"
 #include "base/log.hpp"
 #include "daemon/enforce/console.hpp"
 #include "daemon/enforce/prompt.hpp"
@@ -18,10 +19,8 @@ namespace vigil::shell {
 
 namespace {
 
-/// How exact the one timer is. A lock begins within 50 ms of its time.
+/// How exact the one timer is: a lock alone begins within 50 ms of its time.
 constexpr std::uint64_t timer_accuracy_us = 1000;
-
-constexpr std::size_t most_units_told = 16;
 
 } // namespace
 
@@ -40,7 +39,8 @@ Shell::Shell(sd_event* loop, store::RuntimeStore store, policy::Policy policy,
         {.new_terminal = [this](const std::string& path,
                                 uid_t owner) { new_terminal(path, owner); },
          .used = [this](const enforce::Terminal& terminal,
-                        const enforce::Activity& seen) { terminal_used(terminal, seen); }},
+                        const enforce::Activity& seen) { terminal_used(terminal, seen); },
+         .current_terminal_used = [this] { look_at_warned(); }},
         std::move(queues));
     if (!activity)
         throw std::runtime_error{activity.error().text()};
@@ -50,6 +50,12 @@ Shell::Shell(sd_event* loop, store::RuntimeStore store, policy::Policy policy,
                           this) < 0)
         throw std::runtime_error{"the event loop takes no timer"};
     timer_.reset(timer);
+    sd_event_source* idle = nullptr;
+    if (sd_event_add_defer(loop_, &idle, on_idle, this) < 0)
+        throw std::runtime_error{"the event loop takes no defer source"};
+    idle_.reset(idle);
+    sd_event_source_set_enabled(idle, SD_EVENT_OFF);
+    sd_event_source_set_priority(idle, SD_EVENT_PRIORITY_IDLE);
 }
 
 Shell::~Shell() = default;
@@ -59,6 +65,9 @@ void Shell::start() {
     perform_all(machine_.start(base::read_clocks()));
     draining_ = false;
     adopt_unknown();
+    // Before anybody is answered what was held is held again.
+    while (!locks_due_.empty())
+        drain(Holding::at_once);
 }
 
 void Shell::adopt_unknown() {
@@ -117,11 +126,24 @@ void Shell::dispatch(core::Event event) {
     drain();
 }
 
-/// Effects are done before the next event is looked at; an effect's outcome waits its turn.
-void Shell::drain() {
+void Shell::drain(Holding holding) {
     if (draining_)
         return;
     draining_ = true;
+    drain_events();
+    if (const auto by = hold_by();
+        by && (holding == Holding::at_once || *by <= base::read_boot_time())) {
+        hold_some();
+        drain_events();
+    }
+    draining_ = false;
+    // Not all of many in one go: logins come in between.
+    sd_event_source_set_enabled(idle_.get(), locks_due_.empty() ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+    arm_timer();
+}
+
+/// Effects are done before the next event is looked at; an effect's outcome waits its turn.
+void Shell::drain_events() {
     while (!events_.empty()) {
         const auto event = std::move(events_.front());
         events_.pop_front();
@@ -131,8 +153,6 @@ void Shell::drain() {
             base::log(base::Level::error, std::string{"an event is lost: "} + error.what());
         }
     }
-    draining_ = false;
-    arm_timer();
 }
 
 /// One that fails unforeseen takes none of the others with it: among them are answers that
@@ -147,7 +167,10 @@ void Shell::perform_all(const core::Effects& effects) noexcept {
 }
 
 void Shell::arm_timer() noexcept {
-    const auto deadline = machine_.next_deadline();
+    auto deadline = machine_.next_deadline();
+    // Not only when the loop is idle: who keeps asking keeps it busy.
+    if (const auto by = hold_by(); by && (!deadline || *by < *deadline))
+        deadline = by;
     if (!deadline) {
         sd_event_source_set_enabled(timer_.get(), SD_EVENT_OFF);
         return;
@@ -237,12 +260,12 @@ void Shell::terminal_used(const enforce::Terminal& terminal, const enforce::Acti
     if (found == watched_.end() || !view)
         return;
     // Behind a lock console a session uses its own as it likes.
-    const bool is_held_elsewhere = std::ranges::count(found->second.consoles, terminal.device,
-                                                      &core::SavedTerminal::device) > 0;
-    if (view->record->state == core::State::locked && !is_held_elsewhere)
+    if (view->record->state == core::State::locked && !console_of(found->second, terminal.device))
         return dispatch(core::LockedTerminalUsed{view->record->id});
     note_use(found->second, *view, activity);
     write_activity(found->second, activity.input, activity.output);
+    if (view->is_warned)
+        dispatch(core::WarnedTerminalUsed{view->record->id, activity.input});
 }
 
 /// What was done up to now belongs to this use of the terminal: when nothing follows it, what is
@@ -288,58 +311,8 @@ std::vector<std::string> Shell::terminals_of(const core::SessionView& view) cons
     return names;
 }
 
-std::vector<enforce::ForeignHolder> Shell::foreign_holders(const core::SessionId& id,
-                                                           Microseconds age) {
-    const auto* known = record(id);
-    const auto found = watched_.find(id);
-    if (!known || found == watched_.end())
-        return {};
-    auto& watched = found->second;
-    const BootTime now = base::read_boot_time();
-    if (!watched.looked_for_holders || *watched.looked_for_holders + age <= now) {
-        watched.looked_for_holders = now;
-        watched.holders =
-            enforce::foreign_holders(known->cgroup, known->facts.uid, places_of(watched));
-    }
-    return watched.holders;
-}
-
-namespace {
-
-core::Gap gap_of(const enforce::ForeignHolder& holder) {
-    const auto process =
-        "process " + std::to_string(holder.pid) + " (" + base::escape(holder.command, 64) + ")";
-    return {core::Gap::Kind::reader, process + " outside the session " +
-                                         (holder.path.empty() ? "cannot be looked through"
-                                                              : "has " + holder.path + " open")};
-}
-
-} // namespace
-
-std::vector<core::Gap> Shell::look_for_gaps(const core::SessionId& id, Microseconds age) {
-    using enum core::Gap::Kind;
-    std::vector<core::Gap> gaps;
-    const auto* known = record(id);
-    // A desktop holds itself, and the user's units are most of it.
-    if (!known || known->cgroup.empty() || is_graphical(*known))
-        return gaps;
-    for (const auto& holder : foreign_holders(id, age))
-        gaps.push_back(gap_of(holder));
-    // Behind a lock console nothing is held in the scope.
-    const bool frozen = enforce::is_frozen(known->cgroup);
-    if (frozen && !enforce::is_delegated(known->cgroup))
-        gaps.push_back({undelegated, "its scope is not delegated, so PID 1 may undo the lock: it "
-                                     "began before vigil was here"});
-    if (const auto found = watched_.find(id); frozen && found != watched_.end())
-        for (const auto& terminal : found->second.terminals)
-            if (enforce::console_number(terminal.device) != 0)
-                gaps.push_back({at_its_own, "there was no lock console for " + terminal.path +
-                                                ", so what runs there stands still"});
-    if (frozen && !enforce::is_at_rest(known->cgroup))
-        gaps.push_back({slow, "a process is in the kernel and stops as it comes back"});
-    for (const auto& unit : enforce::user_units(known->facts.uid, most_units_told))
-        gaps.push_back({user_unit, "user unit " + base::escape(unit, 256)});
-    return gaps;
+bool Shell::can_start_prompts() const noexcept {
+    return system_bus_ != nullptr;
 }
 
 std::optional<core::SessionId> Shell::locked_at(const std::string& terminal) {

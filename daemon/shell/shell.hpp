@@ -7,13 +7,14 @@
 #include "daemon/enforce/activity.hpp"
 #include "daemon/enforce/console_watch.hpp"
 #include "daemon/enforce/desktop.hpp"
+#include "daemon/enforce/holders.hpp"
 #include "daemon/enforce/lock.hpp"
 #include "daemon/enforce/logind.hpp"
-#include "daemon/enforce/terminal_users.hpp"
 #include "daemon/store/store.hpp"
 
 #include <deque>
 #include <functional>
+#include <list>
 #include <map>
 #include <optional>
 #include <set>
@@ -33,8 +34,12 @@ using Responder = std::function<void(const Reply&)>;
 /// Callers waiting for an answer at one time; beyond that a request is refused at once.
 inline constexpr std::size_t max_waiting = 4096;
 
-/// It has a desktop, which locks itself, and no terminal of vigil's.
-bool is_graphical(const core::SessionRecord& record) noexcept;
+/// Who reads a terminal is looked for no oftener than this for what is only shown, since it takes a
+/// look at all processes. Before a password counts it is looked for anew.
+inline constexpr Microseconds shown_age = Seconds{1};
+/// What a prompt draws first is from the look that was made when its lock held, if PID 1 has
+/// started it so soon: of many prompts it starts some seconds later.
+inline constexpr Microseconds first_drawn_age = Seconds{10};
 
 class Shell {
 public:
@@ -85,6 +90,20 @@ public:
     /// The locked session that has this terminal ("pts/3" or "/dev/pts/3").
     std::optional<core::SessionId> locked_at(const std::string& terminal);
 
+    /// A terminal of a locked session, as it was before. nullopt: it is not one that is held.
+    std::optional<core::SavedTerminal> saved_terminal(const core::SessionId& id,
+                                                      const std::string& path);
+    /// Whether nothing of the lock was drawn there yet, as far as that is noted.
+    static bool is_undrawn(const core::SavedTerminal& saved);
+    /// Whether the prompt at it may ask it what it shows. Yes is said once a lock.
+    bool ask_screen(core::SavedTerminal saved);
+    /// What it answered; heard once a lock.
+    void screen_seen(const core::SessionId& id, const std::string& path, core::Screen screen,
+                     core::Cursor cursor);
+
+    /// Whether there is a system bus; no more is known without starting one.
+    bool can_start_prompts() const noexcept;
+
     const std::string& store_error() const noexcept { return store_error_; }
 
 private:
@@ -98,10 +117,12 @@ private:
         std::vector<enforce::Terminal> terminals;
         /// Under a lock: sshd's own processes, by pid, and what tells of their end.
         std::map<pid_t, base::EventSource> carriers;
+        bool lock_due = false;            ///< it is in locks_due_
         std::set<std::uint64_t> prompted; ///< devices of those that a prompt was asked for
         /// Under a lock: those of its terminals that a lock console asks for.
         std::vector<core::SavedTerminal> consoles;
         std::vector<enforce::ForeignHolder> holders;
+        std::vector<enforce::ForeignHolder> escaped; ///< since it was locked
         std::optional<BootTime> looked_for_holders;
         /// As it was when somebody saw that its terminals were used.
         std::optional<core::WorkReading> work_at_input;
@@ -111,7 +132,24 @@ private:
         store::RuntimeStore::Activity last; ///< of all its terminals, as written down
     };
 
-    void drain();
+    /// What asking at the terminals of a lock came to.
+    struct Asked {
+        Result<> consoles;
+        Result<> prompts;
+    };
+
+    struct Held;
+
+    /// Locks that are due are held when the loop has nothing else to do, or once they have waited.
+    enum class Holding { in_time, at_once };
+    void drain(Holding holding = Holding::in_time);
+    void drain_events();
+    std::optional<BootTime> hold_by() const;
+    void hold_some() noexcept;
+    void hold(const std::vector<core::SessionId>& lot);
+    void prepare(const core::SessionRecord& known, Watched& watched, std::list<Held>& all,
+                 std::vector<enforce::LockRequest>& requests);
+    void finish(Held& held, enforce::LockReport& report);
     void perform_all(const core::Effects& effects) noexcept;
     void arm_timer() noexcept;
     void adopt(const enforce::LogindSession& session);
@@ -129,6 +167,11 @@ private:
     void lose_terminal(core::SessionId session, const enforce::Terminal& terminal);
     void unwatch_terminal(const core::SessionId& session,
                           const enforce::Terminal& terminal) noexcept;
+    void watch_locked(Watched& watched, const std::vector<enforce::Terminal>& before,
+                      const std::vector<core::SavedTerminal>& saved);
+    Asked ask_at(Watched& watched, const std::vector<core::SavedTerminal>& terminals);
+    void look_for_holders(const std::vector<core::SessionId>& ids);
+    bool note_escaped(Watched& watched, const std::vector<enforce::ForeignHolder>& escaped);
     void watch_carriers(Watched& watched, const std::vector<pid_t>& carriers);
     Result<> start_prompts(Watched& watched);
     void prompt_failed(const core::SessionId& session, std::uint64_t device,
@@ -136,9 +179,11 @@ private:
     Result<> keep_consoles(Watched& watched, const std::vector<core::SavedTerminal>& terminals);
     void guard_consoles();
     void forget_consoles(Watched& watched);
+    static const core::SavedTerminal* console_of(const Watched& watched, std::uint64_t device);
     std::vector<enforce::Terminal> places_of(const Watched& watched) const;
     void signal_leader(const core::SessionId& session, int signal);
     void stop_prompts(const core::SessionId& id);
+    void look_at_warned();
     void note_use(Watched& watched, const core::SessionView& view,
                   const enforce::Activity& activity) const;
     void read_work(core::ActivitySeen& seen, const Watched& watched,
@@ -157,10 +202,12 @@ private:
     void perform(const core::Forget& effect);
     void perform(const core::ReadActivity& effect);
     void perform(const core::Say& effect);
+    void perform(const core::WipeLine& effect);
     void perform(const core::Lock& effect);
     void perform(const core::LockDesktop& effect);
     void perform(const core::UnlockDesktop& effect);
     void perform(const core::LookForGaps& effect);
+    void perform(const core::RenewPrompts& effect);
     void perform(const core::Unlock& effect);
     void perform(const core::KillFrozen& effect);
     void perform(const core::Terminate& effect);
@@ -175,6 +222,7 @@ private:
     void perform(const core::ReplyId& effect);
     void perform(const core::ReplyDone& effect);
 
+    static int on_idle(sd_event_source*, void* userdata) noexcept;
     static int on_timer(sd_event_source*, std::uint64_t, void* userdata) noexcept;
     static int on_carrier_gone(sd_event_source* source, int, std::uint32_t,
                                void* userdata) noexcept;
@@ -187,6 +235,9 @@ private:
     std::unique_ptr<enforce::ActivityWatch> activity_;
     std::unique_ptr<enforce::ConsoleWatch> console_watch_; ///< while a lock console asks
     base::EventSource timer_;
+    base::EventSource idle_; ///< for locks that are due, when the loop has nothing else
+    std::deque<core::SessionId> locks_due_;
+    BootTime locks_due_since_{};
     enforce::Redraw redraw_;
     std::unordered_map<core::SessionId, Watched> watched_;
     std::unordered_map<core::Token, Responder> waiting_;

@@ -136,7 +136,40 @@ bool split(std::string_view blob, std::vector<std::string>& names) {
     return true;
 }
 
+/// "id, user" without the commas.
+std::vector<std::string_view> columns_of(std::string_view list) {
+    std::vector<std::string_view> columns;
+    for (;;) {
+        const auto end = list.find(", ");
+        columns.push_back(list.substr(0, end));
+        if (end == list.npos)
+            return columns;
+        list.remove_prefix(end + 2);
+    }
+}
+
+std::string all_columns(const Table& table) {
+    return std::string{table.key} + ", " + std::string{table.rest};
+}
+
 } // namespace
+
+std::string Table::put() const {
+    const auto all = all_columns(*this);
+    std::string places;
+    for (std::size_t left = columns_of(all).size(); left > 0; --left)
+        places += left > 1 ? "?, " : "?";
+    std::string changes;
+    for (const auto column : columns_of(rest))
+        changes += (changes.empty() ? "" : ", ") + std::string{column} + " = excluded." +
+                   std::string{column};
+    return "INSERT INTO " + std::string{name} + " (" + all + ") VALUES (" + places +
+           ") ON CONFLICT (" + std::string{key} + ") DO UPDATE SET " + changes;
+}
+
+std::string Table::select(std::string_view which) const {
+    return "SELECT " + all_columns(*this) + " FROM " + std::string{name} + " " + std::string{which};
+}
 
 Result<> bind_id(base::Statement& statement, int place, const core::SessionId& id) {
     return statement.bind_blob(place, view_of(id.bytes));
@@ -159,9 +192,11 @@ Result<> write(base::Statement& statement, const core::SessionRecord& r) {
     out << std::int64_t{r.facts.remote_unknown} << static_cast<std::int64_t>(r.facts.session_class)
         << r.pam_terminal << r.remote_host << r.leader.pid << bits(r.leader.start_time)
         << r.logind_session << r.cgroup << static_cast<std::int64_t>(r.state) << r.since
-        << r.since_wall << r.locked_since << r.locked_since_wall << r.locked_by << r.unlock_failures
-        << r.unlock_not_before << r.ending_since << r.end_reason << r.end_warnings_given
-        << std::int64_t{r.adopted} << std::int64_t{r.desktop_locked};
+        << r.since_wall << r.locked_since << r.locked_since_wall << r.locked_by << r.lock_reason
+        << r.unlocked_by << r.unlock_reason << r.unlocked_wall << r.unlocking_by
+        << r.unlocking_reason << r.unlock_failures << r.unlock_not_before << r.ending_since
+        << r.end_reason << r.end_warnings_given << std::int64_t{r.adopted}
+        << std::int64_t{r.desktop_locked};
     return out.run();
 }
 
@@ -179,8 +214,10 @@ Result<> read(const base::Statement& row, core::SessionRecord& r) {
     in.choice(r.facts.session_class, policy::SessionClass::forward) >> r.pam_terminal >>
         r.remote_host >> r.leader.pid >> r.leader.start_time >> r.logind_session >> r.cgroup;
     in.choice(r.state, core::State::ending) >> r.since >> r.since_wall >> r.locked_since >>
-        r.locked_since_wall >> r.locked_by >> r.unlock_failures >> r.unlock_not_before >>
-        r.ending_since >> r.end_reason >> r.end_warnings_given >> r.adopted >> r.desktop_locked;
+        r.locked_since_wall >> r.locked_by >> r.lock_reason >> r.unlocked_by >> r.unlock_reason >>
+        r.unlocked_wall >> r.unlocking_by >> r.unlocking_reason >> r.unlock_failures >>
+        r.unlock_not_before >> r.ending_since >> r.end_reason >> r.end_warnings_given >>
+        r.adopted >> r.desktop_locked;
     return in.done("session");
 }
 
@@ -201,7 +238,9 @@ Result<> read(const base::Statement& row, core::GrantRecord& r) {
 Result<> write(base::Statement& statement, const core::SavedTerminal& r) {
     Writer out{statement};
     out << r.session << r.path << bits(r.device);
-    out.blob(r.settings) << r.uid << r.gid << r.mode << r.lock_console << r.keyboard_mode;
+    out.blob(r.settings) << r.uid << r.gid << r.mode << r.lock_console << r.keyboard_mode
+                         << static_cast<std::int64_t>(r.screen)
+                         << static_cast<std::int64_t>(r.cursor);
     return out.run();
 }
 
@@ -210,6 +249,8 @@ Result<> read(const base::Statement& row, core::SavedTerminal& r) {
     in >> r.session >> r.path >> r.device;
     r.settings = in.blob();
     in >> r.uid >> r.gid >> r.mode >> r.lock_console >> r.keyboard_mode;
+    in.choice(r.screen, core::Screen::plain);
+    in.choice(r.cursor, core::Cursor::hidden);
     return in.done("terminal");
 }
 

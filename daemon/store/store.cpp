@@ -2,6 +2,7 @@
 
 #include "base/sqlite.hpp"
 #include "daemon/store/rows.hpp"
+#include "daemon/store/schema.hpp"
 
 #include <cerrno>
 #include <cstdio>
@@ -13,88 +14,8 @@ namespace vigil::store {
 
 namespace {
 
-constexpr std::int64_t schema_version = 1;
 /// Broken databases kept for a look; the last place is used again and again.
 constexpr unsigned max_set_aside = 8;
-
-// Groups are a blob of names, each ended by NUL, which no name has in it. Times are microseconds.
-// What hangs on a session goes with it by a trigger: one statement, so one write.
-constexpr const char* schema = R"(
-CREATE TABLE session (
-  id BLOB PRIMARY KEY, user TEXT NOT NULL, uid INTEGER NOT NULL, groups BLOB NOT NULL,
-  service TEXT NOT NULL, remote BLOB, remote_unknown INTEGER NOT NULL,
-  class INTEGER NOT NULL, pam_terminal TEXT NOT NULL,
-  remote_host TEXT NOT NULL, leader_pid INTEGER NOT NULL, leader_start INTEGER NOT NULL,
-  logind_session TEXT NOT NULL, cgroup TEXT NOT NULL, state INTEGER NOT NULL,
-  since INTEGER NOT NULL, since_wall INTEGER NOT NULL, locked_since INTEGER NOT NULL,
-  locked_since_wall INTEGER NOT NULL, locked_by TEXT NOT NULL, unlock_failures INTEGER NOT NULL,
-  unlock_not_before INTEGER NOT NULL, ending_since INTEGER NOT NULL, end_reason TEXT NOT NULL,
-  end_warnings_given INTEGER NOT NULL, adopted INTEGER NOT NULL,
-  desktop_locked INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE grant_ (
-  id BLOB PRIMARY KEY, uid INTEGER NOT NULL, session BLOB NOT NULL, terminal INTEGER NOT NULL,
-  leader_pid INTEGER NOT NULL, leader_start INTEGER NOT NULL, purpose TEXT NOT NULL,
-  expires INTEGER NOT NULL, uses_left INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX grant_session ON grant_ (session);
-CREATE TABLE terminal (
-  session BLOB NOT NULL, path TEXT NOT NULL, device INTEGER NOT NULL, settings BLOB NOT NULL,
-  uid INTEGER NOT NULL, gid INTEGER NOT NULL, mode INTEGER NOT NULL,
-  lock_console INTEGER NOT NULL, keyboard_mode INTEGER NOT NULL,
-  PRIMARY KEY (session, path)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE activity (
-  session BLOB PRIMARY KEY, input INTEGER NOT NULL, output INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TRIGGER session_gone AFTER DELETE ON session BEGIN
-  DELETE FROM grant_ WHERE session = old.id;
-  DELETE FROM terminal WHERE session = old.id;
-  DELETE FROM activity WHERE session = old.id;
-END;
-PRAGMA user_version = 1;
-)";
-
-Result<std::int64_t> first_integer(base::Database& database, const char* sql) {
-    auto statement = database.prepare(sql);
-    if (!statement)
-        return std::unexpected{statement.error()};
-    const auto row = statement->step();
-    if (!row)
-        return std::unexpected{row.error()};
-    return *row ? statement->integer(0) : 0;
-}
-
-Result<> check_soundness(base::Database& database) {
-    auto statement = database.prepare("PRAGMA quick_check(1)");
-    if (!statement)
-        return std::unexpected{statement.error()};
-    const auto row = statement->step();
-    if (!row)
-        return std::unexpected{row.error()};
-    if (!*row || statement->text(0) != "ok")
-        return fail(EBADMSG, std::string{statement->text(0)});
-    return {};
-}
-
-Result<> prepare_schema(base::Database& database) {
-    auto transaction = base::Transaction::begin(database);
-    if (!transaction)
-        return std::unexpected{transaction.error()};
-    const auto version = first_integer(database, "PRAGMA user_version");
-    const auto tables = first_integer(database, "SELECT count(*) FROM sqlite_schema");
-    if (!version || !tables)
-        return std::unexpected{version ? tables.error() : version.error()};
-    if (*version == 0 && *tables == 0) {
-        if (const auto made = database.exec(schema); !made)
-            return made;
-        return transaction->commit();
-    }
-    if (*version != schema_version)
-        return fail(EBADMSG, "schema " + std::to_string(*version) + ", this program knows " +
-                                 std::to_string(schema_version));
-    return check_soundness(database);
-}
 
 Result<> move_aside(const std::string& from, const std::string& to) {
     if (::rename(from.c_str(), to.c_str()) < 0 && errno != ENOENT)
@@ -132,25 +53,26 @@ Result<RuntimeStore> RuntimeStore::open(const std::string& path) {
         return fail(done.error().code, path + ": " + done.error().what);
 
     std::optional<Error> error;
-    const auto prepare = [&](const char* sql) {
+    const auto prepare = [&](std::string_view sql) {
         auto statement = database->prepare(sql);
         if (!statement && !error)
             error = statement.error();
         return statement ? std::move(*statement) : base::Statement{};
     };
-    auto put_session = prepare(rows::put_session);
+    auto put_session = prepare(rows::session.put());
     auto erase_session = prepare("DELETE FROM session WHERE id = ?1");
-    auto all_sessions = prepare(rows::all_sessions);
-    auto put_grant = prepare(rows::put_grant);
+    auto all_sessions = prepare(rows::session.select("ORDER BY since, id"));
+    auto put_grant = prepare(rows::grant.put());
     auto erase_grant = prepare("DELETE FROM grant_ WHERE id = ?1");
-    auto all_grants = prepare(rows::all_grants);
-    auto put_terminal = prepare(rows::put_terminal);
+    auto all_grants = prepare(rows::grant.select("ORDER BY expires, id"));
+    auto put_terminal = prepare(rows::terminal.put());
     auto erase_terminal = prepare("DELETE FROM terminal WHERE session = ?1 AND path = ?2");
     auto erase_terminals = prepare("DELETE FROM terminal WHERE session = ?1");
-    auto session_terminals = prepare(rows::session_terminals);
-    auto put_activity = prepare("INSERT OR REPLACE INTO activity VALUES (?1, ?2, ?3)");
+    auto session_terminals = prepare(rows::terminal.select("WHERE session = ?1 ORDER BY path"));
+    auto put_activity =
+        prepare("INSERT OR REPLACE INTO activity (session, input, output) VALUES (?1, ?2, ?3)");
     auto session_activity = prepare("SELECT input, output FROM activity WHERE session = ?1");
-    if (error) // version 1 by its number, and yet its tables are others
+    if (error) // of this version by its number, and yet its tables are others
         return fail(error->code != 0 ? error->code : EBADMSG, path + ": " + error->what);
     return RuntimeStore{std::unique_ptr<State>{
         new State{std::move(*database), std::move(put_session), std::move(erase_session),

@@ -12,8 +12,9 @@ namespace vigil::store {
 
 class RuntimeStore {
 public:
-    /// Opens or creates. EBADMSG: corrupt, or a schema newer than this program. The caller moves it
-    /// aside with set_aside() and starts anew, loudly; adoption from logind then fills it.
+    /// Opens or creates; one of an older schema is brought forward, as a whole or not at all.
+    /// EBADMSG: corrupt, or a schema newer than this program. The caller moves it aside with
+    /// set_aside() and starts anew, loudly; adoption from logind then fills it.
     static Result<RuntimeStore> open(const std::string& path);
 
     /// Renames a broken database (and its WAL) to PATH.broken-N.

@@ -48,7 +48,7 @@ def sql(database, statement):
 
 
 def newer(database):
-    sql(database, "PRAGMA user_version = 2")
+    sql(database, "PRAGMA user_version = 99")
 
 
 def other_tables(database):

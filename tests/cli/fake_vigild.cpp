@@ -21,10 +21,16 @@ namespace {
 
 struct Answers {
     bool locked = true;
+    bool ask_screen = false; ///< the next LockInfo says so
+    std::uint64_t ends_at = 1'795'276'800'000'000;
+    std::uint32_t shell = 0;
+    std::uint32_t foreground = 0;
     std::vector<std::string> factors{"password", "totp"};
     std::vector<std::string> warnings;
     std::uint64_t wait = 1;
     unsigned sessions = 2;
+    std::string terminal = "pts/0";     ///< of the first session
+    std::vector<std::string> uncovered; ///< of all sessions but the first two
     std::string code = "123456";
     std::vector<std::string> refuse;  ///< methods answered with Denied
     std::vector<std::string> missing; ///< methods answered with NotFound
@@ -43,7 +49,7 @@ wire::Session session_number(unsigned number) {
     session.user = number == 0 ? "alice" : "bob";
     session.uid = 1000 + number;
     session.service = "sshd";
-    session.terminals = {"pts/" + std::to_string(number)};
+    session.terminals = {number == 0 ? answers.terminal : "pts/" + std::to_string(number)};
     session.remote_host = "192.0.2." + std::to_string(number + 1);
     session.logind_session = std::to_string(number + 7);
     session.leader_pid = 4200 + number;
@@ -51,6 +57,8 @@ wire::Session session_number(unsigned number) {
     session.idle_seconds = 75;
     session.state = number == 1 ? "locked" : "active";
     session.locked_since = number == 1 ? 1'795'262'460'000'000 : 0;
+    if (number > 1)
+        session.uncovered = answers.uncovered;
     session.rule = "every\x1B[31mone";
     session.idle_lock = 900;
     session.max_duration = 43'200;
@@ -98,9 +106,14 @@ int answer(const std::string& method, const std::vector<std::string>& arguments,
                                                     .host = "web1.example",
                                                     .locked_by = "idle for 15 min",
                                                     .locked_since = 1'795'262'400'000'000,
-                                                    .ends_at = 1'795'276'800'000'000,
+                                                    .ends_at = answers.ends_at,
                                                     .factors = answers.factors,
-                                                    .warnings = answers.warnings});
+                                                    .warnings = answers.warnings,
+                                                    .ask_screen = answers.ask_screen,
+                                                    .shell = answers.shell,
+                                                    .foreground = answers.foreground});
+        answers.ask_screen = false;
+    } else if (method == "ScreenSeen") {
     } else if (method == "Unlocked") {
         answers.locked = false;
     } else if (method == "UnlockFailed") {
@@ -223,10 +236,16 @@ int main(int argc, char** argv) {
     CLI::App app{"vigild's answers, for tests", "fake_vigild"};
     app.add_option("SOCKET", socket)->required();
     app.add_flag("--open", open, "not locked");
+    app.add_flag("--ask-screen", answers.ask_screen);
+    app.add_option("--ends-at", answers.ends_at);
+    app.add_option("--shell", answers.shell);
+    app.add_option("--foreground", answers.foreground);
     app.add_option("--factors", answers.factors)->delimiter(',');
     app.add_option("--warning", answers.warnings)->take_all();
     app.add_option("--wait", answers.wait);
     app.add_option("--sessions", answers.sessions);
+    app.add_option("--terminal", answers.terminal);
+    app.add_option("--uncovered", answers.uncovered)->take_all();
     app.add_option("--refuse", answers.refuse)->delimiter(',');
     app.add_option("--missing", answers.missing)->delimiter(',');
     app.add_option("--hang", answers.hang)->delimiter(',');

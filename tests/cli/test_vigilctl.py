@@ -35,7 +35,7 @@ class Host:
 
     def run(self, *arguments, text="", **environment):
         return subprocess.run([CTL, "--socket", self.socket, *arguments], input=text, capture_output=True, text=True,
-                              check=False, timeout=30, env={"PATH": os.environ["PATH"], "TZ": "UTC", **environment})
+                              check=False, timeout=30, start_new_session=True, env={"PATH": os.environ["PATH"], "TZ": "UTC", **environment})
 
 
 @pytest.fixture(name="host")
@@ -77,7 +77,7 @@ def test_json_is_the_contracts(host):
         "remote_host": "192.0.2.1", "logind_session": "7", "leader_pid": 4200, "since": "2026-11-21T12:00:00Z",
         "idle_seconds": 75, "state": "active", "locked_since": None, "rule": "every\x1b[31mone",
         "limits": {"idle_lock": 900, "idle_terminate": None, "max_duration": 43200},
-        "next": {"action": "lock", "at": "2026-11-21T12:13:45Z"}, "locked_by": None, "desktop": None, "uncovered": [], "runs_on": []}
+        "next": {"action": "lock", "at": "2026-11-21T12:13:45Z"}, "locked_by": None, "last_lock": None, "last_unlock": None, "desktop": None, "uncovered": [], "runs_on": []}
     assert second["next"] is None and second["locked_since"] == "2026-11-21T12:01:00Z"
     assert json.loads(host.run("show", "abc001", "--json").stdout) == second
     assert json.loads(host.run("status", "--json").stdout)["mode"] == "enforce"
@@ -117,6 +117,37 @@ def test_some_found_and_some_not_is_a_refusal_after_the_rest_is_done(host):
     assert done.returncode == REFUSED and "locked abc00000" in done.stdout
     assert host.run("lock", "--user", "nobody").returncode == REFUSED
     assert host.run("lock").returncode == REFUSED  # tests run in no session that the fake knows
+
+
+def typed(host, command):
+    """At a terminal of the first session's: what is written there, and the exit status."""
+    with pexpect.spawn("sh", ["-c", f"read go; {command.format(ctl=CTL, socket=host.socket)}"], echo=False, encoding="utf-8",
+                       timeout=30, env={"PATH": os.environ["PATH"]}) as shell:
+        terminal = os.readlink(f"/proc/{shell.pid}/fd/0").removeprefix("/dev/")
+        host.vigild("--terminal", terminal, "--sessions", "1")
+        shell.sendline()
+        shell.expect(pexpect.EOF)
+        shell.close()
+        return terminal, shell.before.replace("\r", ""), shell.exitstatus
+
+
+def test_lock_for_oneself_is_for_the_terminal_where_it_is_typed(host):
+    _, text, status = typed(host, "{ctl} --socket {socket} lock")
+    assert (text, status) == ("locked abc00000 of alice\n", DONE)
+    assert host.stop() == ["List", f"Lock [{ALICE}] []"]
+
+
+def test_a_terminal_of_scripts_is_shown_at_another_one(host):
+    terminal, text, status = typed(host, "script -eqc '{ctl} --socket {socket} lock' /dev/null")
+    assert (text, status) == (f"locked abc00000 of alice, at {terminal}\n", DONE)
+
+
+def test_a_terminal_that_may_be_shown_anywhere_is_no_place_to_lock(host):
+    pty = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"
+    _, text, status = typed(host, f"python3 -c '{pty}' {{ctl}} --socket {{socket}} lock")
+    assert status == REFUSED and text.count("\n") == 1
+    assert "cannot be told at which terminal you are" in text and "vigilctl list" in text and "vigilctl lock ID" in text
+    assert host.stop() == ["List"]
 
 
 @pytest.mark.parametrize("line, complaint", [
@@ -177,6 +208,48 @@ def test_vigild_that_never_answers(host):
     done = host.run("list")
     assert done.returncode == AWAY and "timed out" in one_line(done)
     assert time.monotonic() - begin < 8
+
+
+def doctors(host):
+    done = host.run("doctor", "--json")
+    return done.returncode, {one["check"]: one for one in json.loads(done.stdout)["checks"]}
+
+
+def test_the_doctor_says_what_a_vigild_of_another_version_does_not(host):
+    host.vigild()
+    _, found = doctors(host)
+    assert found["vigild"]["result"] == "ok" and found["sessions"]["found"] == "2 open, 1 locked"
+    assert found["session"]["session"] == BOB
+    assert not found["vigild's own"]["looked_at"] and "no such method" in found["vigild's own"]["found"]
+
+
+@pytest.mark.parametrize("hang, check", [("Status", "vigild"), ("Examine", "vigild's own"), ("List", "sessions"),
+                                         ("Show", "sessions")])
+def test_the_doctor_waits_for_nobody(host, hang, check):
+    host.vigild("--hang", hang)
+    begin = time.monotonic()
+    status, found = doctors(host)
+    assert time.monotonic() - begin < 8
+    assert found[check]["result"] == ("failure" if check == "vigild" else "ok" if hang == "Show" else "warning")
+    assert status != DONE
+
+
+def test_the_doctor_goes_on_after_a_lock_that_he_could_not_look_at(host):
+    host.vigild("--hang", "Show", "--sessions", "3", "--uncovered", "a gap")
+    checks = json.loads(host.run("doctor", "--json").stdout)["checks"]
+    bobs, other = [one for one in checks if one["check"] == "session"]
+    assert (bobs["session"], bobs["looked_at"]) == (BOB, False)
+    assert bobs["found"].startswith("not looked at: abc00100 of bob: ") and "timed out" in bobs["found"]
+    assert other["found"] == "abc00200 of bob: cannot be held: a gap"
+    assert not any("too many" in one["found"] for one in checks)
+
+
+def test_whom_vigild_does_not_let_unlock_is_told_once_who_may(host):
+    host.vigild("--refuse", "Unlock")
+    done = host.run("unlock", "--all", "--reason", "x")
+    assert (done.returncode, done.stdout) == (REFUSED, "")
+    assert one_line(done).startswith("vigilctl: only root unlocks without a proof: ")
+    assert f"Unlock [{ALICE}] [x]" in host.stop()  # it is vigild that says no
 
 
 def test_a_user_without_rights_to_the_socket_is_told(host):

@@ -229,8 +229,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
         sd_bus_message_seal(message.get(), 1, 0) < 0)
         return 0;
     read_as_each<Login, ReserveReply, StepUpRequest, AskReply, Proof, ProveReply, LockInfo, Session,
-                 Status, Enrollment, std::vector<Session>, std::vector<Factor>, std::string,
-                 std::uint64_t>(message.get());
+                 Status, Enrollment, std::vector<Session>, std::vector<Factor>,
+                 std::vector<Finding>, std::string, std::uint64_t>(message.get());
     // The second of two values in a message is read behind the first.
     if (sd_bus_message_rewind(message.get(), 1) >= 0 && read<StepUpRequest>(message.get())) {
         const auto proof = read<Proof>(message.get());

@@ -15,7 +15,8 @@ namespace {
 
 constexpr int rounds = 20'000;
 using namespace std::string_view_literals;
-constexpr auto alphabet = "\x1B[]OMP<0;2~\r\n\x7F\x15\x03\\\x07 \"'{}:,-#&*!|>%@xy\xC3\xA9\xFF\0"sv;
+constexpr auto alphabet =
+    "\x1B[]OMP<0;2~\r\n\x7F\x15\x03\\\x07 \"'{}:,-#&*!|>%@xy\xC3\xA9\xC2\x9B\xFF\0"sv;
 
 void run(const std::string& input) {
     LLVMFuzzerTestOneInput(reinterpret_cast<const unsigned char*>(input.data()), input.size());

@@ -1,4 +1,4 @@
-"""One fresh host a test module; after a failure, what vigild said."""
+"""One fresh host a test module, and who is on it; after a failure, what vigild said."""
 
 import os
 import re
@@ -10,20 +10,29 @@ sys.path.insert(0, os.path.dirname(__file__))
 
 from vigilhost import Host  # noqa: E402  (first: it makes tools/lib known)
 from common import ends_are_exceptions  # noqa: E402
+from logins import Login, everybody_leaves  # noqa: E402
+from policies import until_somebody_locks  # noqa: E402
 
 
 def pytest_addoption(parser):
     parser.addoption("--suite", default="bookworm", help="the Debian release of the hosts")
     parser.addoption("--vm", action="store_true", help="virtual machines with Debian's own kernel, emulated: slow")
+    parser.addoption("--backwards", action="store_true", help="from the last file to the first, beside another run")
 
 
 def pytest_configure(config):
-    ends_are_exceptions()
+    ends_are_exceptions(lambda status: pytest.exit("terminated", status))
 
 
 def pytest_ignore_collect(collection_path, config):
     """test_machine_*.py is about what a container has not got: Debian's kernel, a keyboard, suspend."""
     return True if collection_path.name.startswith("test_machine_") and not config.getoption("--vm") else None
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--backwards"):
+        files = list(dict.fromkeys(item.path for item in items))
+        items.sort(key=lambda item: -files.index(item.path))
 
 
 def new_host(request, kind):
@@ -45,6 +54,38 @@ def host(request):
     with new_host(request, "host") as host:
         host.install()
         yield host
+
+
+@pytest.fixture(scope="module")
+def locked_by_hand(host):
+    """Sessions are locked when somebody asks for it, and opened by a password."""
+    host.policy(until_somebody_locks())
+
+
+@pytest.fixture(scope="module")
+def opened_by_codes(host):
+    """The same, but a code opens them too."""
+    host.policy(until_somebody_locks("password, totp"))
+
+
+@pytest.fixture
+def nobody_stays(host):
+    """Afterwards all who logged in over ssh are gone."""
+    yield
+    everybody_leaves(host)
+
+
+@pytest.fixture
+def nothing_stays(host, nobody_stays):
+    """Nor is anything that they started: what a test that failed left would be in the way of the next ones."""
+    yield
+    host.run("pkill", "-KILL", "-x", "sleep|hand-over", check=False)
+
+
+@pytest.fixture
+def alice(host, nobody_stays):
+    """Her login over ssh."""
+    return Login(host, "alice")
 
 
 @pytest.hookimpl(hookwrapper=True)

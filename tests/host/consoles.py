@@ -4,15 +4,16 @@ A key that is typed here goes to the console in front, and is lost where that on
 keyboard. What the kernel's keyboard does by itself (Ctrl-Alt-F2, SysRq) only a virtual machine can show.
 """
 
+import contextlib
 import fcntl
 import os
 import re
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+from sessions import Session
 from vigilhost import PASSWORDS, wait_until
 
 KDSETMODE, KDGETMODE, KDGKBMODE, KDSKBMODE = 0x4B3A, 0x4B3B, 0x4B44, 0x4B45
@@ -110,24 +111,45 @@ def comes_to_front(number, timeout=5):
     wait_until(lambda: front() == number, timeout, f"tty{number} is in front")
 
 
+def go_to(number):
+    """As a person does it, who presses the keys again: another program's switch at the same moment takes this one's place."""
+    wait_until(lambda: switch(number) or front() == number, 5, f"tty{number} is in front")
+
+
 def put_back(before):
     """All consoles that tests use as the kernel makes them, and this one in front."""
     with Console(1) as console:
         console.do(VT_UNLOCKSWITCH, 1)
-    for _ in range(100):
-        now = front()
-        if now == before:
-            break
-        # Only a program can lead away from graphics.
+    try:
+        wait_until(lambda: leads_to(before), 10, f"tty{before} is in front")
+    finally:
+        as_the_kernel_makes_them()
+
+
+def leads_to(number):
+    """Asks for that console in place of the one in front, as the program there that says yes: only a program can lead
+    away from graphics. Whether it is in front now."""
+    now = front()
+    if now != number:
         with Console(now) as console:
             console.do(VT_SETMODE, OURS)
-            console.do(VT_ACTIVATE, before)
-            time.sleep(0.01)
-            try:
-                console.do(VT_RELDISP, 1)
-            except OSError:
-                pass
+            console.do(VT_ACTIVATE, number)
+            with contextlib.suppress(AssertionError):  # another program led elsewhere meanwhile
+                wait_until(lambda: agrees(console), 0.5, "the kernel asks")
             console.do(VT_SETMODE, AUTO)
+    return front() == number
+
+
+def agrees(console):
+    """To a switch that the kernel asks about; whether it has asked."""
+    try:
+        console.do(VT_RELDISP, 1)
+    except OSError:
+        return False
+    return True
+
+
+def as_the_kernel_makes_them():
     for number in [*OTHERS, *CONSOLES]:
         with Console(number) as console:
             console.do(VT_SETMODE, AUTO)
@@ -154,7 +176,7 @@ class Keeper:
 
 def give_to(host):
     """Makes the machine's consoles those of a container, which has none of its own."""
-    nodes = ["tty0 4 0", *(f"tty{n} 4 {n}" for n in range(1, LAST + 1))]
+    nodes = ["tty0 4 0", *(f"tty{n} 4 {n}\nvcsa{n} 7 {128 + n}" for n in range(1, LAST + 1))]
     script = "umask 0157; while read name major minor; do test -e /dev/$name || mknod /dev/$name c $major $minor; done"
     # From outside: a container may not make nodes.
     subprocess.run(["nsenter", "--target", str(host.inner.init()), "--mount", "--", "/bin/sh", "-c", script],
@@ -163,44 +185,37 @@ def give_to(host):
     host.run("systemctl", "restart", "systemd-logind.service")
 
 
-class ConsoleLogin:
+def give_name(user):
+    """At a login prompt. What is typed while getty sets its terminal up, with an older prompt still on the screen, is lost:
+    then it is typed again, as a person would."""
+    for patience in (3, 3, 10):
+        sees(r"login:\s*$")
+        type_text(user + "\r")
+        try:
+            sees(r"assword:\s*$", patience)
+            return
+        except AssertionError:
+            if patience == 10:
+                raise
+
+
+class ConsoleLogin(Session):
     """A login by getty and login(1) at a console."""
 
     def __init__(self, host, user, number):
-        self.host = host
-        self.user = user
+        super().__init__(host, user)
         self.number = number
-        self.id = None
         self.answered = 0
 
     def log_in(self):
-        host, user, number = self.host, self.user, self.number
-        known = {one["id"] for one in host.vigil_sessions()}
-        host.run("systemctl", "start", f"getty@tty{number}.service")
-        switch(number)
-        comes_to_front(number)
-        self.give_name()
-        type_text(PASSWORDS[user] + "\r")
-        sees(rf"^{user}@[^\s:]+:\S*[$#]")
-        new = wait_until(lambda: [one for one in host.vigil_sessions(user=user) if one["id"] not in known], 5,
-                         "vigil lists the login")
-        self.id = new[0]["id"]
+        self.begin(self.pass_getty)
 
-    def give_name(self):
-        """What is typed while getty sets its terminal up is lost: then it is typed again, as a person would."""
-        for patience in (3, 3, 10):
-            sees(r"login:\s*$")
-            type_text(self.user + "\r")
-            try:
-                sees(r"assword:\s*$", patience)
-                return
-            except AssertionError:
-                if patience == 10:
-                    raise
-
-    def state(self):
-        listed = self.host.vigil_sessions(id=self.id)
-        return listed[0]["state"] if listed else "gone"
+    def pass_getty(self):
+        self.host.run("systemctl", "start", f"getty@tty{self.number}.service")
+        go_to(self.number)
+        give_name(self.user)
+        type_text(PASSWORDS[self.user] + "\r")
+        sees(rf"^{self.user}@[^\s:]+:\S*[$#]")
 
     def is_in_front(self):
         return front() == self.number
@@ -209,8 +224,14 @@ class ConsoleLogin:
         self.host.vigilctl("lock", self.id, "--reason", "a test")
         assert self.state() == "locked"
 
+    def can_be_typed_at(self):
+        """In front, with its keyboard on: the one comes a moment before the other."""
+        comes_to_front(self.number)
+        wait_until(lambda: is_open(self.number), 5, "its keyboard is on")
+
     def answers(self):
         """What is typed at the keyboard is run by its shell."""
+        self.can_be_typed_at()
         self.answered += 1
         type_text(f"echo ans''wer {self.answered}\r")
         sees(rf"^answer {self.answered}$")
@@ -239,6 +260,5 @@ class ConsoleLogin:
     def off(self):
         """Logs out, whatever state it is in."""
         if self.id:
-            self.host.vigilctl("terminate", self.id, "--reason", "the test is over", check=False)
-            wait_until(lambda: self.state() == "gone", 15, "the session is over")
+            self.terminate(15)
         self.host.run("systemctl", "stop", f"getty@tty{self.number}.service")

@@ -1,27 +1,25 @@
 """A login that vigil knows, with what tests do to it again and again."""
 
-import re
-
-from story import CODE_PROMPT, LOCK_SCREEN, Codes
+from sessions import Session
+from story import LOCK_SCREEN
 from vigilhost import PASSWORDS, wait_until
 
-__all__ = ["LOCK_SCREEN", "UNLOCK_PROMPT", "Login", "enrol_totp", "everybody_leaves", "unlock"]
+__all__ = ["LOCK_SCREEN", "MANAGER", "SHELL", "UNLOCK_PROMPT", "Login", "can_seal", "everybody_leaves",
+           "notes_of_its_lock", "unlock"]
 
+# Alice's, with nothing typed.
+SHELL = r"^alice@\S+\$$"
+# What any user may ask of PID 1 is asked by this and the method's name.
+MANAGER = "busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager"
 UNLOCK_PROMPT = r"^\s*Password(?: or code)?:"
 
 
-class Login:
+class Login(Session):
     """A terminal over ssh and the session it is in."""
 
-    def __init__(self, host, user, *options, by="key", **size):
-        self.host = host
-        self.user = user
-        known = {one["id"] for one in host.vigil_sessions()}
-        self.screen = host.login(user, *options, by=by, **size)
-        new = wait_until(lambda: [one for one in host.vigil_sessions(user=user) if one["id"] not in known], 5,
-                         "vigil lists the login")
-        self.id = new[0]["id"]
-        self.listed = new[0]
+    def __init__(self, host, user, *options, by="key", **terminal):
+        super().__init__(host, user)
+        self.screen = self.begin(lambda: host.login(user, *options, by=by, **terminal))
         self.answered = 0
 
     @property
@@ -29,13 +27,11 @@ class Login:
         terminals = wait_until(lambda: self.host.vigil_sessions(id=self.id)[0]["terminals"], 5, "it has a terminal")
         return "/dev/" + terminals[0]
 
-    def now(self):
-        """As vigil lists it at this moment; None when it is gone."""
-        return next(iter(self.host.vigil_sessions(id=self.id)), None)
-
-    def state(self):
-        listed = self.now()
-        return listed["state"] if listed else "gone"
+    def resize(self, rows, columns):
+        """Until the programs there can know."""
+        self.screen.resize(rows, columns)
+        wait_until(lambda: self.host.run("stty", "-F", self.path, "size").stdout.strip() == f"{rows} {columns}", 5,
+                   "the new size")
 
     def type(self, text):
         self.screen.send(text)
@@ -55,7 +51,7 @@ class Login:
 
     def scope(self):
         """The folder of the session's cgroup."""
-        return self.scope_of(self.host.vigilctl("show", self.id, "--json")["logind_session"])
+        return self.scope_of(self.show()["logind_session"])
 
     def scope_of(self, name):
         """The same, without vigild, by logind's name of the session."""
@@ -66,13 +62,29 @@ class Login:
         shown = self.host.run("cat", self.scope() + "/vigil-lock/cgroup.freeze", check=False).stdout
         return shown.strip() == "1"
 
+    def sealed(self):
+        """Its connection can start nothing."""
+        shown = self.host.run("cat", self.scope() + "/vigil-connection/pids.max", check=False).stdout
+        return shown.strip() == "0"
+
     def close(self):
         self.screen.close()
 
 
+def can_seal(host):
+    """Whether it has the pids controller, with which a locked connection starts nothing: Debian's kernel, so a virtual machine;
+    a container only where the machine's kernel has it."""
+    return "pids" in host.read("/sys/fs/cgroup/cgroup.controllers").split()
+
+
+def notes_of_its_lock(host):
+    """What `show` says of any locked ssh session here, with nothing beside it."""
+    return [] if can_seal(host) else ["its connection could start a command without a terminal (no pids controller)"]
+
+
 def unlock(login):
     login.type(PASSWORDS[login.user] + "\r")
-    wait_until(lambda: login.state() == "active", 5, f"the password unlocks\n{login.screen.text()}")
+    wait_until(lambda: login.state() == "active", 15, f"the password unlocks\n{login.screen.text()}")
     login.screen.wait_gone(LOCK_SCREEN)
 
 
@@ -81,13 +93,3 @@ def everybody_leaves(host):
         terminal.close()
     host.terminals.clear()
     wait_until(lambda: not host.vigil_sessions(), 8, "vigil lists no session any more")
-
-
-def enrol_totp(host, user):
-    terminal = host.ssh("root", "-t", command=["vigilctl", "enroll", "totp", user])
-    uri = terminal.wait_to_hear(r"otpauth://totp/\S+", 10)[0]
-    codes = Codes(host, re.search(r"[?&]secret=([A-Z2-7]+)", uri)[1])
-    terminal.wait_to_hear(CODE_PROMPT, 5)
-    terminal.send(codes.fresh() + "\r")
-    assert terminal.wait_closed(10) == 0, terminal.said()
-    return codes

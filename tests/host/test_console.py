@@ -6,30 +6,25 @@ import time
 
 import consoles
 import pytest
-from consoles import CONSOLES, VT_LOCKSWITCH, VT_UNLOCKSWITCH, Console, ConsoleLogin, Keeper
+from consoles import (CONSOLES, K_UNICODE, KD_TEXT, KDSETMODE, KDSKBMODE, VT_LOCKSWITCH, VT_UNLOCKSWITCH, Console,
+                      ConsoleLogin, Keeper)
+from kills import death, is_listed_as, steps_of
 from people import one_line
-from test_deaths import death, is_listed_as, steps_of
+from policies import limits, until_somebody_locks
 from vigilhost import PASSWORDS, Host, wait_until
 
-POLICY = """\
-version: 1
-sessions:
-  - name: until somebody locks it
-    match: {users: [alice, bob]}
-    unlock: [password, totp]
-"""
 ONE, TWO, *_ = CONSOLES
 SECRET = "the-plan-of-alice"
 
 
 @pytest.fixture(scope="module")
 def host(request):
-    """A container also where the others are virtual machines: those have a keyboard (tests/host/machine)."""
+    """A container also where the others are virtual machines: those have a keyboard (test_machine_console.py)."""
     keeper = Keeper()
     try:
         with Host(f"host-console-{os.getpid()}", request.config.getoption("--suite")) as host:
             host.install()
-            host.policy(POLICY)
+            host.policy(until_somebody_locks("password, totp"))
             consoles.give_to(host)
             yield host
     finally:
@@ -95,6 +90,41 @@ def test_a_locked_console_is_asked_for_at_another_one_and_its_programs_go_on(hos
     for number in (TWO, ONE):
         consoles.switch(number)
         consoles.comes_to_front(number)
+
+
+def test_typing_holds_an_idle_lock_off_and_silence_brings_it(host, alice):
+    idle = 8
+    limits(host, idle_lock=f"{idle}s", idle_warn="4s", unlock="[password]")
+    try:
+        typed = began = time.monotonic()
+        while typed < began + idle + 3:
+            moment()
+            typed = time.monotonic()
+            consoles.type_text(" ")
+        assert alice.state() == "active" and not alice.told("session-locked")
+        wait_until(lambda: alice.told("session-warned"), 20, "it is warned")
+        consoles.sees("locked in ")
+        wait_until(lambda: alice.state() == "locked", 20, "it is locked")
+        assert time.monotonic() - typed >= idle
+        consoles.sees("Password")
+        assert consoles.front() == alice.lock_console() and SECRET not in consoles.screen()
+    finally:
+        host.policy(until_somebody_locks("password, totp"))
+    alice.unlock()
+    alice.can_be_typed_at()
+    # Of the line that was typed, and into which the warning came, the shell would draw the rest.
+    consoles.type_text("\x03")
+    alice.answers()
+
+
+def test_its_user_locks_it_by_a_command(alice):
+    consoles.type_text("vigilctl lock\r")
+    consoles.sees("Password")
+    assert alice.state() == "locked" and consoles.front() == alice.lock_console()
+    assert "locked: by alice" in alice.told("session-locked")[-1]
+    alice.unlock()
+    consoles.comes_to_front(ONE)
+    alice.answers()
 
 
 def test_who_is_alone_at_the_seat_finds_switching_held_and_no_key_gets_through(host, alice):
@@ -167,9 +197,7 @@ def test_root_gets_in_at_the_lock_console_with_or_without_vigild(host, alice):
             consoles.sees("vigild is away")
         at = consoles.front()
         wait_until(lambda: consoles.front() != at or consoles.type_text("\x1b[[A"), 10, "F1 leads away")
-        consoles.sees(r"login:\s*$")
-        consoles.type_text("root\r")
-        consoles.sees("assword:")
+        consoles.give_name("root")
         consoles.type_text("root-pass-1\r")
         consoles.sees(r"^root@\S+#")
         consoles.type_text("exit\r")
@@ -195,6 +223,8 @@ def test_a_prompt_that_is_killed_comes_back_and_switching_stays_held(host, alice
     alice.lock()
     consoles.sees("Password")
     at, first = consoles.front(), alice.prompt()
+    # What is seen from now on is another prompt's.
+    host.run("sh", "-c", rf"printf '\033[H\033[J' >/dev/tty{at}")
     host.run("kill", "-9", str(first))
     consoles.switch(TWO)
     wait_until(lambda: alice.prompt() not in (0, first), 10, "a new prompt is there")
@@ -220,8 +250,8 @@ def settled(alice):
     return "locked"
 
 
-def test_a_kill_before_any_step_of_locking(host, alice, tmp_path):
-    steps = steps_of(host, tmp_path, alice.lock)
+def test_a_kill_before_any_step_of_locking(host, alice):
+    steps = steps_of(host, alice.lock)
     consoles.sees("Password")
     alice.unlock()
     states = collections.Counter()
@@ -236,13 +266,13 @@ def test_a_kill_before_any_step_of_locking(host, alice, tmp_path):
         alice.unlock()
         assert settled(alice) == "active", step
         alice.answers()
-    assert {"pwrite64", "ioctl", "fchmod", "sendmsg"} <= {name for name, _ in steps}, steps
+    assert {"pwrite64", "ioctl", "fchmod", "sendmsg"} <= {step.name for step in steps}, steps
     assert states["active", True] and states["locked", True] > len(steps) / 2, states
 
 
-def test_a_kill_before_any_step_of_unlocking(host, alice, tmp_path):
+def test_a_kill_before_any_step_of_unlocking(host, alice):
     alice.lock()
-    steps = steps_of(host, tmp_path, alice.unlock)
+    steps = steps_of(host, alice.unlock)
     kills = 0
     for step in steps:
         alice.lock()
@@ -254,7 +284,7 @@ def test_a_kill_before_any_step_of_unlocking(host, alice, tmp_path):
         wait_until(lambda: alice.state() == "active", 15, f"{step}: nobody types it twice")
         assert settled(alice) == "active", step
         alice.answers()
-    assert {"pwrite64", "ioctl", "sendmsg"} <= {name for name, _ in steps}, steps
+    assert {"pwrite64", "ioctl", "sendmsg"} <= {step.name for step in steps}, steps
     assert kills > len(steps) / 2
 
 
@@ -306,6 +336,23 @@ def test_the_end_of_a_locked_session_leaves_a_console_to_log_in_at(host, alice):
     consoles.comes_to_front(TWO)
 
 
+@pytest.mark.parametrize("last", ["login: ", SECRET], ids=["a login waits", "none yet"])
+def test_a_session_that_ended_without_vigild_leaves_nothing_on_a_console_opened_by_others(host, alice, last):
+    """PID 1 opens a console for its next login; of tty1 alone, which no test has, it then does not wipe what stands there."""
+    alice.lock()
+    consoles.sees("Password")
+    host.run("systemctl stop vigild.socket vigild.service")
+    host.run("systemctl", "stop", f"getty@tty{ONE}.service")
+    with Console(ONE) as console:
+        console.do(KDSKBMODE, K_UNICODE)
+        console.do(KDSETMODE, KD_TEXT)
+        os.write(console.fd, f"\033[H\033[2J{SECRET}\r\n{SECRET}\r\n{last}".encode())
+    host.run("systemctl start vigild.socket vigild.service")
+    consoles.comes_to_front(ONE, 15)
+    assert SECRET not in consoles.screen()
+    assert consoles.screen().split() == last.replace(SECRET, "").split()
+
+
 def test_without_a_free_console_it_is_locked_at_its_own_and_that_is_said(host, alice):
     taken = [os.open(f"/dev/tty{number}", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
              for number in range(1, consoles.LAST + 1)]
@@ -335,6 +382,17 @@ def test_what_another_program_held_is_not_in_the_way(alice):
         console.do(VT_LOCKSWITCH, 1)
     alice.lock()
     consoles.sees("Password")
+    alice.unlock()
+    consoles.comes_to_front(ONE)
+    alice.answers()
+
+
+def test_a_console_that_a_program_has_to_itself_is_locked_and_unlocked(alice):
+    consoles.type_text("perl -e 'ioctl(STDIN, 0x540c, 0) or die'; clear; echo it is i''ts own\r")  # TIOCEXCL
+    consoles.sees("^it is its own$")
+    alice.lock()
+    consoles.sees("Password")
+    assert consoles.is_shut(ONE) and not alice.frozen()
     alice.unlock()
     consoles.comes_to_front(ONE)
     alice.answers()

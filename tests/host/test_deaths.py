@@ -1,149 +1,204 @@
-"""vigild is killed with -9 before each single thing that it does to lock and to unlock."""
+"""vigild is killed with -9 before each single thing that it does to lock, to unlock and to end what is locked."""
 
 import collections
-import contextlib
-import json
-import re
-import subprocess
-from pathlib import Path
+import itertools
 
 import pytest
-from logins import LOCK_SCREEN, UNLOCK_PROMPT, Login, everybody_leaves
+from kills import death, is_listed_as, steps_of
+from logins import LOCK_SCREEN, UNLOCK_PROMPT, Login, can_seal
+from policies import limits, until_somebody_locks
 from vigilhost import PASSWORDS, wait_until
 
-POLICY = """\
-version: 1
-mode: enforce
-sessions:
-  - name: until somebody locks it
-    unlock: [password]
-"""
-# All that changes something outside of vigild, and more.
-CALLS = ("write,pwrite64,ftruncate,ioctl,mkdir,mkdirat,rmdir,unlink,unlinkat,rename,renameat,renameat2,chmod,fchmod,fchmodat,"
-         "chown,fchown,fchownat,sendmsg,sendto,kill,pidfd_send_signal")
+pytestmark = pytest.mark.usefixtures("locked_by_hand")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def policy(host):
-    host.policy(POLICY)
+class Two(Login):
+    """With two terminals, over one connection."""
+
+    def __init__(self, host):
+        control = host.one_connection()
+        super().__init__(host, "alice", *control)
+        first = self.path
+        self.second_screen = host.login("alice", *control)
+        terminals = lambda: {"/dev/" + one for one in self.now()["terminals"]} - {first}  # noqa: E731
+        self.second = wait_until(terminals, 5, "both are hers").pop()
+
+    def answers(self):
+        self.second_screen.send(f"echo oth''er {self.answered}\r")
+        self.second_screen.wait_for(rf"^other {self.answered}$")
+        return super().answers()
 
 
-@pytest.fixture
-def alice(host):
-    yield Login(host, "alice")
-    everybody_leaves(host)
-
-
-def pid_outside(host):
-    """vigild's pid as this machine has it."""
-    inside = host.vigild_pid()
-    namespace = Path(f"/proc/{host.inner.init()}/ns/pid").readlink()
-    for status in Path("/proc").glob("[0-9]*/status"):
-        with contextlib.suppress(OSError):
-            if f"\t{inside}\n" in status.read_text() and (status.parent / "ns/pid").readlink() == namespace \
-                    and (status.parent / "comm").read_text() == "vigild\n":
-                return status.parent.name
-    raise AssertionError("vigild does not run")
-
-
-class Traced:
-    """vigild under strace."""
-
-    def __init__(self, host, *options):
-        self.host, self.before = host, host.vigild_pid()
-        pid = pid_outside(host)
-        self.strace = subprocess.Popen(["strace", "-qq", "-p", pid, *options], stdin=subprocess.DEVNULL)
-        tracer = lambda: "TracerPid:\t0\n" not in Path(f"/proc/{pid}/status").read_text()  # noqa: E731
-        wait_until(tracer, 10, "strace is at it")
-
-    def ended(self):
-        return self.strace.poll() is not None
-
-    def leave(self):
-        """Nobody traces vigild any more, and one runs; whether it is another."""
-        if not self.ended():
-            self.strace.terminate()
-        self.strace.wait(10)
-        wait_until(self.host.vigild_is_ready, 15, "vigild is there")
-        return self.host.vigild_pid() != self.before
-
-
-def steps_of(host, tmp_path, action):
-    """What vigild does during the action, as (name of the call, which of that name)."""
-    log = tmp_path / "calls"
-    traced = Traced(host, "-o", str(log), "-e", f"trace={CALLS}")
-    action()
-    traced.leave()
-    names = re.findall(r"^([a-z0-9_]+)\(", log.read_text(), re.MULTILINE)
-    counts = collections.Counter(names)
-    return [(name, number) for name in counts for number in range(1, counts[name] + 1)]
-
-
-def death(host, step):
-    """kill -9 before vigild takes that step; where it has several of them, before each of the kind."""
-    name, number = step
-    return Traced(host, "-o", "/dev/null", "-e", f"trace={name}", "-e", f"inject={name}:signal=SIGKILL:when={number}")
+def screens(alice):
+    return [alice.screen, alice.second_screen] if isinstance(alice, Two) else [alice.screen]
 
 
 def settled(host, alice):
     """Once nothing is under way any more: active or locked, and the screen and the kernel agree."""
     wait_until(lambda: alice.state() in ("active", "locked"), 10, "it is one or the other")
     state = alice.state()
-    if state == "locked":
-        alice.screen.wait_for(UNLOCK_PROMPT, 10)
-    else:
-        alice.screen.wait_gone(LOCK_SCREEN, 10)
+    for screen in screens(alice):
+        if state == "locked":
+            screen.wait_for(UNLOCK_PROMPT, 10)
+        else:
+            screen.wait_gone(LOCK_SCREEN, 10)
     wait_until(lambda: alice.frozen() == (state == "locked"), 10, "the kernel has it so too")
+    wait_until(lambda: alice.sealed() == (state == "locked" and can_seal(host)), 10, "and its connection")
     return state
-
-
-def is_listed_as(host, alice, state):
-    """Also where vigild may be killed for being asked."""
-    done = host.run("vigilctl", "show", alice.id, "--json", check=False)
-    return done.returncode == 0 and json.loads(done.stdout)["state"] == state
 
 
 def unlock_at_once(alice, step):
     alice.type(PASSWORDS["alice"] + "\r")
     wait_until(lambda: alice.state() == "active", 15, f"{step}: the first password unlocks")
-    alice.screen.wait_gone(LOCK_SCREEN, 10)
+    for screen in screens(alice):
+        screen.wait_gone(LOCK_SCREEN, 10)
     assert alice.answers()
 
 
 def lock(host, alice):
     host.vigilctl("lock", alice.id)
-    alice.screen.wait_for(UNLOCK_PROMPT, 10)
+    for screen in screens(alice):
+        screen.wait_for(UNLOCK_PROMPT, 10)
 
 
-def test_a_kill_before_any_step_of_locking(host, alice, tmp_path):
-    steps = steps_of(host, tmp_path, lambda: lock(host, alice))
+def is_killed_locking(host, alice, step):
+    """The state that comes of it, and whether it was killed."""
+    killer = death(host, step)
+    done = host.run("vigilctl", "lock", alice.id, check=False).returncode == 0
+    killed = killer.leave()
+    state = settled(host, alice)
+    assert state == "locked" or not done, f"{step}: it was said to be locked"
+    return state, killed
+
+
+def is_killed_unlocking(host, alice, step):
+    """Whether it was, at the password that is typed where she came last."""
+    killer = death(host, step)
+    screens(alice)[-1].send(PASSWORDS["alice"] + "\r")
+    wait_until(lambda: killer.ended() or is_listed_as(host, alice, "active"), 15, f"{step}: something comes of it")
+    killed = killer.leave()
+    wait_until(lambda: alice.state() == "active", 15, f"{step}: nobody types it twice")
+    assert settled(host, alice) == "active"
+    assert alice.answers()
+    return killed
+
+
+def test_a_kill_before_any_step_of_locking(host, alice):
+    steps = steps_of(host, lambda: lock(host, alice))
     unlock_at_once(alice, "none")
     states = collections.Counter()
     for step in steps:
-        killer = death(host, step)
-        done = host.run("vigilctl", "lock", alice.id, check=False).returncode == 0
-        killed = killer.leave()
-        state = settled(host, alice)
-        assert state == "locked" or not done, f"{step}: it was said to be locked"
-        states[state, killed] += 1
+        states[is_killed_locking(host, alice, step)] += 1
         lock(host, alice)
         unlock_at_once(alice, step)
-    assert {"pwrite64", "ioctl", "mkdir", "write", "sendmsg"} <= {name for name, _ in steps}, steps
+    assert {"pwrite64", "ioctl", "mkdir", "write", "sendmsg"} <= {step.name for step in steps}, steps
     assert states["active", True] and states["locked", True] > len(steps) / 2, states
 
 
-def test_a_kill_before_any_step_of_unlocking(host, alice, tmp_path):
+def test_a_kill_before_any_step_of_unlocking(host, alice):
     lock(host, alice)
-    steps = steps_of(host, tmp_path, lambda: unlock_at_once(alice, "none"))
+    steps = steps_of(host, lambda: unlock_at_once(alice, "none"))
     kills = 0
     for step in steps:
         lock(host, alice)
-        killer = death(host, step)
-        alice.type(PASSWORDS["alice"] + "\r")
-        wait_until(lambda: killer.ended() or is_listed_as(host, alice, "active"), 15, f"{step}: something comes of it")
-        kills += killer.leave()
-        wait_until(lambda: alice.state() == "active", 15, f"{step}: nobody types it twice")
-        assert settled(host, alice) == "active"
-        assert alice.answers()
-    assert {"pwrite64", "ioctl", "rmdir", "write", "sendmsg"} <= {name for name, _ in steps}, steps
+        kills += is_killed_unlocking(host, alice, step)
+    assert {"pwrite64", "ioctl", "rmdir", "write", "sendmsg"} <= {step.name for step in steps}, steps
     assert kills > len(steps) / 2
+
+
+def test_a_kill_before_any_step_at_a_second_terminal(host, nobody_stays):
+    """From the first of them to the last, both ways; what comes before and after is walked with one terminal."""
+    alice = Two(host)
+    at_second = {"first": alice.second + ">", "last": alice.second + ">"}
+    locking = steps_of(host, lambda: lock(host, alice), **at_second)
+    unlocking = steps_of(host, lambda: unlock_at_once(alice, "none"), **at_second)
+    states, kills = collections.Counter(), 0
+    for there, back in itertools.zip_longest(locking, unlocking):
+        if there:
+            states[is_killed_locking(host, alice, there)] += 1
+        if alice.state() != "locked":
+            lock(host, alice)
+        owners = host.run("stat", "-c", "%U", alice.path, alice.second).stdout.split()
+        assert owners == ["root", "root"], there
+        if back:
+            kills += is_killed_unlocking(host, alice, back)
+        else:
+            unlock_at_once(alice, there)
+        owners = host.run("stat", "-c", "%U", alice.path, alice.second).stdout.split()
+        assert owners == ["alice", "alice"], back
+    assert {"ioctl", "fchown", "fchmod", "pwrite64", "sendmsg", "mkdir", "write"} <= {step.name for step in locking}, locking
+    assert {"ioctl", "fchown", "fchmod", "write", "rmdir"} <= {step.name for step in unlocking}, unlocking
+    assert states["locked", True] > len(locking) / 2 and kills > len(unlocking) / 2, (states, kills)
+
+
+def test_a_kill_before_any_step_of_an_operators_unlock(host, alice):
+    def unlocks():
+        return host.run("vigilctl", "unlock", alice.id, "--reason", "test", check=False).returncode == 0
+    lock(host, alice)
+    steps = steps_of(host, lambda: unlocks() and alice.screen.wait_gone(LOCK_SCREEN))
+    states = collections.Counter()
+    for step in steps:
+        if settled(host, alice) == "active":
+            lock(host, alice)
+        killer = death(host, step)
+        done = unlocks()
+        killed = killer.leave()
+        state = settled(host, alice)
+        assert state == "active" or not done, f"{step}: it was said to be unlocked"
+        states[state, killed] += 1
+        if state == "locked":
+            unlock_at_once(alice, step)
+        assert alice.answers()
+    assert {"pwrite64", "ioctl", "rmdir", "write", "sendmsg"} <= {step.name for step in steps}, steps
+    assert states["locked", True] and states["active", True] > len(steps) / 2, states
+
+
+def test_a_kill_before_any_step_of_an_idle_lock(host, alice):
+    """It comes all the same: at its time, or when the next vigild is sure that nobody was there for so long."""
+    def is_left_alone():
+        alice.type(" ")
+        alice.screen.wait_for(UNLOCK_PROMPT, 30)
+    limits(host, idle_lock="1s")
+    try:
+        steps = steps_of(host, is_left_alone)
+        unlock_at_once(alice, "none")
+        kills = 0
+        for step in steps:
+            killer = death(host, step)
+            is_left_alone()
+            kills += killer.leave()
+            assert settled(host, alice) == "locked", step
+            unlock_at_once(alice, step)
+        assert {"pwrite64", "ioctl", "mkdir", "write", "sendmsg"} <= {step.name for step in steps}, steps
+        assert kills > len(steps) / 2
+    finally:
+        host.policy(until_somebody_locks())
+
+
+def test_a_kill_before_any_step_of_ending_a_locked_session(host, nobody_stays):
+    def locked():
+        alice = Login(host, "alice")
+        lock(host, alice)
+        return alice, alice.scope()
+
+    def ends(alice, scope):
+        done = host.run("vigilctl", "terminate", alice.id, "--reason", "test", check=False).returncode == 0
+        wait_until(lambda: not done or not alice.exists(scope), 15, "it is over")
+        return done
+    steps = steps_of(host, lambda one=locked(): ends(*one))
+    states = collections.Counter()
+    for step in steps:
+        alice, scope = locked()
+        killer = death(host, step)
+        done = ends(alice, scope)
+        killed = killer.leave()
+        wait_until(lambda one=alice: one.state() in ("gone", "locked"), 15, f"{step}: it is one or the other")
+        states[alice.state(), killed] += 1
+        if not done and alice.state() == "locked":
+            assert settled(host, alice) == "locked" and ends(alice, scope), step
+        alice.screen.wait_closed(15)
+        wait_until(lambda one=alice: one.state() == "gone", 15, f"{step}: vigil lists it no more")
+        wait_until(lambda at=scope, one=alice: not one.exists(at), 15, f"{step}: nothing of it is left")
+        assert not host.pids("-x", "vigil-lock"), step
+    assert {"pwrite64", "write", "sendmsg"} <= {step.name for step in steps}, steps
+    assert states["locked", True] and states["gone", True] > len(steps) / 2, states

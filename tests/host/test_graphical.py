@@ -1,8 +1,11 @@
 """Graphical sessions: real logind sessions of type wayland, whose desktop answers to logind or does not."""
 
+import collections
 import itertools
 
 import pytest
+from kills import death, is_listed_as, steps_of
+from sessions import Session
 from vigilhost import SOURCE, wait_until
 
 POLICY = """\
@@ -34,9 +37,9 @@ def cleanly(host):
     wait_until(lambda: not host.vigil_sessions(), 15, "vigil lists no session any more")
 
 
-class Desktop:
+class Desktop(Session):
     def __init__(self, host, user, manner="obeys"):
-        self.host, self.user = host, user
+        super().__init__(host, user)
         self.unit = f"desktop-{next(NUMBERS)}"
         host.run("systemd-run", "--quiet", "--collect", f"--unit={self.unit}",
                  f"--property=StandardOutput=file:/run/{self.unit}", "/usr/local/bin/desktop", user, manner)
@@ -48,12 +51,6 @@ class Desktop:
         wait_until(lambda: self.logind in host.read(f"/run/{self.unit}").split(), 10,
                    "it listens")
 
-    def show(self):
-        return self.host.vigilctl("show", self.id, "--json")
-
-    def state(self):
-        return next((one["state"] for one in self.host.vigil_sessions(id=self.id)), "gone")
-
     def hint(self):
         return self.host.run("loginctl", "show-session", self.logind, "-p", "LockedHint", "--value").stdout.strip()
 
@@ -64,8 +61,8 @@ class Desktop:
         self.host.run("busctl", "call", "org.freedesktop.login1", path, "org.freedesktop.login1.Session", method, "b", value)
 
     def told(self, event):
-        return [one["MESSAGE"].rpartition(" [")[0] for one in
-                self.host.journal(VIGIL_SESSION=self.id, VIGIL_EVENT=event)]
+        """Without the session's id behind it."""
+        return [message.rpartition(" [")[0] for message in super().told(event)]
 
 
 def test_a_lock_is_logind_s_and_the_desktop_s_hint_is_the_answer(host):
@@ -144,3 +141,100 @@ def test_a_lock_outlives_vigild_and_so_does_its_end(host):
     host.run("systemctl unmask vigild.service && systemctl start vigild.service")
     wait_until(lambda: desktop.state() == "active", 10, "vigild reads it from the hint")
     assert desktop.told("session-unlocked") == ["alice: unlocked by its desktop"]
+
+
+# vigild killed with -9
+
+
+def settled(desktop):
+    """Once nothing is under way any more: what vigil says of it and what it says itself agree."""
+    def agreed():
+        seen = desktop.state(), desktop.hint()
+        return seen[0] if seen in (("locked", "yes"), ("active", "no")) else None
+    return wait_until(agreed, 15, "it is one or the other")
+
+
+def ways_back(host, desktop):
+    """By an operator and by its user, each with its steps: what does it, whether it is done then, a step."""
+    def unlocks():
+        return host.run("vigilctl", "unlock", desktop.id, "--reason", "test", check=False).returncode == 0
+
+    def opens():
+        desktop.says("SetLockedHint", "false")
+        return True
+
+    def is_seen_to_open():
+        before = len(desktop.told("session-unlocked"))
+        opens()
+        wait_until(lambda: len(desktop.told("session-unlocked")) > before, 10, "it is told")
+    host.vigilctl("lock", desktop.id)
+    by_operator = steps_of(host, unlocks)
+    host.vigilctl("lock", desktop.id)
+    by_user = steps_of(host, is_seen_to_open)
+    assert {"pwrite64", "sendmsg"} <= {step.name for step in by_operator} & {step.name for step in by_user}
+    return [(unlocks, step) for step in by_operator] + [(opens, step) for step in by_user]
+
+
+def test_a_kill_before_any_step_of_locking_and_unlocking(host):
+    desktop = Desktop(host, "alice")
+    locking = steps_of(host, lambda: host.vigilctl("lock", desktop.id))
+    assert {"pwrite64", "sendmsg"} <= {step.name for step in locking}
+    host.vigilctl("unlock", desktop.id, "--reason", "test")
+    back = ways_back(host, desktop)
+    states, kills = collections.Counter(), 0
+    for step, (does, step_back) in itertools.zip_longest(locking, back, fillvalue=(None, None)):
+        if step[0]:
+            killer = death(host, step)
+            done = host.run("vigilctl", "lock", desktop.id, check=False).returncode == 0
+            killed = killer.leave()
+            state = settled(desktop)
+            assert state == "locked" or not done, f"{step}: it was said to be locked"
+            states[state, killed] += 1
+        host.vigilctl("lock", desktop.id)
+        assert settled(desktop) == "locked", step
+        if does:
+            killer = death(host, step_back)
+            done = does()
+            wait_until(lambda it=killer: it.ended() or is_listed_as(host, desktop, "active"), 15, f"{step_back}: it is seen")
+            kills += killer.leave()
+            state = settled(desktop)
+            assert state == "active" or not done, f"{step_back}: it was opened"
+        host.vigilctl("unlock", desktop.id, "--reason", "test")
+        assert settled(desktop) == "active", step_back
+    assert states["active", True] and states["locked", True] > len(locking) / 3, states
+    assert kills > len(back) / 2, kills
+
+
+def test_a_kill_before_any_step_until_what_does_not_lock_is_ended(host):
+    def is_tried(desktop):
+        host.vigilctl("lock", desktop.id, check=False)
+
+    def is_ended(desktop):
+        is_tried(desktop)
+        wait_until(lambda: desktop.state() == "gone", 15, "it is ended")
+    steps = steps_of(host, lambda one=Desktop(host, "bob", "fails"): is_ended(one), last="MESSAGE=bob: ended")
+    states = collections.Counter()
+    for step in steps:
+        desktop = Desktop(host, "bob", "fails")
+        killer = death(host, step)
+        is_tried(desktop)
+        killed = killer.leave()
+        # Active where nothing was written down yet.
+        state = wait_until(lambda one=desktop: (now := one.state()) in ("active", "gone") and now, 15, f"{step}: it is over")
+        states[state, killed] += 1
+        if state == "active":
+            is_ended(desktop)
+        assert not desktop.told("session-locked") and not desktop.told("session-unlocked"), step
+        # What was to be told when it was killed is lost; that it is over is told by the next one.
+        assert "could not be locked wholly" in desktop.told("session-closed")[-1], step
+    assert {"pwrite64", "sendmsg"} <= {step.name for step in steps}
+    assert states["active", True] and states["gone", True] > len(steps) / 3, states
+
+
+def test_what_did_not_answer_yet_is_asked_again_by_the_next_vigild_and_ended_then(host):
+    desktop = Desktop(host, "bob", "ignores")
+    host.run("systemd-run", "--quiet", "--collect", "vigilctl", "lock", desktop.id)
+    wait_until(lambda: desktop.state() == "locked", 5, "it is asked")
+    host.kill_vigild()
+    wait_until(lambda: desktop.state() == "gone", 20, "it is ended")
+    assert desktop.told("session-ending") == [f"bob: ended: it could not be locked wholly: not locked: {SILENCE}"]

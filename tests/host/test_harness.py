@@ -4,6 +4,7 @@ import time
 
 import pytest
 from vigilhost import PASSWORDS, wait_until
+from terminal import Terminal
 
 
 def test_the_host_boots_without_a_failed_unit(bare_host):
@@ -58,7 +59,7 @@ def test_logind_lists_the_session(bare_host):
 
 
 def test_one_connection_carries_two_terminals(bare_host):
-    control = ["-o", "ControlMaster=auto", "-o", f"ControlPath={bare_host.control_path()}"]
+    control = bare_host.one_connection()
     first = bare_host.login("bob", *control)
     second = bare_host.login("bob", *control)
     for terminal in (first, second):
@@ -117,6 +118,28 @@ def test_a_time_is_known_to_a_fraction_of_a_second(bare_host):
     session.wait_for("^awake$")
     assert 0.4 < time.monotonic() - session.last_input < 2
     session.close()
+
+
+def test_what_arrives_while_the_screen_is_looked_at_is_seen():
+    class Slow(Terminal):
+        """As on a busy machine: the text arrives between the first look and the wait for more."""
+
+        before = None
+
+        def text(self):
+            if self.before is not None:
+                return super().text()
+            self.before = super().text()
+            self.send("x")
+            arrives = time.monotonic() + 1
+            while b"x" not in self.output and time.monotonic() < arrives:
+                time.sleep(0.01)
+            return self.before
+    echo = Slow(["/bin/cat"])
+    began = time.monotonic()
+    echo.wait_for("^x$")
+    assert time.monotonic() - began < 5, "not by the last look of all"
+    echo.close()
 
 
 def test_the_journal_is_read_by_field(bare_host):

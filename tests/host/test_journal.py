@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from logins import UNLOCK_PROMPT, Login, enrol_totp, everybody_leaves, unlock
-from people import shell
+from logins import LOCK_SCREEN, UNLOCK_PROMPT, Login, unlock
+from people import enroll, shell
 from vigilhost import SOURCE, wait_until
 
 RULES = """\
@@ -22,10 +22,7 @@ step_up:
 """
 
 
-@pytest.fixture(autouse=True)
-def cleanly(host):
-    yield
-    everybody_leaves(host)
+pytestmark = pytest.mark.usefixtures("nobody_stays")
 
 
 def message_ids():
@@ -39,7 +36,7 @@ def records(host, **fields):
 
 def test_every_step_of_a_session_is_a_record_with_its_fields(host):
     host.policy(RULES)
-    codes = enrol_totp(host, "alice")
+    codes = enroll(host, "alice")
     alice = Login(host, "alice")
     host.ssh("alice").wait_closed(10)
     alice.screen.wait_to_hear("This session ends in", 5)
@@ -84,9 +81,34 @@ def test_a_reason_with_escapes_is_a_line_of_text_in_the_journal(host):
     alice = Login(host, "alice")
     alice.lock(reason="\x1b[2Jgone\nVIGIL_USER=root")
     (locked,) = records(host, VIGIL_EVENT="session-locked", VIGIL_SESSION=alice.id)
+    assert locked["VIGIL_REASON"] == "\\x1b[2Jgone\\x0aVIGIL_USER=root"
     assert "\\x1b[2Jgone\\x0aVIGIL_USER=root" in locked["MESSAGE"]
     assert locked["VIGIL_USER"] == "alice"
     unlock(alice)
+
+
+def test_an_operators_reason_is_a_field_of_its_own(host):
+    host.policy("version: 1\n")
+    alice = Login(host, "alice")
+
+    def reasons(event):
+        return [one.get("VIGIL_REASON") for one in records(host, VIGIL_EVENT=event, VIGIL_SESSION=alice.id)]
+
+    alice.lock(reason="lunch")
+    host.vigilctl("unlock", alice.id, "--reason", "she called, ticket 77")
+    alice.screen.wait_gone(LOCK_SCREEN)
+    alice.lock()
+    unlock(alice)
+    # What is not an operator's has none.
+    assert reasons("session-locked") == ["lunch", None]
+    assert reasons("session-unlocked") == ["she called, ticket 77", None]
+    assert "VIGIL_REASON=lunch" in host.run("journalctl", "--output=export", "--no-pager", "VIGIL_REASON=lunch").stdout
+    long = host.vigilctl("terminate", alice.id, "--reason", "x" * 1025, check=False)
+    assert long.returncode == 1 and "The reason is too long: at most 1024 bytes." in long.stderr
+    worst = "\x1b" * 1024
+    host.vigilctl("terminate", alice.id, "--reason", worst)
+    assert reasons("session-ending") == ["\\x1b" * 1024]
+    wait_until(lambda: alice.state() == "gone", 10, "it is over")
 
 
 def test_the_catalog_explains_every_kind(host):

@@ -6,7 +6,10 @@ import statistics
 import time
 
 import pytest
-from logins import LOCK_SCREEN, UNLOCK_PROMPT, Login, everybody_leaves, unlock
+from logins import LOCK_SCREEN, UNLOCK_PROMPT, Login, unlock
+from loops import ticks_on
+from policies import limits
+from sessions import Session
 from vigilhost import wait_until
 
 # What vigil may be late by against the true last input, and a key seen at rest is: a second.
@@ -15,17 +18,7 @@ ASKED = 1
 LATE = ASKED + 0.5
 # How late a thing may be seen over ssh.
 SEEN = 2
-
-
-@pytest.fixture(autouse=True)
-def cleanly(host):
-    yield
-    everybody_leaves(host)
-
-
-def limits(host, **settings):
-    lines = "".join(f"    {name}: {value}\n" for name, value in settings.items())
-    host.policy(f"version: 1\nmode: enforce\nsessions:\n  - name: the test\n    match: {{users: [alice]}}\n{lines}")
+pytestmark = pytest.mark.usefixtures("nobody_stays")
 
 
 def after(login):
@@ -219,6 +212,17 @@ def test_systemd_ends_it_a_minute_later_if_vigild_cannot(host):
     finally:
         host.run("systemctl", "start", "vigild.socket", "vigild.service")
     assert alice.state() == "gone"
+
+
+def test_a_session_without_a_terminal_is_never_locked(host):
+    limits(host, idle_lock="1s")
+    command = Session(host, "alice")
+    command.begin(lambda: host.ssh("alice", "-T", command=["while :; do date +%N >tick; sleep 0.1; done"]))
+    assert ticks_on(host, 30), "three times the lock's time goes by"
+    assert command.state() == "active" and not command.told("session-locked")
+    refused = host.vigilctl("lock", command.id, "--reason", "a test", check=False)
+    assert refused.returncode == 1 and "no terminal" in refused.stderr
+    assert command.state() == "active" and ticks_on(host, 3)
 
 
 def test_a_session_without_a_terminal_is_never_idle_and_ends_at_its_limit(host):

@@ -1,18 +1,14 @@
 """The lock at virtual consoles with a real keyboard and a real screen: what the kernel's keyboard does by itself."""
 
+import contextlib
 import re
 import time
 
 import pytest
+from policies import until_somebody_locks
+from sessions import Session
 from vigilhost import PASSWORDS, wait_until
 
-POLICY = """\
-version: 1
-sessions:
-  - name: until somebody locks it
-    match: {users: [alice, bob]}
-    unlock: [password, totp]
-"""
 # Alice fills her screen with light: the lock screen is dark, and so is whatever else is to be seen while she is locked.
 BRIGHT, DARK = 200_000, 80_000
 LIGHT = "clear; tput rev; yes '' | head -n 23 | sed 's/$/                                                                               /'"
@@ -20,7 +16,7 @@ LIGHT = "clear; tput rev; yes '' | head -n 23 | sed 's/$/                       
 
 @pytest.fixture(scope="module", autouse=True)
 def policy(host):
-    host.policy(POLICY)
+    host.policy(until_somebody_locks("password, totp"))
     # Also what Debian leaves out: nothing of it may get past the lock.
     host.run("sysctl", "--quiet", "kernel.sysrq=1")
     host.write("/usr/local/bin/light", f"#!/bin/sh\n{LIGHT}\ntput sgr0\n", "0755")
@@ -62,18 +58,43 @@ class Seat:
             assert self.light() < DARK
         assert self.front() == number
 
+    def is_asked_for_a_name(self, timeout=30):
+        """Where the kernel has written something behind the question he presses Enter, and is asked again."""
+        with contextlib.suppress(AssertionError):
+            return self.reads(r"login:\s*\Z", 2)
+        self.press("ret")
+        return self.reads(r"login:\s*\Z", timeout)
+
     def logs_in(self, user, number):
         self.press(f"ctrl-alt-f{number}")
         self.comes_to_front(number)
-        self.reads(r"login:\s*\Z")
-        known = {one["id"] for one in self.host.vigil_sessions()}
-        self.types(user + "\n")
-        self.reads(r"assword:\s*\Z")
-        self.types(PASSWORDS[user] + "\n")
-        self.reads(r"[$#]\s*\Z")
-        new = wait_until(lambda: [one["id"] for one in self.host.vigil_sessions(user=user) if one["id"] not in known], 20,
-                         "vigil lists the login")
-        return new[0]
+        self.is_asked_for_a_name()
+
+        def types_them():
+            self.types(user + "\n")
+            self.reads(r"assword:\s*\Z")
+            self.types(PASSWORDS[user] + "\n")
+            self.reads(r"[$#]\s*\Z")
+        session = Session(self.host, user)
+        session.begin(types_them, 20)
+        return session
+
+    def logs_in_unseen(self, user, number):
+        """Where the screen is lost."""
+        self.press(f"ctrl-alt-f{number}")
+        self.comes_to_front(number)
+        running = lambda name: self.host.pids("-x", "-t", f"tty{number}", name)  # noqa: E731
+
+        def types_them():
+            wait_until(lambda: running("agetty"), 20, "a login waits")
+            self.types(user + "\n")
+            # Echo is off once login(1) waits for the answer; what comes sooner it throws away.
+            settings = lambda: self.host.run("stty", "-a", "-F", f"/dev/tty{number}").stdout.split()  # noqa: E731
+            wait_until(lambda: running("login") and "-echo" in settings(), 20, "the password is asked for")
+            self.types(PASSWORDS[user] + "\n")
+        session = Session(self.host, user)
+        session.begin(types_them, 30)
+        return session
 
     def answers(self):
         self.types("clear\n")
@@ -87,29 +108,19 @@ def seat(host):
     return Seat(host)
 
 
-def state(host, session):
-    listed = host.vigil_sessions(id=session)
-    return listed[0]["state"] if listed else "gone"
-
-
-def end(host, session):
-    host.vigilctl("terminate", session, "--reason", "the test is over", check=False)
-    wait_until(lambda: state(host, session) == "gone", 30, "the session is over")
-
-
 @pytest.fixture
 def alice(host, seat):
-    """At tty1, with her light on; her session's id."""
+    """At tty1, with her light on; her session."""
     session = seat.logs_in("alice", 1)
     seat.types("light\n")
     wait_until(lambda: seat.light() > BRIGHT, 20, "her screen is full of light")
     yield session
-    end(host, session)
+    session.terminate(30)
     seat.comes_to_front(1)
 
 
 def lock(host, seat, session):
-    host.vigilctl("lock", session, "--reason", "a test")
+    host.vigilctl("lock", session.id, "--reason", "a test")
     wait_until(lambda: seat.light() < DARK, 10, "the light is out")
     seat.reads("Password")
     return seat.front()
@@ -118,7 +129,7 @@ def lock(host, seat, session):
 def unlock(host, seat, session):
     seat.reads("Password")
     seat.types("alice-pass-1\n")
-    wait_until(lambda: state(host, session) == "active", 30, "the password unlocks, the first time")
+    wait_until(lambda: session.state() == "active", 30, "the password unlocks, the first time")
     seat.comes_to_front(1)
     wait_until(lambda: seat.light() > BRIGHT, 20, "the light is on")
     seat.answers()
@@ -137,7 +148,7 @@ def test_no_key_for_switching_leads_away(host, seat, alice):
 
 def test_the_magic_keys_open_nothing(host, seat, alice):
     lock_console = lock(host, seat, alice)
-    unit = f"vigil-lock-{alice}-tty1.service"
+    unit = f"vigil-lock-{alice.id}-tty1.service"
     prompt = lambda: int(host.run("systemctl", "show", "--property=MainPID", "--value", unit).stdout)  # noqa: E731
     before, vigild = prompt(), host.vigild_pid()
     # k kills whoever has the console open, r gives it a usual keyboard, v asks for another screen.
@@ -150,9 +161,35 @@ def test_the_magic_keys_open_nothing(host, seat, alice):
     unlock(host, seat, alice)
 
 
+@pytest.mark.parametrize("key", ["e", "i", "f"], ids=["terminate", "kill", "oom-kill"])
+def test_the_magic_keys_that_kill_show_nothing_and_run_nothing(host, seat, key):
+    """e and i end all processes but PID 1, f the biggest one."""
+    session = seat.logs_in("alice", 1)
+    seat.types("light\n")
+    wait_until(lambda: seat.light() > BRIGHT, 20, "her screen is full of light")
+    lock(host, seat, session)
+    seat.press(f"alt-sysrq-{key}")
+    seat.types("touch /tmp/typed\n")
+
+    def is_up():
+        assert seat.light() < DARK
+        return host.run("true", check=False).returncode == 0 and host.vigild_is_ready()
+    wait_until(is_up, 60, "the machine answers again")
+    state = wait_until(lambda: (now := session.state()) in ("gone", "locked") and now, 30, "it is over, or locked as before")
+    assert state == "gone" or key == "f"
+    if state == "locked":
+        seat.reads("Password")
+        host.vigilctl("terminate", session.id, "--reason", "test")
+        wait_until(lambda: session.state() == "gone", 30, "it is over")
+    wait_until(lambda: seat.front() == 1 or seat.press("ctrl-alt-f1"), 30, "switching is free")
+    seat.is_asked_for_a_name(60)
+    assert seat.light() < DARK
+    assert host.run("test", "-e", "/tmp/typed", check=False).returncode == 1
+
+
 def test_who_comes_by_another_console_sees_the_lock_alone(host, seat, alice):
     bob = seat.logs_in("bob", 2)
-    host.vigilctl("lock", alice, "--reason", "a test")
+    host.vigilctl("lock", alice.id, "--reason", "a test")
     seat.answers()
     for _ in range(3):
         seat.press("ctrl-alt-f1")
@@ -164,7 +201,7 @@ def test_who_comes_by_another_console_sees_the_lock_alone(host, seat, alice):
         seat.press("ctrl-alt-f2")
         seat.comes_to_front(2)
     seat.answers()
-    end(host, bob)
+    bob.terminate(30)
     seat.press("ctrl-alt-f1")
     unlock(host, seat, alice)
 
@@ -176,7 +213,7 @@ def test_f1_leads_to_a_login_and_the_locked_console_stays_shut_without_vigild(ho
         seat.press("x", "ret")
         seat.reads("vigild is away")
         wait_until(lambda: seat.press("f1") or seat.front() != lock_console, 20, "F1 leads to another console")
-        seat.reads(r"login:\s*\Z")
+        seat.is_asked_for_a_name()
         seat.press("ctrl-alt-f1")
         seat.comes_to_front(1)
         assert seat.light() == 0
@@ -204,15 +241,15 @@ def test_ctrl_alt_del_ends_the_session_and_shows_nothing_of_it(host, seat):
         return asked.returncode == 0 and asked.stdout != boot
     wait_until(is_new, 120, "the machine is there again")
     wait_until(host.vigild_is_ready, 60, "vigild runs")
-    assert state(host, session) == "gone"
-    end(host, seat.logs_in("alice", 1))
+    assert session.state() == "gone"
+    seat.logs_in("alice", 1).terminate(30)
     seat.press("ctrl-alt-f2")
     seat.comes_to_front(2)
 
 
 def test_a_machine_that_slept_wakes_up_at_the_lock(host, seat, alice):
     """The kernel goes to a console of its own to sleep, and would wait for ever where a program says no. QEMU's screen is
-    lost with it, locked or not, so what is asked is not to be read; this test is the last."""
+    lost with it, locked or not, so what is asked is not to be read; this test and the next are the last."""
     lock_console = lock(host, seat, alice)
     host.run("systemd-run", "--quiet", "sh", "-c", "echo mem >/sys/power/state")
     wait_until(lambda: "suspended" in seat.machine.monitor("info status")[0], 60, "it sleeps")
@@ -220,5 +257,30 @@ def test_a_machine_that_slept_wakes_up_at_the_lock(host, seat, alice):
     wait_until(lambda: "running" in seat.machine.monitor("info status")[0], 60, "it is awake")
     seat.stays_dark_and_at(lock_console, "ctrl-alt-f1")
     seat.types("alice-pass-1\n")
-    wait_until(lambda: state(host, alice) == "active", 30, "the password unlocks, the first time")
+    wait_until(lambda: alice.state() == "active", 30, "the password unlocks, the first time")
     seat.comes_to_front(1)
+
+
+def test_a_lock_that_comes_due_while_the_machine_sleeps_is_there_before_the_first_key(host, seat):
+    host.policy("version: 1\nmode: enforce\nsessions:\n  - {name: soon, idle_lock: 20s, unlock: [password]}\n")
+    alice = seat.logs_in_unseen("alice", 1)
+    host.run("systemd-run", "--quiet", "sh", "-c", "echo mem >/sys/power/state")
+    wait_until(lambda: "suspended" in seat.machine.monitor("info status")[0], 60, "it sleeps")
+    end = time.monotonic() + 25
+    wait_until(lambda: time.monotonic() > end, 30, "the lock's time goes by")
+    seat.machine.monitor("system_wakeup")
+    seat.types("touch /tmp/awake\n")
+    wait_until(lambda: "running" in seat.machine.monitor("info status")[0], 60, "it is awake")
+    wait_until(lambda: alice.state() == "locked", 30, "it is locked")
+    assert host.run("test", "-e", "/tmp/awake", check=False).returncode == 1
+    wait_until(lambda: seat.front() != 1, 20, "the lock console is in front")
+
+    def opens():
+        """At the latest once the wrong answer that was typed to sleeping ears has been judged."""
+        seat.types("alice-pass-1\n")
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: alice.state() == "active", 5, "the password unlocks")
+        return alice.state() == "active"
+    wait_until(opens, 60, "the password unlocks")
+    seat.comes_to_front(1)
+    alice.terminate(30)

@@ -1,27 +1,11 @@
 """The lock where the pids controller is: nothing is started over a connection whose session is locked."""
 
 import pytest
-from logins import LOCK_SCREEN, Login, everybody_leaves, unlock
+from logins import LOCK_SCREEN, MANAGER, Login, unlock
+from people import Shell
 from vigilhost import wait_until
 
-POLICY = """\
-version: 1
-mode: enforce
-sessions:
-  - name: until somebody locks it
-    unlock: [password]
-"""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def policy(host):
-    host.policy(POLICY)
-
-
-@pytest.fixture(autouse=True)
-def cleanly(host):
-    yield
-    everybody_leaves(host)
+pytestmark = pytest.mark.usefixtures("locked_by_hand", "nobody_stays")
 
 
 class Shared:
@@ -29,7 +13,7 @@ class Shared:
 
     def __init__(self, host, user):
         self.host, self.user = host, user
-        self.control = ["-o", "ControlMaster=auto", "-o", f"ControlPath={host.control_path()}"]
+        self.control = host.one_connection()
         self.login = Login(host, user, *self.control)
 
     def channel(self, *options, command=()):
@@ -55,12 +39,32 @@ def test_no_channel_starts_anything_under_a_lock(host, user, kind):
     assert shared.login.answers()
 
 
+def test_sshds_process_that_was_moved_out_is_sealed_again_at_the_next_key(host):
+    """By another login of the user, who may have PID 1 move whatever has his uid."""
+    shared = Shared(host, "alice")
+    thief = Shell(Login(host, "alice").screen)
+    shared.login.lock()
+    sealed = shared.login.scope() + "/vigil-connection/cgroup.procs"
+    terminal = shared.login.path.removeprefix("/dev/")
+    (sshd,) = host.pids("-f", f"^sshd.*: alice@{terminal}$")
+    assert str(sshd) in host.read(sealed).split()
+    moved, said = thief.run(f"{MANAGER} AttachProcessesToUnit ssau user@$UID.service /init.scope 1 {sshd}")
+    assert moved == 0 and str(sshd) not in host.read(sealed).split(), said
+    shared.login.type("\r")
+    wait_until(lambda: str(sshd) in host.read(sealed).split(), 20, "it is sealed again")
+    channel = shared.channel(command=["touch /tmp/ran"])
+    wait_until(lambda: channel.ended, 20, "sshd refuses it")
+    assert not shared.login.exists("/tmp/ran")
+    unlock(shared.login)
+    assert shared.login.answers()
+    assert host.run("find", shared.login.scope(), "-mindepth", "1", "-type", "d").stdout == ""
+
+
 def processes(host, shared):
     return host.run(f"find {shared.login.scope()} -name cgroup.procs -exec cat {{}} +").stdout.split()
 
 
-def test_what_runs_behind_tmux_starts_what_it_likes(host):
-    alice = Login(host, "alice")
+def test_what_runs_behind_tmux_starts_what_it_likes(host, alice):
     alice.type("tmux new -d 'while :; do date +%N >tick; sleep 0.1; done'\r")
     wait_until(lambda: alice.exists("/home/alice/tick"), 20, "it works")
     alice.lock()
@@ -82,6 +86,47 @@ def test_nothing_of_the_lock_is_left_in_the_cgroup(host):
         assert host.run("find", scope, "-mindepth", "1", "-type", "d").stdout == ""
         assert host.read(f"{scope}/cgroup.subtree_control").strip() == ""
         assert shared.login.answers()
+
+
+# It leaves the session for a scope of the user's manager, and has all capabilities in a namespace of its own: its move back
+# changes its cpuset, which the kernel allows only who has CAP_SYS_NICE.
+CONTAINED = "systemd-run --quiet --user --scope unshare -r sleep {} &\r"
+OWNED = "/home/alice/owned"
+
+
+def test_a_job_in_a_user_namespace_and_scope_stands_still(host, alice):
+    alice.type(CONTAINED.format(987))
+    (job,) = wait_until(lambda: host.pids("-fx", "sleep 987"), 20, "it runs")
+    alice.lock()
+    assert str(job) in host.read(alice.scope() + "/vigil-lock/cgroup.procs").split()
+    unlock(alice)
+    assert alice.answers()
+
+
+def test_one_process_that_cannot_be_moved_leaves_the_rest_held_and_is_named(host, alice):
+    drop_in = "/run/systemd/system/vigild.service.d/test.conf"
+    host.run("mkdir", "-p", drop_in.rpartition("/")[0])
+    host.write(drop_in, "[Service]\nCapabilityBoundingSet=~CAP_SYS_NICE\n")
+    host.run("systemctl daemon-reload && systemctl restart vigild.service")
+    try:
+        alice.type(CONTAINED.format(988))
+        (job,) = wait_until(lambda: host.pids("-fx", "sleep 988"), 20, "it runs")
+        told = host.vigilctl("lock", alice.id, check=False)
+        assert told.returncode == 1 and f"process {job} (sleep)" in told.stderr, told.stderr
+        alice.screen.wait_for("Only an administrator|Password")
+        held = host.read(alice.scope() + "/vigil-lock/cgroup.procs").split()
+        assert alice.frozen() and str(job) not in held and held
+        alice.type(f"id >{OWNED}\r\r")
+        alice.type(f"id >{OWNED}\r\r")
+        assert any(f"process {job} (sleep)" in one for one in alice.show()["uncovered"])
+        host.run("kill", str(job))
+        wait_until(lambda: not alice.show()["uncovered"], 20, "all of it is held")
+        host.vigilctl("unlock", alice.id, "--reason", "test")
+        alice.screen.wait_gone(LOCK_SCREEN)
+        assert alice.answers() and not alice.exists(OWNED)
+    finally:
+        host.run("rm", drop_in)
+        host.run("systemctl daemon-reload && systemctl restart vigild.service")
 
 
 def test_a_client_that_goes_away_ends_its_sealed_session(host):

@@ -214,7 +214,7 @@ def test_a_grant_stays_at_its_terminal_of_one_connection(host):
     host.policy(LASTING)
     user = person(host, "sudo", "nopasswd")
     codes = enroll(host, user)
-    control = ["-o", "ControlMaster=auto", "-o", f"ControlPath={host.control_path()}"]
+    control = host.one_connection()
     first, second = shell(host, user, *control), shell(host, user, *control)
     assert_ran(first.run("sudo id -un", codes.fresh()))
     assert second.asks("sudo id -un")
@@ -225,7 +225,7 @@ def test_a_grant_for_the_session_holds_at_all_its_terminals(host):
     host.policy(LASTING.replace("scope: terminal", "scope: session"))
     user = person(host, "sudo", "nopasswd")
     codes = enroll(host, user)
-    control = ["-o", "ControlMaster=auto", "-o", f"ControlPath={host.control_path()}"]
+    control = host.one_connection()
     first, second = shell(host, user, *control), shell(host, user, *control)
     assert_ran(first.run("sudo id -un", codes.fresh()))
     assert_ran(second.run("sudo id -un"))

@@ -1,34 +1,21 @@
 """`vigilctl thaw --all`: the way back with no vigild, no bus and no store, and what a vigild makes of it."""
 
 import pytest
-from logins import LOCK_SCREEN, UNLOCK_PROMPT, Login, everybody_leaves, unlock
+from logins import LOCK_SCREEN, UNLOCK_PROMPT, Login, unlock
 from vigilhost import wait_until
 
 THAWED_BY_HAND = "ea85b274ce844beb972ff6a783ac3738"
-POLICY = """\
-version: 1
-mode: enforce
-sessions:
-  - name: until somebody locks it
-    match: {users: [alice, bob]}
-    unlock: [password]
-"""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def policy(host):
-    host.policy(POLICY)
+pytestmark = pytest.mark.usefixtures("locked_by_hand")
 
 
 @pytest.fixture(autouse=True)
-def cleanly(host):
+def cleanly(host, nobody_stays):
     yield
     if host.run("systemctl", "is-active", "dbus.service", check=False).returncode != 0:
         # logind of systemd 257 does not find its way back to a bus that was away.
         host.run("systemctl start dbus.socket dbus.service; systemctl restart systemd-logind.service")
     host.run("systemctl unmask vigild.service; systemctl start vigild.socket vigild.service", check=False)
     wait_until(host.vigild_is_ready, 15, "vigild runs again")
-    everybody_leaves(host)
 
 
 def held(host):
@@ -76,8 +63,7 @@ def test_without_vigild_bus_and_store_the_terminals_answer_again(host):
     assert again.stdout == "Nothing is held.\n"
 
 
-def test_a_vigild_that_comes_later_takes_it_for_an_operators_unlock(host):
-    alice = Login(host, "alice")
+def test_a_vigild_that_comes_later_takes_it_for_an_operators_unlock(host, alice):
     alice.lock()
     host.run("systemctl mask vigild.service && systemctl stop vigild.service vigild.socket")
     host.run("vigilctl", "thaw", "--all", timeout=90)
@@ -93,8 +79,7 @@ def test_a_vigild_that_comes_later_takes_it_for_an_operators_unlock(host):
     unlock(alice)
 
 
-def test_while_vigild_answers_it_is_refused_but_for_force(host):
-    alice = Login(host, "alice")
+def test_while_vigild_answers_it_is_refused_but_for_force(host, alice):
     alice.lock()
     done = host.run("vigilctl", "thaw", "--all", check=False)
     assert done.returncode == 1 and "vigilctl unlock --all --reason" in done.stderr
@@ -105,8 +90,7 @@ def test_while_vigild_answers_it_is_refused_but_for_force(host):
     assert alice.answers() and held(host) == []
 
 
-def test_a_vigild_that_hangs_is_gone_around_and_does_not_lock_again(host):
-    alice = Login(host, "alice")
+def test_a_vigild_that_hangs_is_gone_around_and_does_not_lock_again(host, alice):
     alice.lock()
     pid = str(host.vigild_pid())
     host.run("kill", "-STOP", pid)
@@ -122,8 +106,7 @@ def test_a_vigild_that_hangs_is_gone_around_and_does_not_lock_again(host):
     assert alice.answers() and held(host) == []
 
 
-def test_only_root_thaws_and_only_all(host):
-    alice = Login(host, "alice")
+def test_only_root_thaws_and_only_all(host, alice):
     alice.lock()
     done = host.vigilctl("thaw", "--all", "--force", user="bob", check=False)
     assert done.returncode == 1 and "root alone" in done.stderr
@@ -136,8 +119,10 @@ def test_a_cgroup_of_a_users_own_with_that_name_is_left_alone(host):
     host.run("loginctl", "enable-linger", "bob")
     uid = host.run("id", "-u", "bob").stdout.strip()
     own = f"/sys/fs/cgroup/user.slice/user-{uid}.slice/user@{uid}.service"
-    wait_until(lambda: host.run("test", "-d", own + "/init.scope", check=False).returncode == 0, 10, "bob's manager runs")
-    host.run("setpriv", f"--reuid={uid}", "--clear-groups", "mkdir", own + "/vigil-lock")
+    as_bob = ["setpriv", f"--reuid={uid}", "--clear-groups"]
+    # It is there before it is his.
+    wait_until(lambda: host.run(*as_bob, "test", "-w", own, check=False).returncode == 0, 10, "bob's manager runs")
+    host.run(*as_bob, "mkdir", own + "/vigil-lock")
     try:
         done = host.run("vigilctl", "thaw", "--all", "--force")
         assert done.stdout == "Nothing is held.\n"

@@ -13,6 +13,7 @@ sys.path.insert(0, str(SOURCE / "tools" / "lib"))
 import build  # noqa: E402  (tools/lib is found by the line above)
 import containers  # noqa: E402
 import hosts  # noqa: E402
+import terminal  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
 # The kinds of records in the journal that tests look for: published names, which never change.
@@ -20,12 +21,13 @@ MESSAGE_IDS = {
     "session-ending": "dc9bfa3bb9f54b0595b9a62556df37cc",
     "policy-loaded": "5d1b1b04d5bd4cc5a965062b6f4f2688",
 }
+VM_PATIENCE = 4
 PASSWORDS = {"alice": "alice-pass-1", "bob": "bob-pass-1"}
 
 
 def wait_until(predicate, timeout, what):
     """What the predicate returns, once it is true; otherwise a failure that says what was waited for."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + terminal.patience * timeout
     while not (value := predicate()):
         if time.monotonic() > deadline:
             raise AssertionError(f"after {timeout} s: {what} (the last answer was {value!r})")
@@ -36,10 +38,12 @@ def wait_until(predicate, timeout, what):
 class Host:
     """One host. Use it as a context manager, or call off()."""
 
-    def __init__(self, name, suite="bookworm", vm=False):
+    def __init__(self, name, suite="bookworm", vm=False, kernel="", packages=()):
         self.name = name
         self.suite = suite
-        self.inner = hosts.boot(name, suite, os.getpid(), vm)
+        if vm:
+            terminal.patience = VM_PATIENCE
+        self.inner = hosts.boot(name, suite, os.getpid(), vm, kernel, packages)
         self.directory = self.inner.record.directory
         self.terminals = []
         self.connections = 0
@@ -59,6 +63,17 @@ class Host:
         """Builds vigil and puts it on the host, started."""
         build.install(self.inner, self.suite)
 
+    def delete_files(self, but=()):
+        """All that install() has put there, as if nobody had thought of anything."""
+        gone = [file for file in build.installed_files(self.suite) if not file.endswith(tuple(but))]
+        self.run("xargs", "-d", "\\n", "rm", "-f", input="\n".join(gone))
+
+    def remove(self):
+        """As a package does it that is removed."""
+        self.run(build.BEFORE_REMOVING)
+        self.delete_files()
+        self.run("/bin/sh", "-c", build.AFTER_REMOVING)
+
     # Commands
 
     def run(self, *words, input=None, check=True, timeout=60):
@@ -71,6 +86,10 @@ class Host:
         if check and done.returncode != 0:
             raise AssertionError(f"{' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
         return done
+
+    def pids(self, *words):
+        """What pgrep(1) finds, as text."""
+        return self.run("pgrep", *words, check=False).stdout.split()
 
     def write(self, path, text, mode="0644"):
         self.run("/bin/sh", "-c", 'mkdir -p "$(dirname "$1")" && cat >"$1" && chmod "$2" "$1"', "sh", path, mode,
@@ -98,16 +117,15 @@ class Host:
             "-o", "StrictHostKeyChecking=no", *ways[by], *bind, *options,
             *self.inner.ssh_options(), f"{user}@127.0.0.1", *command])
 
-    def ssh(self, user, *options, command=(), by="key", source=None, rows=24, columns=80):
+    def ssh(self, user, *options, command=(), by="key", source=None, **terminal):
         """A login with a terminal; returns at once, so wait for the prompt or for a refusal."""
         command_line = self.ssh_command(user, *options, command=command, by=by, source=source)
-        terminal = Terminal(command_line, rows=rows, columns=columns)
-        self.terminals.append(terminal)
-        return terminal
+        self.terminals.append(Terminal(command_line, **terminal))
+        return self.terminals[-1]
 
-    def login(self, user, *options, by="key", source=None, **size):
+    def login(self, user, *options, by="key", source=None, **how):
         """ssh() up to the shell's prompt."""
-        terminal = self.ssh(user, *options, by=by, source=source, **size)
+        terminal = self.ssh(user, *options, by=by, source=source, **how)
         if by != "key":
             terminal.wait_for("assword:", 10)
             terminal.send(PASSWORDS[user] + "\r")
@@ -120,9 +138,13 @@ class Host:
                               capture_output=True, text=True, errors="replace", check=False, timeout=timeout)
 
     def control_path(self):
-        """A new name for ControlMaster's socket: pass -o ControlMaster=auto -o ControlPath=..."""
+        """A new name for ControlMaster's socket."""
         self.connections += 1
         return str(self.directory / f"control-{self.connections}")
+
+    def one_connection(self):
+        """Options of ssh: all logins that have them share the connection of the first."""
+        return ["-o", "ControlMaster=auto", "-o", f"ControlPath={self.control_path()}"]
 
     # What the host knows
 

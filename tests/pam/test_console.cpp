@@ -2,6 +2,7 @@
 
 #include "tests/pam/console.hpp"
 #include "tests/pam/pam_host.hpp"
+#include "tests/unit/test.hpp"
 
 #include <cstdlib>
 #include <cstring>
@@ -9,7 +10,6 @@
 #include <fstream>
 #include <string>
 
-#include <check.h>
 #include <unistd.h>
 
 using namespace vigil::test;
@@ -134,21 +134,13 @@ START_TEST(a_step_up_at_the_console_is_no_login) {
 END_TEST
 
 int main() {
-    Suite* const suite = suite_create("console");
-    TCase* const tests = tcase_create("console");
-    tcase_set_timeout(tests, 30);
-    for (const TTest* const test :
-         {vigild_away_does_not_keep_him_out, vigild_silent_does_not_keep_him_out,
-          a_mark_does_not_keep_him_out, a_refusal_does_not_keep_him_out_and_his_session_is_told_of,
-          what_a_program_says_of_its_terminal_is_no_console, who_has_no_terminal_has_no_console,
-          who_comes_from_elsewhere_is_not_at_the_console,
-          others_at_the_console_are_refused_as_anywhere,
-          a_users_setuid_program_is_not_root_at_the_console, a_step_up_at_the_console_is_no_login})
-        tcase_add_test(tests, test);
-    suite_add_tcase(suite, tests);
-    SRunner* const runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return vigil::test::run(
+        "console",
+        {vigild_away_does_not_keep_him_out, vigild_silent_does_not_keep_him_out,
+         a_mark_does_not_keep_him_out, a_refusal_does_not_keep_him_out_and_his_session_is_told_of,
+         what_a_program_says_of_its_terminal_is_no_console, who_has_no_terminal_has_no_console,
+         who_comes_from_elsewhere_is_not_at_the_console,
+         others_at_the_console_are_refused_as_anywhere,
+         a_users_setuid_program_is_not_root_at_the_console, a_step_up_at_the_console_is_no_login},
+        {.seconds = 30});
 }

@@ -2,6 +2,7 @@
 
 #include "tests/pam/console.hpp"
 #include "tests/pam/pam_host.hpp"
+#include "tests/unit/test.hpp"
 
 #include <chrono>
 #include <cstdlib>
@@ -9,7 +10,6 @@
 #include <fstream>
 #include <string>
 
-#include <check.h>
 #include <unistd.h>
 
 using namespace vigil::test;
@@ -243,27 +243,20 @@ START_TEST(a_restart_of_vigild_is_waited_out) {
 END_TEST
 
 int main() {
-    Suite* const suite = suite_create("fail table");
-    TCase* const table = tcase_create("table");
-    tcase_set_timeout(table, 30);
-    tcase_add_loop_test(table, limits_go_on, 0, trouble_count);
-    tcase_add_loop_test(table, step_up_refuses_and_says_where_to_look, 0, trouble_count);
-    tcase_add_loop_test(table, root_needs_no_step_up_where_nobody_can_be_asked, 0, trouble_count);
-    tcase_add_test(table, polkits_helper_is_nobody_by_being_root);
-    tcase_add_loop_test(table, a_lock_stays_locked, 0, trouble_count);
-    tcase_add_loop_test(table, a_session_opens_and_closes, 0, trouble_count);
-    tcase_add_loop_test(table, prepare_goes_on, 0, trouble_count);
-    tcase_add_test(table, unavailable_deny_refuses_logins);
-    tcase_add_test(table, unavailable_allow_lets_step_up_pass);
-    tcase_add_test(table, an_argument_misspelt_changes_nothing);
-    tcase_add_test(table, a_blocked_user_is_refused_with_vigild_down);
-    tcase_add_test(table, a_blocked_user_is_refused_whatever_vigild_says);
-    tcase_add_test(table, only_a_file_of_roots_in_a_directory_of_roots_blocks);
-    tcase_add_test(table, a_restart_of_vigild_is_waited_out);
-    suite_add_tcase(suite, table);
-    SRunner* const runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return vigil::test::run("fail table",
+                            {{limits_go_on, 0, trouble_count},
+                             {step_up_refuses_and_says_where_to_look, 0, trouble_count},
+                             {root_needs_no_step_up_where_nobody_can_be_asked, 0, trouble_count},
+                             polkits_helper_is_nobody_by_being_root,
+                             {a_lock_stays_locked, 0, trouble_count},
+                             {a_session_opens_and_closes, 0, trouble_count},
+                             {prepare_goes_on, 0, trouble_count},
+                             unavailable_deny_refuses_logins,
+                             unavailable_allow_lets_step_up_pass,
+                             an_argument_misspelt_changes_nothing,
+                             a_blocked_user_is_refused_with_vigild_down,
+                             a_blocked_user_is_refused_whatever_vigild_says,
+                             only_a_file_of_roots_in_a_directory_of_roots_blocks,
+                             a_restart_of_vigild_is_waited_out},
+                            {.seconds = 30});
 }

@@ -1,6 +1,7 @@
 // The module as a guest: what it leaves behind in the program that loaded it.
 
 #include "tests/pam/pam_host.hpp"
+#include "tests/unit/test.hpp"
 
 #include <atomic>
 #include <csignal>
@@ -12,7 +13,6 @@
 #include <thread>
 #include <vector>
 
-#include <check.h>
 #include <dlfcn.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -168,20 +168,12 @@ START_TEST(the_environment_says_nothing) {
 END_TEST
 
 int main() {
-    Suite* const suite = suite_create("inside");
-    TCase* const tests = tcase_create("inside");
-    tcase_set_timeout(tests, 30);
-    for (const TTest* const test :
-         {no_thread_and_no_descriptor_stays, it_may_be_loaded_and_unloaded_again_and_again,
-          many_threads_log_in_at_once, short_of_descriptors_the_table_holds,
-          a_blocked_user_is_refused_short_of_descriptors,
-          a_connection_closed_in_our_face_is_no_sigpipe, phases_may_run_in_different_processes,
-          the_environment_says_nothing})
-        tcase_add_test(tests, test);
-    suite_add_tcase(suite, tests);
-    SRunner* const runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return vigil::test::run("inside",
+                            {no_thread_and_no_descriptor_stays,
+                             it_may_be_loaded_and_unloaded_again_and_again,
+                             many_threads_log_in_at_once, short_of_descriptors_the_table_holds,
+                             a_blocked_user_is_refused_short_of_descriptors,
+                             a_connection_closed_in_our_face_is_no_sigpipe,
+                             phases_may_run_in_different_processes, the_environment_says_nothing},
+                            {.seconds = 30});
 }

@@ -1,12 +1,12 @@
 // Logins as vigild sees them: what it is told, and what its answers do.
 
 #include "tests/pam/pam_host.hpp"
+#include "tests/unit/test.hpp"
 
 #include <cstdlib>
 #include <cstring>
 #include <string>
 
-#include <check.h>
 #include <security/pam_modules.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -198,26 +198,14 @@ START_TEST(the_order_of_calls_may_be_any) {
 END_TEST
 
 int main() {
-    Suite* const suite = suite_create("login");
-    TCase* const login = tcase_create("login");
-    tcase_set_timeout(login, 30);
-    tcase_add_test(login, vigild_is_told_who_logs_in);
-    tcase_add_test(login, a_refusal_carries_its_reason_escaped);
-    tcase_add_test(login, what_is_no_login_is_left_alone);
-    tcase_add_test(login, some_services_are_never_touched);
-    tcase_add_test(login, auth_asks_nothing_at_a_login_or_a_step_up);
-    tcase_add_test(login, a_session_is_confirmed_and_released);
-    tcase_add_test(login, the_limit_reaches_systemd_a_minute_later);
-    tcase_add_test(login, the_limit_is_asked_for_when_account_was_another_process);
-    tcase_add_test(login, no_limit_is_no_limit_for_systemd);
-    tcase_add_test(login, a_child_of_sshds_monitor_speaks_for_the_monitor);
-    tcase_add_test(login, a_host_that_is_none_is_passed_on_as_unfit);
-    tcase_add_test(login, a_user_nobody_knows_is_refused_without_a_call);
-    tcase_add_test(login, the_order_of_calls_may_be_any);
-    suite_add_tcase(suite, login);
-    SRunner* const runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return vigil::test::run(
+        "login",
+        {vigild_is_told_who_logs_in, a_refusal_carries_its_reason_escaped,
+         what_is_no_login_is_left_alone, some_services_are_never_touched,
+         auth_asks_nothing_at_a_login_or_a_step_up, a_session_is_confirmed_and_released,
+         the_limit_reaches_systemd_a_minute_later,
+         the_limit_is_asked_for_when_account_was_another_process, no_limit_is_no_limit_for_systemd,
+         a_child_of_sshds_monitor_speaks_for_the_monitor, a_host_that_is_none_is_passed_on_as_unfit,
+         a_user_nobody_knows_is_refused_without_a_call, the_order_of_calls_may_be_any},
+        {.seconds = 30});
 }

@@ -2,13 +2,13 @@
 
 #include "base/unique_fd.hpp"
 #include "tests/pam/pam_host.hpp"
+#include "tests/unit/test.hpp"
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 
-#include <check.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -292,24 +292,16 @@ START_TEST(no_lock_opens_without_a_proof) {
 END_TEST
 
 int main() {
-    Suite* const suite = suite_create("step up");
-    TCase* const tests = tcase_create("step up");
-    tcase_set_timeout(tests, 30);
-    for (const TTest* const test :
-         {allowed_and_not_applicable_ask_nothing, denied_says_why, a_right_code_opens,
-          three_wrong_codes_and_no_more, a_second_answer_may_be_right,
-          an_answer_sent_again_is_the_same_attempt, vigild_gone_while_a_person_types_refuses,
-          a_throttled_person_is_told_so_and_not_asked, throttled_after_an_answer_ends_it,
-          denied_while_proving_says_why, a_factor_unknown_here_is_refused_with_a_line,
-          nobody_to_ask_is_refused_with_a_line, a_broken_conversation_is_refused,
-          an_unusable_answer_is_never_sent, an_answer_that_is_no_utf8_is_no_crash,
-          a_code_opens_a_lock, a_password_at_a_lock_goes_to_the_next_module,
-          a_password_is_not_taken_where_it_could_be_read, no_lock_opens_without_a_proof})
-        tcase_add_test(tests, test);
-    suite_add_tcase(suite, tests);
-    SRunner* const runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return vigil::test::run(
+        "step up",
+        {allowed_and_not_applicable_ask_nothing, denied_says_why, a_right_code_opens,
+         three_wrong_codes_and_no_more, a_second_answer_may_be_right,
+         an_answer_sent_again_is_the_same_attempt, vigild_gone_while_a_person_types_refuses,
+         a_throttled_person_is_told_so_and_not_asked, throttled_after_an_answer_ends_it,
+         denied_while_proving_says_why, a_factor_unknown_here_is_refused_with_a_line,
+         nobody_to_ask_is_refused_with_a_line, a_broken_conversation_is_refused,
+         an_unusable_answer_is_never_sent, an_answer_that_is_no_utf8_is_no_crash,
+         a_code_opens_a_lock, a_password_at_a_lock_goes_to_the_next_module,
+         a_password_is_not_taken_where_it_could_be_read, no_lock_opens_without_a_proof},
+        {.seconds = 30});
 }

@@ -2,10 +2,10 @@
 
 #include "tests/pam/console.hpp"
 #include "tests/pam/pam_host.hpp"
+#include "tests/unit/test.hpp"
 
 #include <cstdlib>
 
-#include <check.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -108,18 +108,11 @@ START_TEST(a_locked_terminal_may_ask_for_as_long_as_it_is_locked) {
 END_TEST
 
 int main() {
-    Suite* const suite = suite_create("time");
-    TCase* const tests = tcase_create("time");
-    tcase_set_timeout(tests, 30);
-    tcase_add_loop_test(tests, a_login_waits_once_for_a_vigild_that_hangs, 0, 2);
-    tcase_add_test(tests, a_login_in_two_processes_waits_no_longer);
-    tcase_add_loop_test(tests, nobody_listening_costs_next_to_nothing, 0, 2);
-    tcase_add_test(tests, the_next_login_asks_again);
-    tcase_add_test(tests, a_locked_terminal_may_ask_for_as_long_as_it_is_locked);
-    suite_add_tcase(suite, tests);
-    SRunner* const runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return vigil::test::run("time",
+                            {{a_login_waits_once_for_a_vigild_that_hangs, 0, 2},
+                             a_login_in_two_processes_waits_no_longer,
+                             {nobody_listening_costs_next_to_nothing, 0, 2},
+                             the_next_login_asks_again,
+                             a_locked_terminal_may_ask_for_as_long_as_it_is_locked},
+                            {.seconds = 30});
 }

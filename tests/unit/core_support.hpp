@@ -109,11 +109,12 @@ std::size_t count(const Effects& effects) {
 /// "StoreSession Audit Lock": which effects, in their order.
 inline std::string kinds(const Effects& effects) {
     static constexpr const char* names[] = {
-        "StoreSession",  "EraseSession", "StoreGrant", "EraseGrant",   "Watch",
-        "Forget",        "ReadActivity", "Say",        "Lock",         "LockDesktop",
-        "UnlockDesktop", "LookForGaps",  "Unlock",     "KillFrozen",   "Terminate",
-        "KillScope",     "CheckGone",    "Audit",      "ReplyReserve", "ReplyLimit",
-        "ReplyAsk",      "ReplyProve",   "ReplyWait",  "ReplyId",      "ReplyDone"};
+        "StoreSession", "EraseSession",  "StoreGrant",  "EraseGrant",   "Watch",
+        "Forget",       "ReadActivity",  "Say",         "WipeLine",     "Lock",
+        "LockDesktop",  "UnlockDesktop", "LookForGaps", "RenewPrompts", "Unlock",
+        "KillFrozen",   "Terminate",     "KillScope",   "CheckGone",    "Audit",
+        "ReplyReserve", "ReplyLimit",    "ReplyAsk",    "ReplyProve",   "ReplyWait",
+        "ReplyId",      "ReplyDone"};
     static_assert(std::size(names) == std::variant_size_v<Effect>);
     std::string text;
     for (const auto& effect : effects)
@@ -131,6 +132,13 @@ inline std::string told(const Effects& effects) {
             text += "<" + line->line + ">";
     }
     return text;
+}
+
+/// What the asker hears: "" is yes.
+inline std::string answer(const Effects& effects) {
+    const auto* reply = find<ReplyDone>(effects);
+    ck_assert_ptr_nonnull(reply);
+    return reply->error ? reply->error : "";
 }
 
 inline bool touches(const Effect& effect) {
@@ -198,6 +206,11 @@ struct Host {
         step(reserve(number, facts), now);
         step(confirm(number, std::move(facts)), now);
         step(activity(number, now, now), now);
+    }
+    /// Asked for by root, and it holds.
+    void lock(std::uint32_t number, Microseconds now) {
+        step(LockAsked{1, id_of(number), "root"}, now);
+        step(LockDone{id_of(number), true, {}}, now);
     }
     State state(std::uint32_t number) const { return machine.view(id_of(number))->record->state; }
     bool knows(std::uint32_t number) const { return machine.view(id_of(number)).has_value(); }

@@ -2,6 +2,7 @@
 // What the policy's tests share.
 
 #include "policy/parse.hpp"
+#include "tests/unit/test.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -10,9 +11,16 @@
 #include <fstream>
 #include <iterator>
 
-#include <check.h>
-
 namespace vigil::test {
+
+/// Monday, 6 January 2025, 00:00 UTC, plus days and minutes.
+inline Now at(int day, int hour, int minute = 0, Seconds offset = Seconds{0}) {
+    using namespace std::chrono;
+    const sys_days monday = year{2025} / January / 6;
+    return {.boot = {},
+            .wall = WallTime{monday + days{day} + hours{hour} + minutes{minute}},
+            .utc_offset = offset};
+}
 
 inline std::string slurp(const std::filesystem::path& path) {
     std::ifstream file{path, std::ios::binary};
@@ -64,14 +72,6 @@ inline std::vector<std::filesystem::path> yaml_files(const std::filesystem::path
     }
     std::ranges::sort(files);
     return files;
-}
-
-inline int run(Suite* suite) {
-    SRunner* runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 } // namespace vigil::test

@@ -4,9 +4,15 @@
 #include "daemon/enforce/scope.hpp"
 #include "tests/unit/test.hpp"
 
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <functional>
+
 #include <linux/magic.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -14,8 +20,11 @@
 
 namespace vigil::test {
 
+/// A test that was killed leaves its scope, and its pid comes again.
 inline const std::string& scope() {
-    static const std::string path = "/vigil-test-" + std::to_string(::getpid()) + ".scope";
+    static const std::string path =
+        "/vigil-test-" + std::to_string(::getpid()) + "-" +
+        std::to_string(std::chrono::steady_clock::now().time_since_epoch().count()) + ".scope";
     return path;
 }
 
@@ -46,6 +55,49 @@ inline void remove_scope() {
             ::usleep(1000);
     }
     ck_assert_int_eq(removed, 0);
+}
+
+inline void move_to_scope(pid_t pid) {
+    const std::string path = directory() + "/cgroup.procs";
+    FILE* const file = ::fopen(path.c_str(), "w");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_gt(::fprintf(file, "%d", pid), 0);
+    ck_assert_int_eq(::fclose(file), 0);
+}
+
+/// A child that does `work` and waits to be killed, once it has done it. It goes with who started
+/// it: a test that fails leaves nothing frozen.
+inline pid_t start(const std::function<void()>& work) {
+    int ready[2];
+    ck_assert_int_eq(::pipe(ready), 0);
+    const pid_t pid = ::fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        work();
+        if (::write(ready[1], "x", 1) == 1)
+            while (true)
+                ::pause();
+        ::_exit(1);
+    }
+    ::close(ready[1]);
+    char byte = 0;
+    ck_assert_int_eq(::read(ready[0], &byte, 1), 1);
+    ::close(ready[0]);
+    return pid;
+}
+
+/// The same, in the scope with all that it starts.
+inline pid_t start_in_scope(const std::function<void()>& work) {
+    return start([&] {
+        move_to_scope(::getpid());
+        work();
+    });
+}
+
+/// A child with this name.
+inline pid_t named(const char* name) {
+    return start([name] { ::prctl(PR_SET_NAME, name); });
 }
 
 } // namespace vigil::test

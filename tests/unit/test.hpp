@@ -2,6 +2,7 @@
 // What every unit test's main shares: Check (libcheck.github.io) runs each test in its own process.
 
 #include <cstdlib>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -10,7 +11,34 @@
 
 namespace vigil::test {
 
-inline int run(Suite* suite) {
+/// A test; or one for each number, as its _i, from the first up to `end`.
+struct Case {
+    const TTest* test;
+    int first = 0;
+    int end = 1;
+
+    Case(const TTest* of) : test{of} {}
+    Case(const TTest* of, int from, int until) : test{of}, first{from}, end{until} {}
+};
+
+/// What is done in a test's process before and after it, and how long it may take: 0 is Check's
+/// own.
+struct Around {
+    SFun before = nullptr;
+    SFun after = nullptr;
+    double seconds = 0;
+};
+
+/// All that a main has to do: the tests of one file, in this order.
+inline int run(const char* name, std::initializer_list<Case> cases, const Around& around = {}) {
+    TCase* const tests = tcase_create(name);
+    tcase_add_checked_fixture(tests, around.before, around.after);
+    if (around.seconds > 0)
+        tcase_set_timeout(tests, around.seconds);
+    for (const Case& one : cases)
+        tcase_add_loop_test(tests, one.test, one.first, one.end);
+    Suite* const suite = suite_create(name);
+    suite_add_tcase(suite, tests);
     SRunner* const runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     const int failed = srunner_ntests_failed(runner);

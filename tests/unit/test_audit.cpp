@@ -72,12 +72,13 @@ START_TEST(every_kind_is_written_with_all_that_is_known) {
                                    .uid = 1000,
                                    .service = "sshd",
                                    .rule = "everyone",
-                                   .text = "it happened"});
+                                   .text = "it happened",
+                                   .reason = "end of shift"});
         ck_assert(has(line, ": alice: it happened [01234567] "));
         ck_assert(has(line, " VIGIL_EVENT=" + std::string{audit::name_of(kind)} + " "));
-        for (const char* field :
-             {" VIGIL_SESSION=0123456789abcdef0123456789abcdef", " VIGIL_USER=alice",
-              " VIGIL_UID=1000", " VIGIL_SERVICE=sshd", " VIGIL_RULE=everyone"})
+        for (const char* field : {" VIGIL_SESSION=0123456789abcdef0123456789abcdef",
+                                  " VIGIL_USER=alice", " VIGIL_UID=1000", " VIGIL_SERVICE=sshd",
+                                  " VIGIL_RULE=everyone", " VIGIL_REASON=end of shift"})
             ck_assert_msg(has(line, field), "no%s in: %s", field, line.c_str());
     }
 }
@@ -97,7 +98,8 @@ START_TEST(text_from_outside_is_one_escaped_line) {
                                .user = hostile,
                                .service = hostile,
                                .rule = hostile,
-                               .text = hostile});
+                               .text = hostile,
+                               .reason = hostile});
     ck_assert_int_eq(std::ranges::count(line, '\n'), 1);
     ck_assert(line.ends_with('\n'));
     for (const char c : line)
@@ -109,12 +111,8 @@ END_TEST
 } // namespace
 
 int main() {
-    Suite* const suite = suite_create("audit");
-    TCase* const test = tcase_create("journal");
-    tcase_add_test(test, every_kind_has_a_name_and_an_id_of_its_own);
-    tcase_add_test(test, every_kind_is_written_with_all_that_is_known);
-    tcase_add_test(test, what_is_not_known_is_left_out);
-    tcase_add_test(test, text_from_outside_is_one_escaped_line);
-    suite_add_tcase(suite, test);
-    return test::run(suite);
+    return vigil::test::run("audit",
+                            {every_kind_has_a_name_and_an_id_of_its_own,
+                             every_kind_is_written_with_all_that_is_known,
+                             what_is_not_known_is_left_out, text_from_outside_is_one_escaped_line});
 }

@@ -299,6 +299,20 @@ START_TEST(a_console_is_told_by_its_device) {
 }
 END_TEST
 
+START_TEST(a_virtual_console_is_told_by_its_device_and_its_name) {
+    ck_assert_uint_eq(virtual_console(makedev(4, 1)), 1);
+    ck_assert_uint_eq(virtual_console(makedev(4, 63)), 63);
+    ck_assert_uint_eq(virtual_console(makedev(4, 0)), 0);  // whichever is in front
+    ck_assert_uint_eq(virtual_console(makedev(4, 64)), 0); // ttyS0
+    ck_assert_uint_eq(virtual_console(makedev(136, 1)), 0);
+    ck_assert_uint_eq(virtual_console(virtual_console_device(13)), 13);
+    ck_assert_uint_eq(virtual_console("/dev/tty13"), 13);
+    ck_assert_uint_eq(virtual_console("tty13"), 13);
+    for (const char* other : {"/dev/tty", "/dev/tty64", "ttyS0", "tty1x", "pts/1", "/dev/13", ""})
+        ck_assert_uint_eq(virtual_console(std::string_view{other}), 0);
+}
+END_TEST
+
 /// No file can be opened while it lives.
 class NoDescriptors {
 public:
@@ -373,42 +387,35 @@ START_TEST(a_secret_that_moved_is_gone_from_where_it_was) {
 }
 END_TEST
 
-Suite* suite() {
-    Suite* const suite = suite_create("base");
-    TCase* const tests = tcase_create("base");
-    for (const TTest* test : {base32_agrees_with_the_rfc,
-                              base32_takes_lower_case_and_padding,
-                              base32_refuses_what_no_bytes_encode_to,
-                              hex_goes_both_ways,
-                              printable_text_stays,
-                              control_characters_are_written_out,
-                              bytes_that_are_not_utf8_are_written_out,
-                              no_byte_pair_escapes_to_something_harmful,
-                              the_limit_cuts_between_characters,
-                              a_log_entry_is_one_line_whatever_is_in_it,
-                              a_stale_journal_stream_is_not_believed,
-                              the_level_holds,
-                              stat_is_parsed_to_the_last_parenthesis,
-                              stat_takes_any_command,
-                              a_high_terminal_number_is_printed_negative,
-                              a_broken_stat_is_refused,
-                              one_knows_oneself,
-                              a_name_like_a_uid_line_does_not_lie,
-                              a_pidfd_names_its_process_until_it_is_reaped,
-                              a_process_is_alive_until_it_has_ended,
-                              a_console_is_told_by_its_device,
-                              an_account_that_is_not_there_and_one_that_cannot_be_looked_up_differ,
-                              no_process_has_a_number_below_one,
-                              another_descriptor_is_no_pidfd,
-                              a_small_file_has_a_bound,
-                              a_secret_that_moved_is_gone_from_where_it_was})
-        tcase_add_test(tests, test);
-    suite_add_tcase(suite, tests);
-    return suite;
-}
-
 } // namespace
 
 int main() {
-    return vigil::test::run(suite());
+    return vigil::test::run("base",
+                            {base32_agrees_with_the_rfc,
+                             base32_takes_lower_case_and_padding,
+                             base32_refuses_what_no_bytes_encode_to,
+                             hex_goes_both_ways,
+                             printable_text_stays,
+                             control_characters_are_written_out,
+                             bytes_that_are_not_utf8_are_written_out,
+                             no_byte_pair_escapes_to_something_harmful,
+                             the_limit_cuts_between_characters,
+                             a_log_entry_is_one_line_whatever_is_in_it,
+                             a_stale_journal_stream_is_not_believed,
+                             the_level_holds,
+                             stat_is_parsed_to_the_last_parenthesis,
+                             stat_takes_any_command,
+                             a_high_terminal_number_is_printed_negative,
+                             a_broken_stat_is_refused,
+                             one_knows_oneself,
+                             a_name_like_a_uid_line_does_not_lie,
+                             a_pidfd_names_its_process_until_it_is_reaped,
+                             a_process_is_alive_until_it_has_ended,
+                             a_console_is_told_by_its_device,
+                             a_virtual_console_is_told_by_its_device_and_its_name,
+                             an_account_that_is_not_there_and_one_that_cannot_be_looked_up_differ,
+                             no_process_has_a_number_below_one,
+                             another_descriptor_is_no_pidfd,
+                             a_small_file_has_a_bound,
+                             a_secret_that_moved_is_gone_from_where_it_was});
 }

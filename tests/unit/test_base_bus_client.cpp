@@ -4,7 +4,7 @@
 #include "base/bus_client.hpp"
 #include "base/clock.hpp"
 #include "base/unique_fd.hpp"
-#include "tests/unit/test.hpp"
+#include "tests/unit/folder.hpp"
 
 #include <cerrno>
 #include <cstring>
@@ -28,20 +28,15 @@ namespace {
 constexpr Microseconds brief = 200ms;
 constexpr Microseconds ample = 20s;
 
-/// A listening socket in a directory of its own.
+/// A listening socket in a folder of its own.
 class Listener {
 public:
     explicit Listener(int backlog = 16) {
-        std::string name = std::filesystem::temp_directory_path() / "vigil-test-XXXXXX";
-        ck_assert_ptr_nonnull(mkdtemp(name.data()));
-        directory_ = name;
-        path_ = directory_ / "bus";
         socket_ = make_socket();
         ck_assert_int_eq(
             bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address_), sizeof address_), 0);
         ck_assert_int_eq(listen(socket_.get(), backlog), 0);
     }
-    ~Listener() { std::filesystem::remove_all(directory_); }
 
     UniqueFd make_socket() {
         address_.sun_family = AF_UNIX;
@@ -70,8 +65,8 @@ public:
     const char* path() const { return path_.c_str(); }
 
 private:
-    std::filesystem::path directory_;
-    std::filesystem::path path_;
+    test::Folder folder_;
+    std::filesystem::path path_ = folder_ / "bus";
     sockaddr_un address_{};
     UniqueFd socket_;
 };
@@ -347,29 +342,21 @@ START_TEST(nothing_is_left_open) {
 }
 END_TEST
 
-Suite* suite() {
-    Suite* const suite = suite_create("base_bus_client");
-    TCase* const tests = tcase_create("base_bus_client");
-    tcase_set_timeout(tests, 60);
-    for (const TTest* test :
-         {without_a_socket_it_is_told_at_once, a_socket_nobody_listens_on_refuses,
-          a_path_too_long_is_refused, a_daemon_that_never_accepts_costs_the_deadline,
-          a_full_backlog_costs_the_deadline, a_backlog_that_empties_lets_it_in,
-          a_daemon_that_accepts_and_is_silent_costs_the_deadline,
-          a_daemon_that_hangs_up_in_the_handshake_costs_nothing,
-          a_daemon_that_hangs_up_half_way_through_its_answer_costs_nothing,
-          a_peer_that_speaks_something_else_is_refused, a_deadline_that_is_over_is_over,
-          a_call_is_answered, an_error_reply_keeps_its_words,
-          a_call_never_answered_costs_the_deadline, a_signal_in_the_wait_changes_nothing,
-          without_descriptors_it_says_so, closed_standard_descriptors_are_not_taken,
-          nothing_is_left_open})
-        tcase_add_test(tests, test);
-    suite_add_tcase(suite, tests);
-    return suite;
-}
-
 } // namespace
 
 int main() {
-    return vigil::test::run(suite());
+    return vigil::test::run(
+        "base_bus_client",
+        {without_a_socket_it_is_told_at_once, a_socket_nobody_listens_on_refuses,
+         a_path_too_long_is_refused, a_daemon_that_never_accepts_costs_the_deadline,
+         a_full_backlog_costs_the_deadline, a_backlog_that_empties_lets_it_in,
+         a_daemon_that_accepts_and_is_silent_costs_the_deadline,
+         a_daemon_that_hangs_up_in_the_handshake_costs_nothing,
+         a_daemon_that_hangs_up_half_way_through_its_answer_costs_nothing,
+         a_peer_that_speaks_something_else_is_refused, a_deadline_that_is_over_is_over,
+         a_call_is_answered, an_error_reply_keeps_its_words,
+         a_call_never_answered_costs_the_deadline, a_signal_in_the_wait_changes_nothing,
+         without_descriptors_it_says_so, closed_standard_descriptors_are_not_taken,
+         nothing_is_left_open},
+        {.seconds = 60});
 }

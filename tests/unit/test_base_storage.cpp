@@ -1,10 +1,9 @@
 #include "base/hex.hpp"
 #include "base/openssl.hpp"
 #include "base/sqlite.hpp"
-#include "tests/unit/test.hpp"
+#include "tests/unit/folder.hpp"
 
 #include <cerrno>
-#include <filesystem>
 #include <fstream>
 
 #include <sys/stat.h>
@@ -15,21 +14,6 @@ using namespace vigil::base;
 namespace {
 
 using namespace std::string_literals;
-
-/// A directory of its own that goes with it.
-class Directory {
-public:
-    Directory() {
-        std::string name = std::filesystem::temp_directory_path() / "vigil-test-XXXXXX";
-        ck_assert_ptr_nonnull(mkdtemp(name.data()));
-        path_ = name;
-    }
-    ~Directory() { std::filesystem::remove_all(path_); }
-    std::string file(const char* name) const { return path_ / name; }
-
-private:
-    std::filesystem::path path_;
-};
 
 std::string from_hex(const char* text) {
     return *hex_decode(text);
@@ -149,8 +133,8 @@ std::int64_t count(Database& database) {
 }
 
 START_TEST(values_come_back_as_they_were) {
-    const Directory directory;
-    Database database = open_new(directory.file("db"));
+    const test::Folder folder;
+    Database database = open_new(folder / "db");
     auto insert = database.prepare("INSERT INTO t VALUES (?1, ?2, ?3)");
     CHECK_OK(insert);
     const std::string blob = "\0\xff'; DROP TABLE t"s;
@@ -181,8 +165,8 @@ START_TEST(values_come_back_as_they_were) {
 END_TEST
 
 START_TEST(a_transaction_that_is_not_committed_never_was) {
-    const Directory directory;
-    Database database = open_new(directory.file("db"));
+    const test::Folder folder;
+    Database database = open_new(folder / "db");
     {
         auto transaction = Transaction::begin(database);
         CHECK_OK(transaction);
@@ -199,8 +183,8 @@ START_TEST(a_transaction_that_is_not_committed_never_was) {
 END_TEST
 
 START_TEST(errors_say_what_sqlite_says) {
-    const Directory directory;
-    Database database = open_new(directory.file("db"));
+    const test::Folder folder;
+    Database database = open_new(folder / "db");
     CHECK_OK(database.exec("INSERT INTO t (a) VALUES (1)"));
     const auto twice = database.exec("INSERT INTO t (a) VALUES (1)");
     CHECK_ERROR(twice, EEXIST);
@@ -214,9 +198,9 @@ START_TEST(errors_say_what_sqlite_says) {
 END_TEST
 
 START_TEST(a_second_writer_is_told_at_once) {
-    const Directory directory;
-    Database first = open_new(directory.file("db"));
-    Database second = open_new(directory.file("db"));
+    const test::Folder folder;
+    Database first = open_new(folder / "db");
+    Database second = open_new(folder / "db");
     auto transaction = Transaction::begin(first);
     CHECK_OK(transaction);
     CHECK_ERROR(Transaction::begin(second), EBUSY);
@@ -224,46 +208,38 @@ START_TEST(a_second_writer_is_told_at_once) {
 END_TEST
 
 START_TEST(a_new_file_is_its_owners_alone) {
-    const Directory directory;
+    const test::Folder folder;
     umask(0);
-    const Database database = open_new(directory.file("db"));
+    const Database database = open_new(folder / "db");
     for (const char* name : {"db", "db-wal", "db-shm"}) {
         struct stat status{};
-        ck_assert_int_eq(stat(directory.file(name).c_str(), &status), 0);
+        ck_assert_int_eq(stat((folder / name).c_str(), &status), 0);
         ck_assert_uint_eq(status.st_mode & 0777, 0600);
     }
 }
 END_TEST
 
 START_TEST(what_is_no_database_is_refused) {
-    const Directory directory;
-    CHECK_ERROR(Database::open(directory.file("none"), false, Database::Synchronous::full), 0);
-    ck_assert(!Database::open(directory.file("no/where"), true, Database::Synchronous::full));
-    std::ofstream{directory.file("junk")} << std::string(8192, 'x');
-    CHECK_ERROR(Database::open(directory.file("junk"), true, Database::Synchronous::full), EBADMSG);
-    std::filesystem::create_symlink(directory.file("target"), directory.file("link"));
-    ck_assert(!Database::open(directory.file("link"), true, Database::Synchronous::full));
-    ck_assert(!std::filesystem::exists(directory.file("target")));
+    const test::Folder folder;
+    CHECK_ERROR(Database::open(folder / "none", false, Database::Synchronous::full), 0);
+    ck_assert(!Database::open(folder / "no/where", true, Database::Synchronous::full));
+    std::ofstream{folder / "junk"} << std::string(8192, 'x');
+    CHECK_ERROR(Database::open(folder / "junk", true, Database::Synchronous::full), EBADMSG);
+    std::filesystem::create_symlink(folder / "target", folder / "link");
+    ck_assert(!Database::open(folder / "link", true, Database::Synchronous::full));
+    ck_assert(!std::filesystem::exists(folder / "target"));
 }
 END_TEST
-
-Suite* suite() {
-    Suite* const suite = suite_create("base_storage");
-    TCase* const tests = tcase_create("base_storage");
-    for (const TTest* test :
-         {hmac_agrees_with_the_rfcs, digest_agrees_with_fips_180, random_bytes_differ,
-          what_is_sealed_comes_back, the_layout_on_disk_stays, no_two_seals_are_alike,
-          a_change_of_any_bit_is_found, comparison_sees_every_difference,
-          values_come_back_as_they_were, a_transaction_that_is_not_committed_never_was,
-          errors_say_what_sqlite_says, a_second_writer_is_told_at_once,
-          a_new_file_is_its_owners_alone, what_is_no_database_is_refused})
-        tcase_add_test(tests, test);
-    suite_add_tcase(suite, tests);
-    return suite;
-}
 
 } // namespace
 
 int main() {
-    return vigil::test::run(suite());
+    return vigil::test::run(
+        "base_storage",
+        {hmac_agrees_with_the_rfcs, digest_agrees_with_fips_180, random_bytes_differ,
+         what_is_sealed_comes_back, the_layout_on_disk_stays, no_two_seals_are_alike,
+         a_change_of_any_bit_is_found, comparison_sees_every_difference,
+         values_come_back_as_they_were, a_transaction_that_is_not_committed_never_was,
+         errors_say_what_sqlite_says, a_second_writer_is_told_at_once,
+         a_new_file_is_its_owners_alone, what_is_no_database_is_refused});
 }

@@ -1,13 +1,13 @@
 // What vigilctl prints, and which session it means.
 
-#include "cli/output.hpp"
+#include "cli/findings.hpp"
 #include "cli/select.hpp"
+#include "tests/unit/test.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <sstream>
 
-#include <check.h>
 #include <nlohmann/json.hpp>
 
 using namespace vigil;
@@ -61,10 +61,12 @@ START_TEST(a_session_in_json_has_the_contracts_fields) {
     for (const auto& [name, value] : json.items())
         names.push_back(name);
     ck_assert(names ==
-              (std::vector<std::string>{"id", "user", "uid", "service", "terminals", "remote_host",
-                                        "logind_session", "leader_pid", "since", "idle_seconds",
-                                        "state", "locked_since", "rule", "limits", "next",
-                                        "locked_by", "desktop", "uncovered", "runs_on"}));
+              (std::vector<std::string>{
+                  "id",          "user",           "uid",         "service", "terminals",
+                  "remote_host", "logind_session", "leader_pid",  "since",   "idle_seconds",
+                  "state",       "locked_since",   "rule",        "limits",  "next",
+                  "locked_by",   "last_lock",      "last_unlock", "desktop", "uncovered",
+                  "runs_on"}));
     ck_assert(json["limits"].dump() ==
               R"({"idle_lock":900,"idle_terminate":null,"max_duration":null})");
     ck_assert(json["next"].dump() == R"({"action":"lock","at":"2026-11-21T12:15:00Z"})");
@@ -243,24 +245,117 @@ START_TEST(an_enrolment_fits_the_window_from_its_qr_code_to_the_question) {
 }
 END_TEST
 
+START_TEST(a_drop_in_says_of_delegation_what_it_says_last) {
+    ck_assert(!cli::delegate_in(""));
+    ck_assert(!cli::delegate_in("[Service]\nDelegate=yes\n"));
+    ck_assert(cli::delegate_in("# why\n[Scope]\nDelegate=yes") == true);
+    ck_assert(cli::delegate_in("[Scope]\n Delegate = pids cpu \n") == true);
+    ck_assert(cli::delegate_in("[Scope]\nDelegate=yes\nDelegate=no\n") == false);
+    ck_assert(cli::delegate_in("[Scope]\nDelegate=no\nDelegate=\n") == true);
+    for (const char* no : {"No", "FALSE", "Off", "0", "n"})
+        ck_assert(cli::delegate_in(std::string{"[Scope]\nDelegate="} + no) == false);
+    ck_assert(!cli::delegate_in("[Scope]\n#Delegate=yes\n;Delegate=yes\nDelegated=yes\n"));
+}
+END_TEST
+
+START_TEST(the_modules_of_a_stack_are_those_it_cannot_do_without) {
+    using Names = std::vector<std::string>;
+    const auto file = cli::stack_file("# auth required pam_no.so\n"
+                                      "auth\t[success=done default=die]  pam_vigil.so  debug\n"
+                                      "-auth optional pam_gnome.so\n"
+                                      "auth include system-auth\n"
+                                      "auth substack password-auth # why\n"
+                                      "account include system-account\n"
+                                      "@include common-auth\n"
+                                      "@include\n"
+                                      "auth required /opt/pam_x.so # why\n"
+                                      "auth required\n"
+                                      "account required pam_unix.so",
+                                      "auth");
+    ck_assert(file.modules == (Names{"pam_vigil.so", "/opt/pam_x.so"}));
+    ck_assert(file.includes == (Names{"system-auth", "password-auth", "common-auth"}));
+    ck_assert(cli::stack_file("", "auth").modules.empty());
+    ck_assert(cli::stack_file("auth [no end pam_x.so", "auth").modules == Names{"end"});
+}
+END_TEST
+
+START_TEST(a_lock_is_called_held_only_where_it_is) {
+    auto session = some_session();
+    ck_assert(!cli::finding_of(session));
+    session.uncovered = {"one", "another"};
+    CHECK_TEXT(cli::finding_of(session)->found, "abcd0123 of alice: cannot be held: one; another");
+    session.state = "locked";
+    CHECK_TEXT(cli::finding_of(session)->found,
+               "abcd0123 of alice: locked, but not held: one; another");
+    ck_assert(cli::finding_of(session)->session == session.id);
+    session.uncovered.clear();
+    CHECK_TEXT(cli::finding_of(session)->found, "abcd0123 of alice: locked, and all of it is held");
+    session.runs_on = {"one", "another"};
+    ck_assert(cli::finding_of(session)->grade == cli::Grade::ok);
+    CHECK_TEXT(cli::finding_of(session)->found,
+               "abcd0123 of alice: locked, and all of it is held; note: one; another");
+    session.desktop = "locked";
+    ck_assert(cli::finding_of(session)->grade == cli::Grade::ok);
+    session.desktop = "unlocked"; // was asked, and has not answered yet
+    ck_assert(cli::finding_of(session)->grade == cli::Grade::warning);
+    session.desktop = "";
+    session.unlocking = true;
+    ck_assert(cli::finding_of(session)->grade == cli::Grade::warning);
+    session.state = "ending";
+    ck_assert(!cli::finding_of(session));
+}
+END_TEST
+
+START_TEST(what_was_not_looked_at_is_never_well) {
+    std::vector<cli::Finding> findings{{"a", cli::Grade::ok, "it is there"}};
+    ck_assert(cli::worst(findings) == cli::Grade::ok);
+    findings.push_back(cli::not_looked_at("bee", "nobody is there", "call"));
+    ck_assert(cli::worst(findings) == cli::Grade::warning);
+    findings.push_back({"c", cli::Grade::failure, "gone\x1B", "apt install c"});
+    ck_assert(cli::worst(findings) == cli::Grade::failure);
+    const auto text = cli::findings_text(findings, {});
+    ck_assert_str_eq(text.c_str(), "ok       a    it is there\n"
+                                   "warning  bee  not looked at: nobody is there\n"
+                                   "              mend: call\n"
+                                   "failure  c    gone\\x1b\n"
+                                   "              mend: apt install c\n"
+                                   "1 ok, 1 warning, 1 failure\n");
+    const auto json = cli::to_json(findings);
+    ck_assert(json["result"] == "failure");
+    ck_assert(json["checks"][1].dump() ==
+              R"({"check":"bee","result":"warning","looked_at":false,"found":"not looked at: )"
+              R"(nobody is there","mend":"call","session":null})");
+    ck_assert(json["checks"][0]["mend"].is_null());
+}
+END_TEST
+
+START_TEST(a_result_of_vigilds_that_is_no_word_of_ours_was_looked_at_by_nobody) {
+    const auto found = [](const char* result) {
+        return cli::finding_of(wire::Finding{.check = "a", .result = result});
+    };
+    for (const auto grade : {cli::Grade::ok, cli::Grade::warning, cli::Grade::failure}) {
+        ck_assert(found(wire::to_text(grade)).grade == grade);
+        ck_assert(found(wire::to_text(grade)).looked_at);
+    }
+    for (const char* word : {"fine", "", "OK"}) {
+        ck_assert(found(word).grade == cli::Grade::warning);
+        ck_assert(!found(word).looked_at);
+    }
+}
+END_TEST
+
 int main() {
-    Suite* const suite = suite_create("cli");
-    TCase* const tests = tcase_create("cli");
-    tcase_add_test(tests, a_session_in_json_has_the_contracts_fields);
-    tcase_add_test(tests, nothing_next_is_null);
-    tcase_add_test(tests, json_on_a_terminal_is_ascii);
-    tcase_add_test(tests, times_and_durations_read_as_people_write_them);
-    tcase_add_test(tests, a_table_fits_every_width_and_keeps_the_ids);
-    tcase_add_test(tests, colour_comes_only_where_wanted_and_moves_no_column);
-    tcase_add_test(tests, text_from_outside_is_escaped_everywhere);
-    tcase_add_test(tests, ids_are_shown_as_long_as_they_have_to_be);
-    tcase_add_test(tests, a_session_is_found_by_what_only_it_begins_with);
-    tcase_add_test(tests, a_qr_code_has_its_quiet_zone_and_every_module);
-    tcase_add_test(tests, an_enrolment_fits_the_window_from_its_qr_code_to_the_question);
-    suite_add_tcase(suite, tests);
-    SRunner* const runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return vigil::test::run(
+        "cli", {a_session_in_json_has_the_contracts_fields, nothing_next_is_null,
+                json_on_a_terminal_is_ascii, times_and_durations_read_as_people_write_them,
+                a_table_fits_every_width_and_keeps_the_ids,
+                colour_comes_only_where_wanted_and_moves_no_column,
+                text_from_outside_is_escaped_everywhere, ids_are_shown_as_long_as_they_have_to_be,
+                a_session_is_found_by_what_only_it_begins_with,
+                a_qr_code_has_its_quiet_zone_and_every_module,
+                an_enrolment_fits_the_window_from_its_qr_code_to_the_question,
+                a_drop_in_says_of_delegation_what_it_says_last,
+                the_modules_of_a_stack_are_those_it_cannot_do_without,
+                what_was_not_looked_at_is_never_well, a_lock_is_called_held_only_where_it_is,
+                a_result_of_vigilds_that_is_no_word_of_ours_was_looked_at_by_nobody});
 }

@@ -74,8 +74,7 @@ END_TEST
 START_TEST(a_locked_session_ends_and_its_asker_is_answered) {
     Host host{policy_of({})};
     host.login(1, 0s);
-    host.step(LockAsked{1, id_of(1), "root"}, 1s);
-    host.step(LockDone{id_of(1), true, {}}, 1s);
+    host.lock(1, 1s);
     host.step(UnlockAsked{6, id_of(1), "totp", {}}, 2s);
     const auto effects = host.step(terminate(1), 2s);
     ck_assert_uint_eq(count<ReplyDone>(effects), 2);
@@ -141,23 +140,15 @@ START_TEST(a_scope_that_nobody_asked_about_means_nothing) {
 }
 END_TEST
 
-Suite* suite() {
-    auto* const all = suite_create("core: ending");
-    auto* const tests = tcase_create("ending");
-    for (const auto* test :
-         {an_end_goes_through_its_stages, what_does_not_go_away_is_killed_until_it_does,
-          terminate_is_answered_in_every_state, a_locked_session_ends_and_its_asker_is_answered,
-          an_ending_session_does_not_count_and_waits_for_its_scope,
-          an_end_goes_on_after_a_crash_and_programs_still_get_their_time,
-          the_absolute_limit_ends_a_session_whatever_its_state,
-          a_scope_that_nobody_asked_about_means_nothing})
-        tcase_add_test(tests, test);
-    suite_add_tcase(all, tests);
-    return all;
-}
-
 } // namespace
 
 int main() {
-    return vigil::test::run(suite());
+    return vigil::test::run(
+        "core: ending",
+        {an_end_goes_through_its_stages, what_does_not_go_away_is_killed_until_it_does,
+         terminate_is_answered_in_every_state, a_locked_session_ends_and_its_asker_is_answered,
+         an_ending_session_does_not_count_and_waits_for_its_scope,
+         an_end_goes_on_after_a_crash_and_programs_still_get_their_time,
+         the_absolute_limit_ends_a_session_whatever_its_state,
+         a_scope_that_nobody_asked_about_means_nothing});
 }

@@ -28,6 +28,25 @@ START_TEST(a_key_after_a_suspend_comes_too_late_for_a_lock_that_was_due_in_it) {
 }
 END_TEST
 
+START_TEST(many_that_are_due_at_one_moment_are_many_ticks) {
+    Host host{policy_of({.max_duration = 1h})};
+    constexpr std::uint32_t sessions = 2 * most_due_at_once + 1;
+    for (std::uint32_t number = 1; number <= sessions; ++number)
+        host.login(number, 0s);
+    const auto ending = [&] {
+        return std::ranges::count(host.machine.list(), State::ending,
+                                  [](const SessionView& view) { return view.record->state; });
+    };
+    host.tick(1h);
+    ck_assert_int_eq(ending(), most_due_at_once);
+    ck_assert(host.deadline() <= 1h); // at once again
+    host.tick(1h);
+    host.tick(1h);
+    ck_assert_int_eq(ending(), sessions);
+    ck_assert(host.deadline() > 1h);
+}
+END_TEST
+
 START_TEST(a_suspend_that_ends_before_the_lock_is_due_locks_nothing) {
     Machine machine{policy_of({.idle_lock = 15min}), {}, {}, at(0s)};
     machine.step(reserve(1), at(0s));
@@ -95,8 +114,7 @@ END_TEST
 START_TEST(warnings_wait_while_the_screen_is_locked) {
     Host host{policy_of({.max_duration = 1h, .warn_before_end = Warnings{15min, 5min}})};
     host.login(1, 0s);
-    host.step(LockAsked{1, id_of(1), "root"}, 40min);
-    host.step(LockDone{id_of(1), true, {}}, 40min);
+    host.lock(1, 40min);
     ck_assert(host.tick(45min).empty());
     ck_assert(host.deadline() == 1h);
     host.step(UnlockAsked{1, id_of(1), "totp", {}}, 50min);
@@ -151,9 +169,57 @@ START_TEST(a_key_moves_the_lock_and_arms_the_warning_anew) {
     ck_assert_ptr_nonnull(find<Say>(host.step(activity(1, 10min, 10min), 24min)));
     ck_assert(find<Say>(host.step(activity(1, 10min, 10min), 24min + 1s)) == nullptr);
     host.tick(25min);
-    ck_assert(host.step(activity(1, 24min + 30s, 0s), 25min).empty());
+    CHECK_TEXT(kinds(host.step(activity(1, 24min + 30s, 0s), 25min)), "WipeLine");
     host.tick(38min + 30s);
     ck_assert_ptr_nonnull(find<Say>(host.step(activity(1, 24min + 30s, 0s), 38min + 30s)));
+}
+END_TEST
+
+START_TEST(a_key_after_the_warning_takes_its_line_away) {
+    Host host{policy_of({.idle_warn = 1min, .idle_lock = 15min})};
+    host.login(1, 0s);
+    const auto used = [&](Microseconds input, Microseconds now) {
+        return kinds(host.step(WarnedTerminalUsed{id_of(1), at(input).boot}, now));
+    };
+    CHECK_TEXT(used(1min, 1min), ""); // nobody was warned
+    host.step(activity(1, 0s, 0s), 14min);
+    ck_assert(host.machine.view(id_of(1))->is_warned);
+    ck_assert(host.machine.warned() == std::vector{id_of(1)});
+    CHECK_TEXT(used(13min, 14min + 1s), ""); // output; the last key was before
+    CHECK_TEXT(used(14min, 14min + 1s), "");
+    CHECK_TEXT(used(14min + 2s, 14min + 2s), "WipeLine");
+    ck_assert(!host.machine.view(id_of(1))->is_warned && host.machine.warned().empty());
+    CHECK_TEXT(used(14min + 3s, 14min + 3s), ""); // it has gone
+    // What did not tell of the key at once does at the next look.
+    host.step(activity(1, 14min + 3s, 0s), 28min + 3s);
+    CHECK_TEXT(kinds(host.step(activity(1, 28min + 10s, 0s), 29min + 3s)), "WipeLine");
+    ck_assert(host.step(WarnedTerminalUsed{id_of(2), at(1h).boot}, 1h).empty());
+}
+END_TEST
+
+START_TEST(a_line_of_a_warning_is_not_taken_away_under_a_lock_or_with_another) {
+    Host host{policy_of({.idle_warn = 1min,
+                         .idle_lock = 15min,
+                         .max_duration = 16min,
+                         .warn_before_end = Warnings{90s}})};
+    host.login(1, 0s);
+    host.step(activity(1, 0s, 0s), 14min);
+    ck_assert(host.machine.view(id_of(1))->is_warned);
+    // That the session ends is to be read: the next key leaves both lines.
+    ck_assert_ptr_nonnull(find<Say>(host.tick(14min + 30s)));
+    CHECK_TEXT(kinds(host.step(WarnedTerminalUsed{id_of(1), at(14min + 31s).boot}, 14min + 31s)),
+               "");
+
+    Host locked{policy_of({.idle_warn = 1min, .idle_lock = 15min})};
+    locked.login(1, 0s);
+    locked.step(activity(1, 0s, 0s), 14min);
+    locked.lock(1, 14min + 10s);
+    CHECK_TEXT(kinds(locked.step(WarnedTerminalUsed{id_of(1), at(14min + 20s).boot}, 14min + 20s)),
+               "");
+    Host observed{policy_of({.idle_warn = 1min, .idle_lock = 15min}, policy::Mode::observe)};
+    observed.login(1, 0s);
+    observed.step(activity(1, 0s, 0s), 14min);
+    ck_assert(!observed.machine.view(id_of(1))->is_warned);
 }
 END_TEST
 
@@ -280,30 +346,29 @@ START_TEST(an_answer_that_never_comes_does_not_make_the_timer_spin) {
 }
 END_TEST
 
-Suite* suite() {
-    auto* const all = suite_create("core: limits");
-    auto* const tests = tcase_create("limits");
-    for (const auto* test :
-         {a_key_after_a_suspend_comes_too_late_for_a_lock_that_was_due_in_it,
-          a_suspend_that_ends_before_the_lock_is_due_locks_nothing,
-          a_suspend_locks_nothing_where_nothing_is_enforced_or_there_is_no_terminal,
-          end_warnings_come_at_their_times_and_are_stored,
-          a_warning_longer_than_the_session_is_not_given_at_login,
-          warnings_missed_while_vigild_was_away_are_one_line,
-          warnings_wait_while_the_screen_is_locked, a_new_policy_moves_the_end_and_survives_a_crash,
-          an_idle_session_is_warned_then_locked, a_key_moves_the_lock_and_arms_the_warning_anew,
-          output_puts_off_the_end_but_not_the_lock, an_end_put_off_by_output_is_warned_of_again,
-          without_a_terminal_nobody_is_idle, a_warning_as_long_as_the_limit_is_none,
-          limits_beyond_a_lifetime_are_none, observe_tells_each_thing_once_and_touches_nothing,
-          what_was_observed_is_done_once_enforced,
-          an_answer_that_never_comes_does_not_make_the_timer_spin})
-        tcase_add_test(tests, test);
-    suite_add_tcase(all, tests);
-    return all;
-}
-
 } // namespace
 
 int main() {
-    return vigil::test::run(suite());
+    return vigil::test::run(
+        "core: limits", {a_key_after_a_suspend_comes_too_late_for_a_lock_that_was_due_in_it,
+                         many_that_are_due_at_one_moment_are_many_ticks,
+                         a_suspend_that_ends_before_the_lock_is_due_locks_nothing,
+                         a_suspend_locks_nothing_where_nothing_is_enforced_or_there_is_no_terminal,
+                         end_warnings_come_at_their_times_and_are_stored,
+                         a_warning_longer_than_the_session_is_not_given_at_login,
+                         warnings_missed_while_vigild_was_away_are_one_line,
+                         warnings_wait_while_the_screen_is_locked,
+                         a_new_policy_moves_the_end_and_survives_a_crash,
+                         an_idle_session_is_warned_then_locked,
+                         a_key_moves_the_lock_and_arms_the_warning_anew,
+                         a_key_after_the_warning_takes_its_line_away,
+                         a_line_of_a_warning_is_not_taken_away_under_a_lock_or_with_another,
+                         output_puts_off_the_end_but_not_the_lock,
+                         an_end_put_off_by_output_is_warned_of_again,
+                         without_a_terminal_nobody_is_idle,
+                         a_warning_as_long_as_the_limit_is_none,
+                         limits_beyond_a_lifetime_are_none,
+                         observe_tells_each_thing_once_and_touches_nothing,
+                         what_was_observed_is_done_once_enforced,
+                         an_answer_that_never_comes_does_not_make_the_timer_spin});
 }

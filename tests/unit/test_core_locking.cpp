@@ -23,21 +23,13 @@ Host everyone(policy::Mode mode = policy::Mode::enforce) {
     for (const auto number : {active, locked, unlocking, ending})
         host.login(number, 0s);
     for (const auto number : {locked, unlocking}) {
-        host.step(LockAsked{1, id_of(number), "root"}, 1s);
-        host.step(LockDone{id_of(number), true, {}}, 1s);
+        host.lock(number, 1s);
     }
     host.step(UnlockAsked{1, id_of(unlocking), "totp", {}}, 2s);
     host.step(TerminateAsked{1, id_of(ending), "root", {}}, 2s);
     if (mode == policy::Mode::observe)
         host.step(PolicyChanged{some_policy(mode)}, 2s);
     return host;
-}
-
-/// What the asker hears: "" is yes.
-std::string answer(const Effects& effects) {
-    const auto* reply = find<ReplyDone>(effects);
-    ck_assert_ptr_nonnull(reply);
-    return reply->error ? reply->error : "";
 }
 
 START_TEST(a_lock_is_stored_then_held_then_told) {
@@ -50,7 +42,26 @@ START_TEST(a_lock_is_stored_then_held_then_told) {
     ck_assert(find<Audit>(effects)->kind == AuditKind::session_locked);
     ck_assert(host.machine.view(id_of(1))->gaps.empty());
     // Held once more, for a new terminal: that is no news, but who reads there may be.
-    CHECK_TEXT(kinds(host.step(LockDone{id_of(1), true, {}}, 2s)), "LookForGaps");
+    CHECK_TEXT(kinds(host.step(LockDone{id_of(1), true, {}}, 3s)), "LookForGaps");
+}
+END_TEST
+
+START_TEST(who_asks_while_it_is_being_held_waits_for_what_comes_of_it) {
+    Host host{some_policy()};
+    host.login(1, 0s);
+    host.step(LockAsked{7, id_of(1), "root"}, 1s);
+    ck_assert(host.step(LockAsked{8, id_of(1), "alice"}, 1s).empty());
+    auto effects = host.step(LockDone{id_of(1), false, "busy", {"/dev/pts/1"}}, 2s);
+    CHECK_TEXT(kinds(effects), "Audit ReplyDone ReplyDone");
+    ck_assert_uint_eq(find<ReplyDone>(effects)->token, 7);
+    CHECK_TEXT(answer(effects), wire::error_broken);
+    // Once more it is on its way by itself.
+    CHECK_TEXT(kinds(host.tick(7s)), "Lock");
+    ck_assert(host.step(LockAsked{9, id_of(1), "root"}, 8s).empty());
+    effects = host.step(LockDone{id_of(1), true, {}}, 8s);
+    ck_assert_uint_eq(find<ReplyDone>(effects)->token, 9);
+    CHECK_TEXT(answer(effects), "");
+    CHECK_TEXT(answer(host.step(LockAsked{10, id_of(1), "root"}, 9s)), "");
 }
 END_TEST
 
@@ -63,131 +74,10 @@ START_TEST(a_lock_for_idleness_is_told) {
 }
 END_TEST
 
-policy::Policy ends_incomplete() {
-    return policy_of({.idle_lock = 15min, .incomplete_lock = policy::IncompleteLock::end});
-}
-
-GapsSeen seen(Gap::Kind kind, std::string text) {
-    return {id_of(1), {{kind, std::move(text)}}};
-}
-
-using enum Gap::Kind;
-
-START_TEST(what_a_lock_leaves_free_is_told_and_shown_while_it_is_true) {
-    Host host{some_policy()};
-    host.login(1, 0s);
-    host.step(LockAsked{1, id_of(1), "root"}, 1s);
-    ck_assert(host.step(seen(reader, "cat reads"), 1s).size() == 1);
-    host.step(LockDone{id_of(1), true, {}}, 1s);
-    CHECK_TEXT(told(host.step(seen(reader, "dd reads"), 2s)), "[not wholly locked: dd reads]");
-    ck_assert(host.step(seen(reader, "dd reads"), 3s).empty());
-    ck_assert(host.machine.view(id_of(1))->gaps == seen(reader, "dd reads").gaps);
-    // Gone again: nothing to tell, and nothing to show.
-    ck_assert(host.step(GapsSeen{id_of(1), {}}, 4s).empty());
-    ck_assert(host.machine.view(id_of(1))->gaps.empty());
-    host.step(seen(reader, "dd reads"), 5s);
-    host.step(UnlockAsked{1, id_of(1), "totp", {}}, 6s);
-    ck_assert(host.step(seen(reader, "dd reads"), 6s).empty());
-    host.step(UnlockDone{id_of(1), true, {}}, 6s);
-    ck_assert(host.machine.view(id_of(1))->gaps.empty());
-}
-END_TEST
-
-START_TEST(what_runs_beside_a_session_is_told_once) {
-    Host host{ends_incomplete()};
-    host.login(1, 0s);
-    host.step(LockAsked{1, id_of(1), "root"}, 1s);
-    host.step(LockDone{id_of(1), true, {}}, 1s);
-    CHECK_TEXT(told(host.step(seen(user_unit, "user unit a.service"), 1s)),
-               "[wholly locked; beside it: user unit a.service]");
-    ck_assert(host.step(seen(user_unit, "user unit b.service"), 2s).empty());
-    ck_assert(host.state(1) == State::locked);
-    ck_assert(host.machine.view(id_of(1))->gaps.front().text == "user unit b.service");
-}
-END_TEST
-
-START_TEST(the_policy_can_have_ended_what_is_not_wholly_locked) {
-    for (const auto kind :
-         {not_held, undelegated, reader, unasked, at_its_own, slow, desktop, user_unit}) {
-        Host host{ends_incomplete()};
-        host.login(1, 0s);
-        host.step(LockAsked{1, id_of(1), "root"}, 1s);
-        host.step(LockDone{id_of(1), true, {}}, 1s);
-        const auto effects = host.step(seen(kind, "it is free"), 1s);
-        const bool ends =
-            kind != unasked && kind != at_its_own && kind != slow && kind != user_unit;
-        ck_assert(makes_incomplete({kind, {}}) == ends);
-        ck_assert(host.state(1) == (ends ? State::ending : State::locked));
-        if (ends)
-            CHECK_TEXT(told(effects), "[ended: it could not be locked wholly: it is free]"
-                                      "<This session ends now: it could not be locked wholly: it "
-                                      "is free.>");
-    }
-}
-END_TEST
-
-START_TEST(a_lock_that_does_not_hold_ends_the_session_where_the_policy_says_so) {
-    Host host{ends_incomplete()};
-    for (const std::uint32_t number : {1, 2, 3})
-        host.login(number, 0s);
-    host.step(LockAsked{7, id_of(1), "root"}, 1s);
-    auto effects = host.step(LockDone{id_of(1), false, "too many forks", {"/dev/pts/3"}}, 1s);
-    ck_assert(host.state(1) == State::ending);
-    CHECK_TEXT(answer(effects), wire::error_denied);
-    // Nothing gets past a lock that lacks its prompt alone.
-    host.step(LockAsked{7, id_of(2), "root"}, 1s);
-    host.step(LockDone{id_of(2), false, "no bus", {"/dev/pts/3"}, true}, 1s);
-    ck_assert(host.state(2) == State::locked);
-    CHECK_TEXT(host.machine.view(id_of(2))->gaps.front().text, "no bus");
-    // Without a terminal nobody knows whether anything was to be held.
-    host.step(LockAsked{7, id_of(3), "root"}, 1s);
-    host.step(LockDone{id_of(3), false, "no terminal", {}}, 1s);
-    ck_assert(host.state(3) == State::locked);
-}
-END_TEST
-
-START_TEST(a_policy_loaded_later_ends_what_is_not_wholly_locked) {
-    Host host{some_policy()};
-    host.login(1, 0s);
-    host.step(LockAsked{1, id_of(1), "root"}, 1s);
-    host.step(LockDone{id_of(1), true, {}}, 1s);
-    host.step(seen(reader, "cat reads"), 1s);
-    const auto effects = host.step(PolicyChanged{ends_incomplete()}, 2s);
-    ck_assert(find<LookForGaps>(effects) != nullptr);
-    host.step(seen(reader, "cat reads"), 2s);
-    ck_assert(host.state(1) == State::ending);
-}
-END_TEST
-
-START_TEST(what_has_no_scope_never_looks_locked) {
-    for (const bool ends : {false, true}) {
-        Host host{ends ? ends_incomplete() : some_policy()};
-        host.step(reserve(1), 0s);
-        auto login = confirm(1);
-        login.cgroup.clear();
-        host.step(login, 0s);
-        host.step(activity(1, 0s, 0s), 0s);
-        const auto by_hand = ends ? Effects{} : host.step(LockAsked{1, id_of(1), "root"}, 1s);
-        if (!ends)
-            CHECK_TEXT(find<ReplyDone>(by_hand)->text,
-                       "It cannot be locked: its processes are in no scope of cgroup v2.");
-        const auto effects = host.step(activity(1, 0s, 0s), 15min);
-        ck_assert(find<Lock>(effects) == nullptr);
-        ck_assert(host.state(1) == (ends ? State::ending : State::active));
-        if (!ends)
-            CHECK_TEXT(told(effects),
-                       "[it cannot be locked: its processes are in no scope of cgroup v2]");
-        // Once for each time that nobody is there.
-        ck_assert(ends || told(host.step(activity(1, 0s, 0s), 16min)).empty());
-    }
-}
-END_TEST
-
 START_TEST(a_thaw_by_hand_is_an_operators_unlock) {
     Host host{some_policy()};
     host.login(1, 0s);
-    host.step(LockAsked{1, id_of(1), "root"}, 10s);
-    host.step(LockDone{id_of(1), true, {}}, 10s);
+    host.lock(1, 10s);
     // One of an earlier lock says nothing of this one.
     ck_assert(host.step(ThawedByHand{id_of(1), at(9s).boot}, 11s).empty());
     CHECK_TEXT(kinds(host.step(ThawedByHand{id_of(1), at(12s).boot}, 13s)), "StoreSession Unlock");
@@ -209,6 +99,38 @@ START_TEST(lock_is_answered_in_every_state) {
     auto observed = everyone(policy::Mode::observe);
     CHECK_TEXT(kinds(observed.step(LockAsked{1, id_of(active), "root"}, 3s)), "ReplyDone");
     ck_assert(observed.state(active) == State::active);
+}
+END_TEST
+
+START_TEST(what_was_never_locked_was_not_unlocked_either) {
+    Host host{some_policy()};
+    host.login(1, 0s);
+    host.lock(1, 1s);
+    host.step(UnlockAsked{1, id_of(1), "totp", {}}, 2s);
+    host.step(UnlockDone{id_of(1), true, {}}, 2s);
+    const auto before = *host.machine.view(id_of(1))->record;
+    host.step(no_terminal(1), 3s);
+    host.step(LockAsked{7, id_of(1), "root"}, 3s);
+    host.step(no_terminal(1), 3s);
+    CHECK_TEXT(told(host.step(LockDone{id_of(1), false, "no terminal"}, 3s)), "");
+    host.restart(4s);
+    CHECK_TEXT(told(host.step(UnlockDone{id_of(1), true, {}}, 4s)), "");
+    const auto after = *host.machine.view(id_of(1))->record;
+    ck_assert(after.state == State::active);
+    ck_assert(after.locked_since_wall == WallTime{});
+    ck_assert(after.unlocked_wall == before.unlocked_wall);
+    CHECK_TEXT(unlock_text(after), "by totp");
+}
+END_TEST
+
+START_TEST(screens_mean_something_under_a_lock_alone) {
+    auto host = everyone();
+    for (const auto number : {reserved, active, unlocking, ending, unknown}) {
+        ck_assert(host.step(ScreenAsked{id_of(number), 3}, 3s).empty());
+        ck_assert(host.step(ScreenSeen{id_of(number), 3}, 3s).empty());
+    }
+    host.step(ScreenAsked{id_of(locked), 3}, 3s);
+    ck_assert(host.step(ScreenSeen{id_of(locked), 3}, 3s).empty());
 }
 END_TEST
 
@@ -246,6 +168,7 @@ START_TEST(an_unlock_is_stored_before_and_after_the_thaw) {
     const auto effects = host.step(UnlockDone{id_of(locked), true, {}}, 4s);
     CHECK_TEXT(kinds(effects), "StoreSession Audit ReadActivity ReplyDone");
     CHECK_TEXT(told(effects), "[unlocked by root: she called]");
+    CHECK_TEXT(find<Audit>(effects)->reason, "she called");
     ck_assert(host.written.sessions.at(id_of(locked)).state == State::active);
     ck_assert(host.machine.view(id_of(locked))->last_input == at(4s).boot);
 }
@@ -314,17 +237,23 @@ END_TEST
 START_TEST(a_terminal_opened_under_the_lock_is_looked_at_again_and_again) {
     Host host{some_policy()};
     host.login(1, 0s);
-    host.step(LockAsked{7, id_of(1), "root"}, 1s);
-    host.step(LockDone{id_of(1), true, {}}, 1s);
+    host.lock(1, 1s);
     CHECK_TEXT(kinds(host.step(TerminalOpened{id_of(1)}, 2s)), "Lock");
     host.step(LockDone{id_of(1), true, {}}, 2s);
     auto now = Microseconds{2s};
+    // What it leaves free is looked for less often.
+    const auto look_until = [&](Microseconds end) {
+        while (host.deadline() < end)
+            CHECK_TEXT(kinds(host.tick(host.deadline())), "LookForGaps");
+    };
     for (const auto pause : {20ms, 40ms, 80ms, 160ms, 320ms, 640ms, 1280ms}) {
         now += pause;
+        look_until(now);
         ck_assert(host.deadline() == now);
         CHECK_TEXT(kinds(host.tick(now)), "Lock");
         host.step(LockDone{id_of(1), true, {}}, now);
     }
+    look_until(now + 1s);
     ck_assert(host.deadline() == 1h - work_window); // its idle end, and nothing before
 }
 END_TEST
@@ -332,8 +261,7 @@ END_TEST
 START_TEST(no_newcomer_is_looked_for_after_the_unlock) {
     Host host{some_policy()};
     host.login(1, 0s);
-    host.step(LockAsked{7, id_of(1), "root"}, 1s);
-    host.step(LockDone{id_of(1), true, {}}, 1s);
+    host.lock(1, 1s);
     host.step(TerminalOpened{id_of(1)}, 2s);
     host.step(UnlockAsked{8, id_of(1), "totp", {}}, 2s);
     host.step(UnlockDone{id_of(1), true, {}}, 2s);
@@ -403,8 +331,7 @@ END_TEST
 START_TEST(a_prompt_that_cannot_start_is_tried_again_and_told_once) {
     Host host{some_policy()};
     host.login(1, 0s);
-    host.step(LockAsked{7, id_of(1), "root"}, 1s);
-    host.step(LockDone{id_of(1), true, {}}, 1s);
+    host.lock(1, 1s);
     CHECK_TEXT(told(host.step(LockDone{id_of(1), false, "no prompt"}, 2s)), "[no prompt]");
     CHECK_TEXT(kinds(host.tick(7s)), "Lock");
     CHECK_TEXT(kinds(host.step(LockDone{id_of(1), true, {}}, 7s)), "LookForGaps");
@@ -428,6 +355,24 @@ START_TEST(wrong_answers_cost_more_and_more_time) {
 }
 END_TEST
 
+START_TEST(an_operators_reason_outlives_a_crash) {
+    Host host{some_policy()};
+    host.login(1, 0s);
+    host.step(LockAsked{7, id_of(1), "by root", "end of shift"}, 1s);
+    host.restart(2s);
+    auto effects = host.step(LockDone{id_of(1), true, {}}, 3s);
+    CHECK_TEXT(told(effects), "[locked: by root: end of shift]");
+    CHECK_TEXT(find<Audit>(effects)->reason, "end of shift");
+    host.step(UnlockAsked{8, id_of(1), "root", "she called"}, 4s);
+    host.restart(5s);
+    effects = host.step(UnlockDone{id_of(1), true, {}}, 6s);
+    CHECK_TEXT(told(effects), "[unlocked by root: she called]");
+    CHECK_TEXT(find<Audit>(effects)->reason, "she called");
+    host.step(LockAsked{7, id_of(1), "by alice", {}}, 7s);
+    CHECK_TEXT(find<Audit>(host.step(LockDone{id_of(1), true, {}}, 8s))->reason, "");
+}
+END_TEST
+
 START_TEST(a_crash_changes_no_state_and_finishes_what_was_begun) {
     auto host = everyone();
     const auto effects = host.restart(3s);
@@ -437,8 +382,7 @@ START_TEST(a_crash_changes_no_state_and_finishes_what_was_begun) {
     ck_assert(find<ReadActivity>(effects)->session == id_of(active));
     for (const auto number : {reserved, active, locked, unlocking, ending})
         ck_assert_int_eq(static_cast<int>(host.state(number)), static_cast<int>(number) - 1);
-    CHECK_TEXT(told(host.step(UnlockDone{id_of(unlocking), true, {}}, 3s)),
-               "[unlocked by an earlier proof]");
+    CHECK_TEXT(told(host.step(UnlockDone{id_of(unlocking), true, {}}, 3s)), "[unlocked by totp]");
 }
 END_TEST
 
@@ -454,77 +398,18 @@ START_TEST(the_end_of_an_idle_lock_is_the_same_after_a_crash) {
 }
 END_TEST
 
-/// A login at a console, as login(1) names it.
-void console_login(Host& host, std::uint32_t number, const std::string& user, std::uint32_t uid,
-                   const char* terminal) {
-    auto asked = reserve(number, facts_of(user, uid));
-    auto confirmed = confirm(number, facts_of(user, uid));
-    asked.pam_terminal = confirmed.pam_terminal = terminal;
-    host.step(asked, 0s);
-    host.step(confirmed, 0s);
-}
+} // namespace
 
-START_TEST(who_else_is_at_the_machines_own_screen) {
-    Host host{policy_of({})};
-    const auto alone = [&] { return host.machine.is_alone_at_consoles(id_of(1)); };
-    console_login(host, 1, "alice", 1000, "tty1");
-    ck_assert(alone());
-    console_login(host, 2, "alice", 1000, "/dev/tty3");
-    console_login(host, 3, "bob", 1001, "ssh");
-    console_login(host, 4, "carol", 1002, "ttyS0");
-    ck_assert(alone());
-    host.step(reserve(5, facts_of("dave", 1003)), 0s);
-    ck_assert(alone());
-    // By its name at the login, also when vigild has just been started again …
-    console_login(host, 6, "bob", 1001, "/dev/tty2");
-    ck_assert(!alone());
-    host.restart(1s);
-    ck_assert(!alone());
-    host.step(ReleaseAsked{.token = 1, .leader = process_of(6)}, 1s);
-    ck_assert(alone());
-    // … and by where it is seen.
-    auto seen = activity(3, 1s, 1s);
-    seen.terminals = {"/dev/tty2"};
-    host.step(seen, 1s);
-    ck_assert(!alone());
-    ck_assert(!host.machine.is_alone_at_consoles(id_of(99)));
-}
-END_TEST
-
-START_TEST(a_desktop_is_at_the_machines_own_screen) {
-    Host host{policy_of({})};
-    console_login(host, 1, "alice", 1000, "tty1");
-    auto facts = facts_of("bob", 1001);
-    facts.session_class = policy::SessionClass::graphical;
-    auto asked = reserve(2, facts);
-    asked.remote_host = "192.0.2.7"; // over the network
-    auto confirmed = confirm(2, facts);
-    host.step(asked, 0s);
-    host.step(confirmed, 0s);
-    ck_assert(host.machine.is_alone_at_consoles(id_of(1)));
-    console_login(host, 3, "carol", 1002, ":0");
-    ck_assert(host.machine.is_alone_at_consoles(id_of(1)));
-    auto local = confirm(4, facts);
-    local.remote_host.clear();
-    host.step(local, 0s);
-    ck_assert(!host.machine.is_alone_at_consoles(id_of(1)));
-}
-END_TEST
-
-Suite* suite() {
-    auto* const all = suite_create("core: locking");
-    auto* const tests = tcase_create("locking");
-    for (const auto* test : {a_lock_is_stored_then_held_then_told,
+int main() {
+    return vigil::test::run("core: locking",
+                            {a_lock_is_stored_then_held_then_told,
+                             who_asks_while_it_is_being_held_waits_for_what_comes_of_it,
                              a_lock_for_idleness_is_told,
                              a_thaw_by_hand_is_an_operators_unlock,
-                             what_a_lock_leaves_free_is_told_and_shown_while_it_is_true,
-                             what_runs_beside_a_session_is_told_once,
-                             the_policy_can_have_ended_what_is_not_wholly_locked,
-                             a_lock_that_does_not_hold_ends_the_session_where_the_policy_says_so,
-                             a_policy_loaded_later_ends_what_is_not_wholly_locked,
-                             what_has_no_scope_never_looks_locked,
                              lock_is_answered_in_every_state,
                              unlock_is_answered_in_every_state,
+                             what_was_never_locked_was_not_unlocked_either,
+                             screens_mean_something_under_a_lock_alone,
                              outcomes_mean_nothing_in_other_states,
                              an_unlock_is_stored_before_and_after_the_thaw,
                              locked_stays_locked_until_it_holds,
@@ -539,17 +424,7 @@ Suite* suite() {
                              nothing_stays_frozen_for_a_client_that_is_gone,
                              a_thaw_that_fails_is_tried_again_and_told_once,
                              wrong_answers_cost_more_and_more_time,
+                             an_operators_reason_outlives_a_crash,
                              a_crash_changes_no_state_and_finishes_what_was_begun,
-                             the_end_of_an_idle_lock_is_the_same_after_a_crash,
-                             who_else_is_at_the_machines_own_screen,
-                             a_desktop_is_at_the_machines_own_screen})
-        tcase_add_test(tests, test);
-    suite_add_tcase(all, tests);
-    return all;
-}
-
-} // namespace
-
-int main() {
-    return vigil::test::run(suite());
+                             the_end_of_an_idle_lock_is_the_same_after_a_crash});
 }

@@ -199,8 +199,7 @@ START_TEST(the_end_of_a_login_depends_on_its_state) {
     host.step(reserve(1), 0s);
     CHECK_TEXT(told(host.step(LeaderGone{id_of(1)}, 1s)), "[the login did not come to a session]");
     host.login(2, 0s);
-    host.step(LockAsked{5, id_of(2), "root"}, 1s);
-    host.step(LockDone{id_of(2), true, {}}, 1s);
+    host.lock(2, 1s);
     const auto effects = host.step(LeaderGone{id_of(2)}, 2s);
     CHECK_TEXT(kinds(effects), "KillFrozen Audit Forget EraseSession");
     // The machine has forgotten it by the time the shell does this.
@@ -342,10 +341,11 @@ START_TEST(a_leader_that_cannot_be_watched_is_not_taken_for_gone) {
 }
 END_TEST
 
-Suite* suite() {
-    auto* const all = suite_create("core: logins");
-    auto* const tests = tcase_create("logins");
-    for (const auto* test : {a_login_is_stored_and_audited_before_the_answer,
+} // namespace
+
+int main() {
+    return vigil::test::run("core: logins",
+                            {a_login_is_stored_and_audited_before_the_answer,
                              a_repeated_reservation_is_the_same_login,
                              a_process_in_its_session_gets_no_second_one,
                              a_login_over_the_limit_is_refused_with_its_reason,
@@ -364,14 +364,5 @@ Suite* suite() {
                              a_restart_does_not_reset_the_idle_clock,
                              a_leader_that_cannot_be_watched_is_not_taken_for_gone,
                              a_reservation_that_comes_to_nothing_does_not_count_for_ever,
-                             pid_1_is_told_the_longest_limit_that_the_session_can_come_to_have})
-        tcase_add_test(tests, test);
-    suite_add_tcase(all, tests);
-    return all;
-}
-
-} // namespace
-
-int main() {
-    return vigil::test::run(suite());
+                             pid_1_is_told_the_longest_limit_that_the_session_can_come_to_have});
 }

@@ -301,30 +301,22 @@ START_TEST(grants_of_a_session_are_bounded_and_the_oldest_goes) {
 }
 END_TEST
 
-Suite* suite() {
-    auto* const all = suite_create("core: step-up");
-    auto* const tests = tcase_create("step-up");
-    for (const auto* test :
-         {a_proof_is_stored_and_audited_before_the_answer, a_grant_is_good_for_nothing_else,
-          a_grant_ends_at_its_time,
-          a_grant_dies_with_a_lock_a_logout_an_end_the_factors_and_the_policy,
-          a_crash_in_the_middle_of_a_lock_keeps_no_grant,
-          a_grant_survives_a_restart_with_its_binding,
-          a_grant_hangs_on_what_its_rule_says_and_not_on_its_place, no_two_rules_have_one_digest,
-          uses_are_counted_on_disk, what_cannot_be_written_down_is_no_grant_and_no_use,
-          a_grant_that_is_revoked_while_it_is_written_down_is_none,
-          a_scope_of_the_session_spans_its_terminals, what_binds_to_nothing_is_no_grant,
-          only_an_accepted_proof_of_a_named_factor_counts,
-          a_locked_session_gets_neither_yes_nor_grant, the_strictest_of_all_subjects_decides,
-          without_a_factor_the_refusal_says_what_to_do, observe_asks_nobody,
-          grants_of_a_session_are_bounded_and_the_oldest_goes})
-        tcase_add_test(tests, test);
-    suite_add_tcase(all, tests);
-    return all;
-}
-
 } // namespace
 
 int main() {
-    return vigil::test::run(suite());
+    return vigil::test::run(
+        "core: step-up",
+        {a_proof_is_stored_and_audited_before_the_answer, a_grant_is_good_for_nothing_else,
+         a_grant_ends_at_its_time,
+         a_grant_dies_with_a_lock_a_logout_an_end_the_factors_and_the_policy,
+         a_crash_in_the_middle_of_a_lock_keeps_no_grant,
+         a_grant_survives_a_restart_with_its_binding,
+         a_grant_hangs_on_what_its_rule_says_and_not_on_its_place, no_two_rules_have_one_digest,
+         uses_are_counted_on_disk, what_cannot_be_written_down_is_no_grant_and_no_use,
+         a_grant_that_is_revoked_while_it_is_written_down_is_none,
+         a_scope_of_the_session_spans_its_terminals, what_binds_to_nothing_is_no_grant,
+         only_an_accepted_proof_of_a_named_factor_counts,
+         a_locked_session_gets_neither_yes_nor_grant, the_strictest_of_all_subjects_decides,
+         without_a_factor_the_refusal_says_what_to_do, observe_asks_nobody,
+         grants_of_a_session_are_bounded_and_the_oldest_goes});
 }

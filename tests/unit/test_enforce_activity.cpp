@@ -31,6 +31,7 @@ struct Loop {
     std::vector<std::pair<std::string, uid_t>> created;
     std::vector<enforce::Activity> used;
     std::function<void()> when_used;
+    int current_used = 0;
 
     explicit Loop(enforce::ActivityQueues queues = {}) {
         sd_event* raw = nullptr;
@@ -45,7 +46,8 @@ struct Loop {
                      used.push_back(seen);
                      if (when_used)
                          when_used();
-                 }},
+                 },
+             .current_terminal_used = [this] { ++current_used; }},
             std::move(queues));
         CHECK_OK(made);
         watch = std::move(*made);
@@ -219,6 +221,7 @@ START_TEST(keys_read_through_dev_tty_count) {
     ck_assert_int_eq(status, 0);
     loop.run_for(milliseconds{50});
     ck_assert(loop.watch->get(pty.terminal)->input >= typed);
+    ck_assert_int_eq(loop.current_used, 1);
 }
 END_TEST
 
@@ -446,28 +449,21 @@ END_TEST
 } // namespace
 
 int main() {
-    Suite* suite = suite_create("activity");
-    TCase* activity = tcase_create("activity");
-    tcase_add_checked_fixture(activity, make_dev, nullptr);
-    tcase_set_timeout(activity, 20);
-    tcase_add_test(activity, what_is_typed_while_nobody_watches_is_seen_by_the_next);
-    tcase_add_test(activity, a_watch_that_nobody_claims_wakes_once_and_is_gone);
-    tcase_add_test(activity, refresh_takes_what_the_loop_has_not);
-    tcase_add_test(activity, typing_for_three_seconds_wakes_once_a_second_and_is_seen_within_one);
-    tcase_add_test(activity, a_terminal_at_rest_wakes_nobody_and_one_key_is_seen_at_once);
-    tcase_add_test(activity, output_is_not_input);
-    tcase_add_test(activity, keys_read_through_dev_tty_count);
-    tcase_add_test(activity, a_flood_of_input_leaves_the_terminals_of_others_idle);
-    tcase_add_test(activity, a_flood_of_output_leaves_the_terminals_of_others_idle);
-    tcase_add_test(activity, a_key_that_was_lost_in_a_flood_counts);
-    tcase_add_test(activity, output_that_was_lost_in_a_flood_counts);
-    tcase_add_test(activity, who_is_told_of_a_terminal_may_remove_it);
-    tcase_add_test(activity, a_terminals_number_that_is_used_again_is_watched_anew);
-    tcase_add_test(activity, a_new_terminal_is_told_with_its_owner);
-    tcase_add_test(activity, a_new_terminal_that_stays_roots_is_told_after_half_a_second);
-    tcase_add_test(activity, changes_of_users_own_nodes_wake_nobody_and_hide_nothing);
-    tcase_add_test(activity, owners_of_unknown_terminals_are_told_when_a_flood_hid_which_are_new);
-    tcase_add_test(activity, a_removed_terminal_is_unknown_and_silent);
-    suite_add_tcase(suite, activity);
-    return test::run(suite);
+    return vigil::test::run(
+        "activity",
+        {what_is_typed_while_nobody_watches_is_seen_by_the_next,
+         a_watch_that_nobody_claims_wakes_once_and_is_gone, refresh_takes_what_the_loop_has_not,
+         typing_for_three_seconds_wakes_once_a_second_and_is_seen_within_one,
+         a_terminal_at_rest_wakes_nobody_and_one_key_is_seen_at_once, output_is_not_input,
+         keys_read_through_dev_tty_count, a_flood_of_input_leaves_the_terminals_of_others_idle,
+         a_flood_of_output_leaves_the_terminals_of_others_idle,
+         a_key_that_was_lost_in_a_flood_counts, output_that_was_lost_in_a_flood_counts,
+         who_is_told_of_a_terminal_may_remove_it,
+         a_terminals_number_that_is_used_again_is_watched_anew,
+         a_new_terminal_is_told_with_its_owner,
+         a_new_terminal_that_stays_roots_is_told_after_half_a_second,
+         changes_of_users_own_nodes_wake_nobody_and_hide_nothing,
+         owners_of_unknown_terminals_are_told_when_a_flood_hid_which_are_new,
+         a_removed_terminal_is_unknown_and_silent},
+        {.before = make_dev, .seconds = 20});
 }

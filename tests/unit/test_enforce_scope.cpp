@@ -63,7 +63,7 @@ START_TEST(a_frozen_process_stands_still_and_goes_on_after_the_thaw) {
     ck_assert(!ticker.runs(50));
     CHECK_OK(enforce::thaw(scope()));
     ck_assert(ticker.runs(1000));
-    const auto cgroup = enforce::cgroup_of(ticker.pid);
+    const auto cgroup = base::cgroup_of(ticker.pid);
     CHECK_OK(cgroup);
     CHECK_TEXT(*cgroup, scope());
     ck_assert(!enforce::is_frozen(scope()));
@@ -78,7 +78,7 @@ START_TEST(what_moves_into_a_frozen_child_freezes) {
     CHECK_OK(enforce::move_to_frozen(scope(), second.pid));
     CHECK_OK(enforce::freeze(scope(), Seconds{2})); // again, and waits for the new one
     ck_assert(!second.runs(50));
-    const auto all = enforce::processes_in(scope());
+    const auto all = base::processes_in(scope());
     CHECK_OK(all);
     ck_assert(std::ranges::binary_search(*all, first.pid));
     ck_assert(std::ranges::binary_search(*all, second.pid));
@@ -126,7 +126,7 @@ START_TEST(a_scope_that_is_gone_is_thawed_and_killed_without_an_error) {
     CHECK_OK(enforce::kill_scope(gone));
     ck_assert(enforce::is_gone(gone));
     ck_assert(!enforce::is_frozen(gone));
-    CHECK_ERROR(enforce::processes_in(gone), ENOENT);
+    CHECK_ERROR(base::processes_in(gone), ENOENT);
     CHECK_ERROR(enforce::make_frozen_child(gone), ENOENT);
 }
 END_TEST
@@ -140,17 +140,12 @@ END_TEST
 } // namespace
 
 int main() {
-    Suite* suite = suite_create("scope");
-    TCase* tests = tcase_create("scope");
-    tcase_add_checked_fixture(tests, test::make_scope, test::remove_scope);
-    tcase_set_timeout(tests, 20);
-    tcase_add_test(tests, a_frozen_process_stands_still_and_goes_on_after_the_thaw);
-    tcase_add_test(tests, what_moves_into_a_frozen_child_freezes);
-    tcase_add_test(tests, a_frozen_process_can_be_killed);
-    tcase_add_test(tests, killing_a_scope_reaches_what_is_frozen_in_it);
-    tcase_add_test(tests, a_process_that_ended_is_no_error);
-    tcase_add_test(tests, a_scope_that_is_gone_is_thawed_and_killed_without_an_error);
-    tcase_add_test(tests, paths_that_leave_the_tree_are_refused);
-    suite_add_tcase(suite, tests);
-    return test::run(suite);
+    return vigil::test::run(
+        "scope",
+        {a_frozen_process_stands_still_and_goes_on_after_the_thaw,
+         what_moves_into_a_frozen_child_freezes, a_frozen_process_can_be_killed,
+         killing_a_scope_reaches_what_is_frozen_in_it, a_process_that_ended_is_no_error,
+         a_scope_that_is_gone_is_thawed_and_killed_without_an_error,
+         paths_that_leave_the_tree_are_refused},
+        {.before = test::make_scope, .after = test::remove_scope, .seconds = 20});
 }

@@ -14,48 +14,12 @@
 
 using namespace vigil;
 using policy::SessionClass;
+using test::named;
 using test::scope;
+using test::start;
+using test::start_in_scope;
 
 namespace {
-
-void join_scope(pid_t pid) {
-    const std::string path = test::directory() + "/cgroup.procs";
-    FILE* const file = ::fopen(path.c_str(), "w");
-    ck_assert_ptr_nonnull(file);
-    ck_assert_int_gt(::fprintf(file, "%d", pid), 0);
-    ck_assert_int_eq(::fclose(file), 0);
-}
-
-/// A child that does `work` and waits to be killed, once it has done it.
-pid_t start(const std::function<void()>& work) {
-    int ready[2];
-    ck_assert_int_eq(::pipe(ready), 0);
-    const pid_t pid = ::fork();
-    ck_assert_int_ge(pid, 0);
-    if (pid == 0) {
-        work();
-        if (::write(ready[1], "x", 1) == 1)
-            while (true)
-                ::pause();
-        ::_exit(1);
-    }
-    ::close(ready[1]);
-    char byte = 0;
-    ck_assert_int_eq(::read(ready[0], &byte, 1), 1);
-    ::close(ready[0]);
-    return pid;
-}
-
-pid_t start_in_scope(const std::function<void()>& work) {
-    return start([&] {
-        join_scope(::getpid());
-        work();
-    });
-}
-
-pid_t named(const char* name) {
-    return start([name] { ::prctl(PR_SET_NAME, name); });
-}
 
 /// A leader whose children have these names.
 SessionClass class_of(const std::vector<const char*>& names) {
@@ -225,23 +189,15 @@ START_TEST(more_than_is_looked_at_is_a_command) {
 }
 END_TEST
 
-Suite* suite() {
-    auto* const all = suite_create("enforce: work");
-    auto* const tests = tcase_create("work");
-    for (const auto* test :
-         {the_bytes_of_a_connection_count_both_ways, other_sockets_are_no_connection,
-          it_is_seen_from_another_network_namespace,
-          a_process_that_is_gone_is_an_error_and_no_idleness,
-          processor_time_counts_those_that_ended_and_those_below, who_is_no_sshd_has_no_connection,
-          what_runs_tells_the_class, what_starts_a_copy_and_what_it_starts_belong_to_it,
-          more_than_is_looked_at_is_a_command})
-        tcase_add_test(tests, test);
-    suite_add_tcase(all, tests);
-    return all;
-}
-
 } // namespace
 
 int main() {
-    return vigil::test::run(suite());
+    return vigil::test::run(
+        "enforce: work",
+        {the_bytes_of_a_connection_count_both_ways, other_sockets_are_no_connection,
+         it_is_seen_from_another_network_namespace,
+         a_process_that_is_gone_is_an_error_and_no_idleness,
+         processor_time_counts_those_that_ended_and_those_below, who_is_no_sshd_has_no_connection,
+         what_runs_tells_the_class, what_starts_a_copy_and_what_it_starts_belong_to_it,
+         more_than_is_looked_at_is_a_command});
 }

@@ -1,107 +1,16 @@
-// daemon/factors: a code counts once, ever; and whatever breaks, nothing is accepted.
+// daemon/factors: a code counts once, ever, and waiting, enrolling and forgetting are as they
+// should be.
 
-#include "base/base32.hpp"
-#include "base/openssl.hpp"
-#include "base/sqlite.hpp"
-#include "daemon/factors/credential.hpp"
-#include "daemon/factors/factors.hpp"
-#include "daemon/factors/totp.hpp"
-#include "tests/unit/test.hpp"
+#include "tests/unit/factors_help.hpp"
 
-#include <csignal>
-#include <filesystem>
-#include <fstream>
-
-#include <sched.h>
-#include <sys/mount.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 using namespace vigil;
 using namespace vigil::factors;
-namespace fs = std::filesystem;
-using Verdict = CheckOutcome::Verdict;
+using namespace vigil::test;
 
 namespace {
-
-constexpr std::uint32_t alice = 1000;
-constexpr std::uint32_t bob = 1001;
-
-std::string folder;
-std::string path;
-
-void make_folder() {
-    char name[] = "/tmp/vigil-factors-XXXXXX";
-    ck_assert(mkdtemp(name) != nullptr);
-    folder = name;
-    path = folder + "/factors.db";
-}
-
-void remove_folder() {
-    fs::remove_all(folder);
-}
-
-Now at(std::int64_t seconds) {
-    Now now;
-    now.wall = WallTime{Seconds{1'700'000'000 + seconds}};
-    return now;
-}
-
-base::Secret a_key(char fill = 'k') {
-    return base::Secret{std::string(32, fill)};
-}
-
-Factors open_factors() {
-    auto opened = Factors::open(path, a_key(), "host");
-    CHECK_OK(opened);
-    return std::move(*opened);
-}
-
-std::string code_at(const std::string& secret, const Now& now, int step = 0) {
-    const auto bytes = base::base32_decode(secret);
-    CHECK_OK(bytes);
-    return *hotp(*bytes, totp_step(now.wall) + static_cast<std::uint64_t>(step), 6);
-}
-
-std::string wrong_code(const std::string& secret, const Now& now) {
-    std::string code = "000000";
-    while (code == code_at(secret, now) || code == code_at(secret, now, 1) ||
-           code == code_at(secret, now, -1))
-        ++code.back();
-    return code;
-}
-
-/// Each call is another attempt.
-std::array<std::uint8_t, 16> attempt() {
-    static std::uint8_t number = 0;
-    std::array<std::uint8_t, 16> out{};
-    out[0] = ++number;
-    return out;
-}
-
-/// An active device, whose enrolment took the code of `now`.
-wire::Enrollment device(Factors& factors, std::uint32_t uid, const Now& now) {
-    const auto enrolled = factors.enroll_totp(uid, "alice", "phone", now);
-    CHECK_OK(enrolled);
-    CHECK_OK(factors.finish(enrolled->factor_id, uid, code_at(enrolled->secret, now), now));
-    return *enrolled;
-}
-
-Verdict verdict(Factors& factors, std::uint32_t uid, const std::string& code, const Now& now) {
-    const auto outcome = factors.check_totp(uid, code, attempt(), now);
-    CHECK_OK(outcome);
-    return outcome->verdict;
-}
-
-void sql(const std::string& text) {
-    auto database = base::Database::open(path, false, base::Database::Synchronous::full);
-    CHECK_OK(database);
-    CHECK_OK(database->exec(text.c_str()));
-}
-
-} // namespace
 
 START_TEST(a_code_is_accepted_once) {
     auto factors = open_factors();
@@ -193,6 +102,26 @@ START_TEST(wrong_codes_make_waiting_and_a_right_one_ends_it) {
     ck_assert(
         factors.check_totp(alice, wrong_code(phone.secret, at(150)), attempt(), at(150))->wait ==
         Seconds{0});
+}
+END_TEST
+
+START_TEST(a_wrong_code_that_the_caller_counts_makes_nothing_wait) {
+    auto factors = open_factors();
+    const auto phone = device(factors, alice, at(0));
+    const std::string wrong = wrong_code(phone.secret, at(60));
+    using Counted = factors::Factors::Counted;
+    for (unsigned i = 0; i < 3 * free_failures; ++i) {
+        const auto outcome =
+            factors.check_totp(alice, wrong, attempt(), at(60), Counted::by_caller);
+        ck_assert(outcome->verdict == Verdict::wrong && outcome->wait == Seconds{0});
+    }
+    ck_assert_int_eq(factors.wait_for(alice, at(60))->count(), 0);
+    // And what makes the user wait elsewhere does not here.
+    for (unsigned i = 0; i < free_failures; ++i)
+        factors.check_totp(alice, wrong, attempt(), at(60));
+    const auto right = code_at(phone.secret, at(61));
+    ck_assert(factors.check_totp(alice, right, attempt(), at(61), Counted::by_caller)->verdict ==
+              Verdict::accepted);
 }
 END_TEST
 
@@ -299,145 +228,6 @@ START_TEST(factors_are_listed_owned_and_forgotten) {
 }
 END_TEST
 
-START_TEST(the_secret_is_not_in_the_files) {
-    std::string bytes;
-    {
-        auto factors = open_factors();
-        bytes = *base::base32_decode(device(factors, alice, at(0)).secret);
-        ck_assert_uint_eq(bytes.size(), 20);
-        for (const auto& entry : fs::directory_iterator{folder}) {
-            ck_assert_int_eq(static_cast<int>(entry.status().permissions()), 0600);
-            std::ifstream file{entry.path(), std::ios::binary};
-            const std::string all{std::istreambuf_iterator<char>{file}, {}};
-            ck_assert(all.find(bytes) == std::string::npos);
-        }
-    }
-}
-END_TEST
-
-START_TEST(a_row_moved_to_another_user_does_not_open) {
-    wire::Enrollment phone;
-    {
-        auto factors = open_factors();
-        phone = device(factors, alice, at(0));
-    }
-    sql("UPDATE factor SET uid = 1001");
-    auto factors = open_factors();
-    CHECK_ERROR(factors.check_totp(bob, code_at(phone.secret, at(60)), attempt(), at(60)), EBADMSG);
-}
-END_TEST
-
-START_TEST(a_broken_row_does_not_take_the_other_devices_away) {
-    wire::Enrollment phone;
-    {
-        auto factors = open_factors();
-        const auto broken = device(factors, alice, at(0));
-        phone = device(factors, alice, at(0));
-        sql("UPDATE factor SET sealed = x'01' WHERE id = '" + broken.factor_id + "'");
-    }
-    auto factors = open_factors();
-    ck_assert(verdict(factors, alice, code_at(phone.secret, at(60)), at(60)) == Verdict::accepted);
-}
-END_TEST
-
-START_TEST(another_key_is_seen_at_the_opening) {
-    {
-        open_factors();
-    }
-    const auto opened = Factors::open(path, a_key('x'), "host");
-    CHECK_ERROR(opened, EBADMSG);
-    ck_assert(opened.error().what.find("sealed under another key") != std::string::npos);
-    CHECK_ERROR(Factors::open(path, base::Secret{std::string(31, 'k')}, "host"), EINVAL);
-}
-END_TEST
-
-START_TEST(a_broken_database_is_refused_at_the_opening) {
-    {
-        auto factors = open_factors();
-        for (std::uint32_t uid = 0; uid < 60; ++uid)
-            CHECK_OK(factors.enroll_totp(uid, "user", "phone", at(0)));
-    }
-    const auto size = fs::file_size(path);
-    fs::copy(path, path + ".whole");
-    fs::resize_file(path, size / 2 / 4096 * 4096);
-    CHECK_ERROR(Factors::open(path, a_key(), "host"), EBADMSG);
-    fs::copy(path + ".whole", path, fs::copy_options::overwrite_existing);
-    sql("PRAGMA user_version = 2");
-    CHECK_ERROR(Factors::open(path, a_key(), "host"), EBADMSG);
-    sql("PRAGMA user_version = 1; DELETE FROM meta");
-    CHECK_ERROR(Factors::open(path, a_key(), "host"), EBADMSG);
-    fs::remove(path);
-    std::ofstream{path} << std::string(9000, 'x');
-    CHECK_ERROR(Factors::open(path, a_key(), "host"), EBADMSG);
-}
-END_TEST
-
-START_TEST(a_file_deleted_swapped_or_cut_under_it_accepts_nothing) {
-    for (const int way : {0, 1, 2, 3}) {
-        remove_folder();
-        fs::create_directory(folder);
-        auto factors = open_factors();
-        const auto phone = device(factors, alice, at(0));
-        if (way == 0)
-            fs::remove(path);
-        if (way == 1) {
-            fs::copy(path, path + ".old");
-            fs::rename(path + ".old", path);
-        }
-        if (way == 2)
-            fs::resize_file(path, 0);
-        if (way == 3)
-            fs::remove(path + "-wal");
-        CHECK_ERROR(factors.check_totp(alice, code_at(phone.secret, at(60)), attempt(), at(60)),
-                    ESTALE);
-        CHECK_ERROR(factors.has_active(alice), ESTALE);
-        CHECK_ERROR(factors.forget(phone.factor_id), ESTALE);
-        CHECK_ERROR(factors.enroll_totp(bob, "bob", "phone", at(0)), ESTALE);
-    }
-}
-END_TEST
-
-START_TEST(a_full_disk_accepts_nothing_and_the_code_is_good_afterwards) {
-    auto factors = open_factors();
-    const auto phone = device(factors, alice, at(0));
-    const std::string code = code_at(phone.secret, at(60));
-    std::signal(SIGXFSZ, SIG_IGN);
-    const rlimit small{fs::file_size(path + "-wal"), RLIM_INFINITY};
-    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
-    ck_assert(!factors.check_totp(alice, code, attempt(), at(60)).has_value());
-    ck_assert(!factors.check_totp(alice, wrong_code(phone.secret, at(60)), attempt(), at(60))
-                   .has_value());
-    ck_assert(!factors.enroll_totp(bob, "bob", "phone", at(60)).has_value());
-    const rlimit large{RLIM_INFINITY, RLIM_INFINITY};
-    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &large), 0);
-    ck_assert(verdict(factors, alice, code, at(60)) == Verdict::accepted);
-    ck_assert(verdict(factors, alice, code, at(60)) == Verdict::wrong);
-}
-END_TEST
-
-START_TEST(a_full_or_read_only_file_system_accepts_nothing) {
-    // A user namespace where the test is not root's; the mounts go with this process.
-    ck_assert(unshare(CLONE_NEWNS | (geteuid() == 0 ? 0 : CLONE_NEWUSER)) == 0);
-    ck_assert(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
-    ck_assert(mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=1m") == 0);
-    {
-        auto factors = open_factors();
-        const auto phone = device(factors, alice, at(0));
-        const std::string code = code_at(phone.secret, at(60));
-        std::ofstream fill{folder + "/fill", std::ios::binary};
-        while (fill << std::string(4096, 'x') << std::flush)
-            ;
-        fill.close();
-        CHECK_ERROR(factors.check_totp(alice, code, attempt(), at(60)), ENOSPC);
-        fs::remove(folder + "/fill");
-        ck_assert(verdict(factors, alice, code, at(60)) == Verdict::accepted);
-    }
-    ck_assert(mount(nullptr, folder.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr) == 0);
-    CHECK_ERROR(Factors::open(path, a_key(), "host"), EROFS);
-    ck_assert(umount(folder.c_str()) == 0);
-}
-END_TEST
-
 START_TEST(a_hundred_uses_of_one_code_are_one) {
     wire::Enrollment phone;
     {
@@ -480,60 +270,18 @@ START_TEST(a_hundred_uses_of_one_code_are_one) {
 }
 END_TEST
 
-START_TEST(the_key_is_thirty_two_bytes_in_a_file_of_its_own) {
-    const std::string file = folder + "/vigil.key";
-    CHECK_ERROR(load_key_from(folder), ENOENT);
-    for (const std::size_t size : {0U, 31U, 33U, 100000U}) {
-        std::ofstream{file} << std::string(size, 'k');
-        CHECK_ERROR(load_key_from(folder), EBADMSG);
-    }
-    std::ofstream{file, std::ios::trunc} << std::string(32, 'k');
-    const auto key = load_key_from(folder);
-    ck_assert(key && key->view() == std::string(32, 'k'));
-    setenv("CREDENTIALS_DIRECTORY", folder.c_str(), 1);
-    CHECK_OK(load_key());
-    setenv("CREDENTIALS_DIRECTORY", "relative", 1);
-    CHECK_ERROR(load_key(), ENOENT);
-    unsetenv("CREDENTIALS_DIRECTORY");
-    CHECK_ERROR(load_key(), ENOENT);
-    fs::rename(file, file + ".real");
-    fs::create_symlink(file + ".real", file);
-    CHECK_ERROR(load_key_from(folder), ELOOP);
-    fs::remove(file);
-    ck_assert_int_eq(mkfifo(file.c_str(), 0600), 0);
-    CHECK_ERROR(load_key_from(folder), EBADMSG);
-}
-END_TEST
+} // namespace
 
 int main() {
-    Suite* suite = suite_create("factors");
-    TCase* group = tcase_create("factors");
-    tcase_add_checked_fixture(group, make_folder, remove_folder);
-    tcase_set_timeout(group, 30);
-    for (const TTest* test : {a_code_is_accepted_once,
-                              the_code_that_proved_an_enrolment_opens_nothing_more,
-                              a_step_at_or_before_the_last_accepted_is_over,
-                              an_attempt_repeated_has_the_same_outcome,
-                              a_wrong_attempt_repeated_counts_once,
-                              wrong_codes_make_waiting_and_a_right_one_ends_it,
-                              a_clock_turned_back_shuts_nobody_out,
-                              a_user_without_a_factor_leaves_no_row,
-                              a_pending_factor_opens_nothing,
-                              an_enrolment_needs_its_owner_its_code_and_its_time,
-                              an_enrolment_replaces_the_pending_one,
-                              factors_of_a_user_are_bounded,
-                              factors_are_listed_owned_and_forgotten,
-                              the_secret_is_not_in_the_files,
-                              a_row_moved_to_another_user_does_not_open,
-                              a_broken_row_does_not_take_the_other_devices_away,
-                              another_key_is_seen_at_the_opening,
-                              a_broken_database_is_refused_at_the_opening,
-                              a_file_deleted_swapped_or_cut_under_it_accepts_nothing,
-                              a_full_disk_accepts_nothing_and_the_code_is_good_afterwards,
-                              a_full_or_read_only_file_system_accepts_nothing,
-                              a_hundred_uses_of_one_code_are_one,
-                              the_key_is_thirty_two_bytes_in_a_file_of_its_own})
-        tcase_add_test(group, test);
-    suite_add_tcase(suite, group);
-    return vigil::test::run(suite);
+    return vigil::test::run(
+        "factors",
+        {a_code_is_accepted_once, the_code_that_proved_an_enrolment_opens_nothing_more,
+         a_step_at_or_before_the_last_accepted_is_over, an_attempt_repeated_has_the_same_outcome,
+         a_wrong_attempt_repeated_counts_once, wrong_codes_make_waiting_and_a_right_one_ends_it,
+         a_wrong_code_that_the_caller_counts_makes_nothing_wait,
+         a_clock_turned_back_shuts_nobody_out, a_user_without_a_factor_leaves_no_row,
+         a_pending_factor_opens_nothing, an_enrolment_needs_its_owner_its_code_and_its_time,
+         an_enrolment_replaces_the_pending_one, factors_of_a_user_are_bounded,
+         factors_are_listed_owned_and_forgotten, a_hundred_uses_of_one_code_are_one},
+        {.before = make_folder, .after = remove_folder, .seconds = 30});
 }

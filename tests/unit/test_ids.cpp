@@ -34,10 +34,5 @@ START_TEST(what_is_no_id_is_refused) {
 END_TEST
 
 int main() {
-    Suite* suite = suite_create("ids");
-    TCase* group = tcase_create("text");
-    tcase_add_test(group, an_id_survives_the_way_through_text);
-    tcase_add_test(group, what_is_no_id_is_refused);
-    suite_add_tcase(suite, group);
-    return vigil::test::run(suite);
+    return vigil::test::run("ids", {an_id_survives_the_way_through_text, what_is_no_id_is_refused});
 }

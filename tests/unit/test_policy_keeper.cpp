@@ -1,10 +1,8 @@
 // The policy in force: a broken file, the last good one, and the kernel's command line.
 
 #include "daemon/shell/policy_keeper.hpp"
-#include "tests/unit/test.hpp"
+#include "tests/unit/folder.hpp"
 
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 
 using namespace vigil;
@@ -17,15 +15,9 @@ constexpr const char* broken = "version: 1\nsessions: 7\n";
 
 /// A folder of its own with a policy in it.
 struct Place {
-    std::filesystem::path folder;
+    test::Folder folder;
 
-    explicit Place(const char* text) {
-        char name[] = "/tmp/vigil-keeper-XXXXXX";
-        ck_assert_ptr_nonnull(mkdtemp(name));
-        folder = name;
-        write(text);
-    }
-    ~Place() { std::filesystem::remove_all(folder); }
+    explicit Place(const char* text) { write(text); }
     void write(const char* text) const { std::ofstream{folder / "policy.yaml"} << text; }
     PolicyKeeper keeper(const char* command_line = "BOOT_IMAGE=/vmlinuz ro quiet") const {
         return {folder / "policy.yaml", folder / "last-good", command_line};
@@ -85,21 +77,12 @@ START_TEST(what_only_looks_like_the_word_is_not_it) {
 }
 END_TEST
 
-Suite* suite() {
-    auto* const all = suite_create("policy keeper");
-    auto* const tests = tcase_create("keeper");
-    for (const auto* test :
-         {a_good_file_is_in_force, a_broken_file_changes_nothing_across_a_restart,
-          without_any_good_one_none_is_usable,
-          a_word_on_the_kernels_command_line_makes_every_policy_observe,
-          what_only_looks_like_the_word_is_not_it})
-        tcase_add_test(tests, test);
-    suite_add_tcase(all, tests);
-    return all;
-}
-
 } // namespace
 
 int main() {
-    return vigil::test::run(suite());
+    return vigil::test::run(
+        "policy keeper", {a_good_file_is_in_force, a_broken_file_changes_nothing_across_a_restart,
+                          without_any_good_one_none_is_usable,
+                          a_word_on_the_kernels_command_line_makes_every_policy_observe,
+                          what_only_looks_like_the_word_is_not_it});
 }

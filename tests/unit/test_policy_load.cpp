@@ -1,5 +1,6 @@
 #include "policy/load.hpp"
 #include "policy_help.hpp"
+#include "tests/unit/folder.hpp"
 
 #include <thread>
 
@@ -14,28 +15,16 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// A folder of its own that goes with the test.
-class Folder {
+/// A folder of its own, with files of a policy.
+class PolicyFolder : public Folder {
 public:
-    Folder() {
-        std::string name = (fs::temp_directory_path() / "vigil-policy-XXXXXX").string();
-        ck_assert_ptr_nonnull(::mkdtemp(name.data()));
-        path_ = name;
-    }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-    ~Folder() { fs::remove_all(path_); }
-
-    fs::path operator/(const char* name) const { return path_ / name; }
     fs::path write(const char* name, const std::string& text = "version: 1\n") const {
-        fs::create_directories((path_ / name).parent_path());
-        std::ofstream{path_ / name, std::ios::binary} << text;
-        fs::permissions(path_ / name, fs::perms{0644});
-        return path_ / name;
+        const fs::path path = *this / name;
+        fs::create_directories(path.parent_path());
+        std::ofstream{path, std::ios::binary} << text;
+        fs::permissions(path, fs::perms{0644});
+        return path;
     }
-
-private:
-    fs::path path_;
 };
 
 std::string problem(const fs::path& path, bool must_be_ours = false) {
@@ -46,7 +35,7 @@ std::string problem(const fs::path& path, bool must_be_ours = false) {
 } // namespace
 
 START_TEST(policy_d_follows_by_the_bytes_of_its_names) {
-    const Folder folder;
+    const PolicyFolder folder;
     const auto main = folder.write("policy.yaml", "main");
     for (const char* name : {"b.yaml", "10.yaml", "9.yaml", "Z.yaml", "a.yaml"})
         folder.write((std::string{"policy.d/"} + name).c_str(), name);
@@ -65,14 +54,14 @@ START_TEST(policy_d_follows_by_the_bytes_of_its_names) {
 END_TEST
 
 START_TEST(a_file_of_another_name_stands_alone) {
-    const Folder folder;
+    const PolicyFolder folder;
     folder.write("policy.d/10.yaml");
     ck_assert_uint_eq(read_sources(folder.write("draft.yaml"), false)->size(), 1);
 }
 END_TEST
 
 START_TEST(a_link_a_fifo_and_a_folder_are_no_policy) {
-    const Folder folder;
+    const PolicyFolder folder;
     const auto real = folder.write("real.yaml");
     fs::create_symlink(real, folder / "policy.yaml");
     check_text(problem(folder / "policy.yaml"),
@@ -89,7 +78,7 @@ START_TEST(a_link_a_fifo_and_a_folder_are_no_policy) {
 END_TEST
 
 START_TEST(a_link_in_policy_d_or_for_it_is_refused_and_not_passed_over) {
-    const Folder folder;
+    const PolicyFolder folder;
     const auto main = folder.write("policy.yaml");
     const auto real = folder.write("real.yaml");
     fs::create_directory(folder / "policy.d");
@@ -103,7 +92,7 @@ START_TEST(a_link_in_policy_d_or_for_it_is_refused_and_not_passed_over) {
 END_TEST
 
 START_TEST(a_file_over_the_bound_is_refused) {
-    const Folder folder;
+    const PolicyFolder folder;
     ck_assert(
         read_sources(folder.write("a.yaml", std::string(max_file_bytes, '#')), false).has_value());
     check_text(problem(folder.write("b.yaml", std::string(max_file_bytes + 1, '#'))),
@@ -113,7 +102,7 @@ START_TEST(a_file_over_the_bound_is_refused) {
 END_TEST
 
 START_TEST(more_files_than_the_bound_are_refused) {
-    const Folder folder;
+    const PolicyFolder folder;
     const auto main = folder.write("policy.yaml");
     for (int i = 0; i < 257; ++i)
         folder.write(("policy.d/" + std::to_string(i) + ".yaml").c_str());
@@ -128,7 +117,7 @@ START_TEST(what_others_can_write_is_not_ours) {
     const std::string chmod = ": writable by others than its owner; chmod go-w it";
     const std::string chown =
         ": owned by uid " + std::to_string(::geteuid()) + "; chown it to root";
-    const Folder folder;
+    const PolicyFolder folder;
     const auto main = folder.write("policy.yaml");
     const auto part = folder.write("policy.d/10.yaml");
     const std::string whole = main.parent_path().string();
@@ -151,7 +140,7 @@ START_TEST(what_others_can_write_is_not_ours) {
 END_TEST
 
 START_TEST(a_file_that_is_swapped_is_read_as_one_of_its_versions) {
-    const Folder folder;
+    const PolicyFolder folder;
     const std::string a(100'000, 'a');
     const std::string b(200'000, 'b');
     folder.write("a", a);
@@ -180,16 +169,11 @@ START_TEST(a_file_that_is_swapped_is_read_as_one_of_its_versions) {
 END_TEST
 
 int main() {
-    Suite* suite = suite_create("policy/load");
-    TCase* tests = tcase_create("all");
-    tcase_add_test(tests, policy_d_follows_by_the_bytes_of_its_names);
-    tcase_add_test(tests, a_file_of_another_name_stands_alone);
-    tcase_add_test(tests, a_link_a_fifo_and_a_folder_are_no_policy);
-    tcase_add_test(tests, a_link_in_policy_d_or_for_it_is_refused_and_not_passed_over);
-    tcase_add_test(tests, a_file_over_the_bound_is_refused);
-    tcase_add_test(tests, more_files_than_the_bound_are_refused);
-    tcase_add_test(tests, what_others_can_write_is_not_ours);
-    tcase_add_test(tests, a_file_that_is_swapped_is_read_as_one_of_its_versions);
-    suite_add_tcase(suite, tests);
-    return vigil::test::run(suite);
+    return vigil::test::run(
+        "policy/load",
+        {policy_d_follows_by_the_bytes_of_its_names, a_file_of_another_name_stands_alone,
+         a_link_a_fifo_and_a_folder_are_no_policy,
+         a_link_in_policy_d_or_for_it_is_refused_and_not_passed_over,
+         a_file_over_the_bound_is_refused, more_files_than_the_bound_are_refused,
+         what_others_can_write_is_not_ours, a_file_that_is_swapped_is_read_as_one_of_its_versions});
 }

@@ -221,22 +221,13 @@ START_TEST(every_bad_file_is_refused_as_its_first_line_expects) {
 END_TEST
 
 int main() {
-    Suite* suite = suite_create("policy/parse");
-    TCase* tests = tcase_create("all");
-    tcase_add_test(tests, every_key_reaches_its_place);
-    tcase_add_test(tests, a_file_that_says_nothing_is_told_what_to_write);
-    tcase_add_test(tests, a_misspelt_key_gets_the_nearest_one);
-    tcase_add_test(tests, keys_of_later_versions_are_refused_by_name);
-    tcase_add_test(tests, each_bound_is_where_it_says);
-    tcase_add_test(tests, bytes_that_are_no_text_are_refused_where_they_stand);
-    tcase_add_test(tests, columns_count_characters_and_not_bytes);
-    tcase_add_test(tests, rules_of_several_files_stand_in_their_order);
-    tcase_add_test(tests, each_file_has_its_version_and_one_has_the_mode);
-    tcase_add_test(tests, rules_beyond_the_bound_are_refused);
-    tcase_add_test(tests, no_policy_at_all_is_an_error);
-    tcase_add_test(tests, every_good_file_and_every_example_is_taken);
-    tcase_add_test(tests, the_example_of_the_manual_is_taken);
-    tcase_add_test(tests, every_bad_file_is_refused_as_its_first_line_expects);
-    suite_add_tcase(suite, tests);
-    return vigil::test::run(suite);
+    return vigil::test::run(
+        "policy/parse",
+        {every_key_reaches_its_place, a_file_that_says_nothing_is_told_what_to_write,
+         a_misspelt_key_gets_the_nearest_one, keys_of_later_versions_are_refused_by_name,
+         each_bound_is_where_it_says, bytes_that_are_no_text_are_refused_where_they_stand,
+         columns_count_characters_and_not_bytes, rules_of_several_files_stand_in_their_order,
+         each_file_has_its_version_and_one_has_the_mode, rules_beyond_the_bound_are_refused,
+         no_policy_at_all_is_an_error, every_good_file_and_every_example_is_taken,
+         the_example_of_the_manual_is_taken, every_bad_file_is_refused_as_its_first_line_expects});
 }

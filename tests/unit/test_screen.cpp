@@ -1,12 +1,12 @@
 // The lock screen at several sizes, as the lines a person sees.
 
 #include "terminal/screen.hpp"
+#include "tests/unit/test.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <string>
 #include <vector>
-
-#include <check.h>
 
 using namespace vigil;
 using terminal::draw;
@@ -33,17 +33,29 @@ View some_view() {
     return view;
 }
 
-/// The drawn text without its sequences, in lines.
+/// The drawn text without its sequences, in lines, each as far as it was written.
 std::vector<std::string> lines_of(const std::string& drawn) {
     std::vector<std::string> lines{""};
+    std::size_t row = 0;
     for (std::size_t i = 0; i < drawn.size(); ++i) {
         if (drawn[i] == '\x1B') {
+            const auto from = i + 2;
             while (i < drawn.size() && !std::isalpha(static_cast<unsigned char>(drawn[i])))
                 ++i;
-        } else if (drawn[i] == '\n') {
-            lines.emplace_back();
-        } else if (drawn[i] != '\r') {
-            lines.back() += drawn[i];
+            unsigned to_row = 0;
+            unsigned to_column = 0;
+            if (i < drawn.size() && drawn[i] == 'H' &&
+                std::sscanf(drawn.c_str() + from, "%u;%uH", &to_row, &to_column) == 2) {
+                ck_assert_uint_gt(std::min(to_row, to_column), 0);
+                row = to_row - 1;
+                lines.resize(std::max(lines.size(), row + 1));
+                lines[row].resize(to_column - 1, ' ');
+            }
+        } else if (drawn[i] == '\n') { // on a dumb terminal alone
+            ++row;
+            lines.resize(std::max(lines.size(), row + 1));
+        } else if (drawn[i] != '\r' && drawn[i] != '\x0F') {
+            lines[row] += drawn[i];
         }
     }
     return lines;
@@ -68,7 +80,7 @@ START_TEST(all_of_it_is_shown_at_80x24) {
     ck_assert(shows(lines, "web1.example"));
     ck_assert(shows(lines, "Locked since 14:02 (idle for 15 min)"));
     ck_assert(shows(lines, "User: alice"));
-    ck_assert(shows(lines, "This session ends at 18:00."));
+    ck_assert(shows(lines, "Ends at 18:00, in 3 h."));
     ck_assert(shows(lines, "Paused: make, 2 h 10 min"));
     ck_assert(lines.back().ends_with("Password or code: "));
 }
@@ -114,13 +126,89 @@ START_TEST(what_is_paused_fits_and_gives_way) {
 }
 END_TEST
 
+START_TEST(on_a_dumb_terminal_what_was_said_is_not_said_again) {
+    View view = some_view();
+    view.info.user = "al\x1B[2Jice";
+    std::vector<std::string> shown;
+    const auto first = terminal::draw_plain(view, {80, 24}, shown);
+    ck_assert(first.find('\x1B') == std::string::npos);
+    ck_assert(
+        first.starts_with("\r\nweb1.example\r\nLocked since 14:02 (idle for 15 min)\r\nUser: "));
+    ck_assert(first.ends_with("\r\nPassword or code: "));
+    CHECK_TEXT(terminal::draw_plain(view, {80, 24}, shown), "\r\nPassword or code: ");
+    view.message = "Wrong.";
+    view.asking = false;
+    CHECK_TEXT(terminal::draw_plain(view, {80, 24}, shown), "\r\nWrong.");
+    CHECK_TEXT(terminal::draw_plain(view, {80, 24}, shown), "");
+    view.message.clear();
+    view.info.warnings = {"Process 7 (cat) reads along."};
+    CHECK_TEXT(terminal::draw_plain(view, {80, 24}, shown), "\r\nProcess 7 (cat) reads along.");
+    view.message = "Wrong.";
+    CHECK_TEXT(terminal::draw_plain(view, {80, 24}, shown), "\r\nWrong.");
+    for (unsigned columns = 0; columns < 30; ++columns) {
+        shown.clear();
+        fits(lines_of(terminal::draw_plain(view, {columns, 1}, shown)),
+             {columns == 0 ? 80 : columns, 999});
+    }
+}
+END_TEST
+
+START_TEST(what_goes_on_is_told_below_what_is_paused) {
+    View view = some_view();
+    ck_assert(!shows(lines_of(draw(view, {80, 24})), "Goes on"));
+    view.info.goes_on = {"make", "tm\x1B[2Jux: server"};
+    view.info.goes_on_more = 2;
+    const auto drawn = draw(view, {80, 24});
+    const auto lines = lines_of(drawn);
+    const auto paused = std::ranges::find_if(
+        lines, [](const auto& line) { return line.find("Paused: make") != std::string::npos; });
+    ck_assert(paused != lines.end() && paused + 1 != lines.end());
+    ck_assert((paused + 1)->find("Goes on: make; tm") != std::string::npos);
+    ck_assert((paused + 1)->ends_with(" and 2 more"));
+    ck_assert(drawn.find("tm\x1B") == std::string::npos);
+    ck_assert(!shows(lines_of(draw(view, {20, 4})), "Goes on"));
+}
+END_TEST
+
+START_TEST(the_end_and_what_is_left_are_told) {
+    View view = some_view();
+    const auto told = [&](std::uint64_t seconds) {
+        view.info.ends_at = noon + (3600 + seconds) * second;
+        return terminal::end_line(view.info.ends_at, view.now, view.utc_offset);
+    };
+    CHECK_TEXT(told(130 * 60), "Ends at 17:10, in 2 h 10 min.");
+    CHECK_TEXT(told(130 * 60 - 1), "Ends at 17:09, in 2 h 9 min.");
+    CHECK_TEXT(told(60), "Ends at 15:01, in 1 min.");
+    CHECK_TEXT(told(59), "Ends at 15:00.");
+    CHECK_TEXT(told(0), "Ends at 15:00.");
+    view.now += Seconds{3600}; // it is over
+    CHECK_TEXT(told(0), "Ends at 15:00.");
+    CHECK_TEXT(told(30 * 3600), "Ends at 2026-11-22 21:00, in 29 h.");
+    view.info.ends_at = wire::unlimited;
+    CHECK_TEXT(terminal::end_line(view.info.ends_at, view.now, view.utc_offset), "");
+}
+END_TEST
+
+START_TEST(nothing_is_coloured) {
+    View view = some_view();
+    for (const bool lock_console : {false, true}) {
+        view.lock_console = lock_console;
+        const auto drawn = draw(view, {80, 24});
+        ck_assert(drawn.find("\x1B[3") == std::string::npos &&
+                  drawn.find("\x1B[4") == std::string::npos);
+    }
+}
+END_TEST
+
 START_TEST(every_size_is_survived) {
     View view = some_view();
     view.info.warnings = {std::string(300, 'w'), "a b c"};
     view.message = "m";
     for (unsigned columns = 0; columns < 90; ++columns) {
         for (unsigned rows = 0; rows < 30; ++rows) {
-            const auto lines = lines_of(draw(view, {columns, rows}));
+            const auto drawn = draw(view, {columns, rows});
+            ck_assert(drawn.find_first_of("\r\n") == std::string::npos); // it could scroll
+            const auto lines = lines_of(drawn);
             fits(lines, {columns == 0 ? 80 : columns, rows == 0 ? 24 : rows});
         }
     }
@@ -157,7 +245,7 @@ START_TEST(another_days_lock_shows_its_date) {
     view.info.locked_since = noon - 24 * 3600 * second;
     ck_assert(shows(lines_of(draw(view, {80, 24})), "Locked since 2026-11-20 14:00"));
     view.info.ends_at = wire::unlimited;
-    ck_assert(!shows(lines_of(draw(view, {80, 24})), "ends at"));
+    ck_assert(!shows(lines_of(draw(view, {80, 24})), "Ends at"));
 }
 END_TEST
 
@@ -204,23 +292,13 @@ START_TEST(wrapping_keeps_characters_whole) {
 END_TEST
 
 int main() {
-    Suite* const suite = suite_create("screen");
-    TCase* const tests = tcase_create("screen");
-    tcase_add_test(tests, all_of_it_is_shown_at_80x24);
-    tcase_add_test(tests, words_wrap_at_20x10_and_the_prompt_stays);
-    tcase_add_test(tests, it_stands_in_the_middle_at_200x60);
-    tcase_add_test(tests, what_is_paused_fits_and_gives_way);
-    tcase_add_test(tests, every_size_is_survived);
-    tcase_add_test(tests, only_what_is_taken_is_asked_for);
-    tcase_add_test(tests, text_from_outside_is_escaped);
-    tcase_add_test(tests, another_days_lock_shows_its_date);
-    tcase_add_test(tests, only_a_lock_console_has_a_key_for_somebody_else);
-    tcase_add_test(tests, bars_are_as_wide_as_the_screen);
-    tcase_add_test(tests, wrapping_keeps_characters_whole);
-    suite_add_tcase(suite, tests);
-    SRunner* const runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return vigil::test::run(
+        "screen", {all_of_it_is_shown_at_80x24, words_wrap_at_20x10_and_the_prompt_stays,
+                   it_stands_in_the_middle_at_200x60, what_is_paused_fits_and_gives_way,
+                   every_size_is_survived, on_a_dumb_terminal_what_was_said_is_not_said_again,
+                   nothing_is_coloured, what_goes_on_is_told_below_what_is_paused,
+                   the_end_and_what_is_left_are_told, only_what_is_taken_is_asked_for,
+                   text_from_outside_is_escaped, another_days_lock_shows_its_date,
+                   only_a_lock_console_has_a_key_for_somebody_else, bars_are_as_wide_as_the_screen,
+                   wrapping_keeps_characters_whole});
 }

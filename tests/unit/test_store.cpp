@@ -2,13 +2,12 @@
 
 #include "base/sqlite.hpp"
 #include "daemon/store/store.hpp"
-#include "tests/unit/test.hpp"
+#include "tests/unit/folder.hpp"
 
 #include <array>
 #include <cerrno>
 #include <climits>
 #include <csignal>
-#include <filesystem>
 #include <fstream>
 
 #include <sys/resource.h>
@@ -24,9 +23,7 @@ std::string folder;
 std::string path;
 
 void make_folder() {
-    char name[] = "/tmp/vigil-store-XXXXXX";
-    ck_assert(mkdtemp(name) != nullptr);
-    folder = name;
+    folder = test::new_folder();
     path = folder + "/state.db";
 }
 
@@ -60,7 +57,13 @@ core::SessionRecord full_session(std::uint8_t number) {
     r.since_wall = WallTime{Microseconds{1'700'000'000'123'456}};
     r.locked_since = BootTime{Microseconds{223'456'789}};
     r.locked_since_wall = WallTime{Microseconds{-1}};
-    r.locked_by = "idle for 15 min";
+    r.locked_by = "by root";
+    r.lock_reason = "end of shift";
+    r.unlocked_by = "password at /dev/pts/3";
+    r.unlock_reason = "she'; called";
+    r.unlocked_wall = WallTime{Microseconds{1'700'000'000'123'457}};
+    r.unlocking_by = "root";
+    r.unlocking_reason = "she'; called again";
     r.unlock_failures = 7;
     r.unlock_not_before = BootTime{Microseconds{LLONG_MAX}};
     r.ending_since = BootTime{Microseconds{5}};
@@ -84,7 +87,17 @@ core::GrantRecord grant(std::uint8_t number, std::uint8_t session) {
 }
 
 core::SavedTerminal terminal(std::uint8_t session, const char* name) {
-    return {id_of(session), name, 0x8803, std::string("\0\1\2\xFF", 4), 1000, 5, 020620, 13, 3};
+    return {id_of(session),
+            name,
+            0x8803,
+            std::string("\0\1\2\xFF", 4),
+            1000,
+            5,
+            020620,
+            13,
+            3,
+            core::Screen::alternate,
+            core::Cursor::hidden};
 }
 
 store::RuntimeStore open_store() {
@@ -220,11 +233,11 @@ START_TEST(a_newer_or_foreign_schema_is_refused) {
     {
         open_store();
     }
-    sql("PRAGMA user_version = 2");
+    sql("PRAGMA user_version = 99");
     ck_assert_int_eq(code_of_open(), EBADMSG);
     sql("PRAGMA user_version = 0");
     ck_assert_int_eq(code_of_open(), EBADMSG);
-    sql("PRAGMA user_version = 1; DROP TABLE grant_");
+    sql("PRAGMA user_version = 3; DROP TABLE grant_");
     ck_assert_int_ne(code_of_open(), 0);
 }
 END_TEST
@@ -336,21 +349,17 @@ START_TEST(the_file_is_its_owners_alone) {
 END_TEST
 
 int main() {
-    Suite* suite = suite_create("store");
-    TCase* group = tcase_create("store");
-    tcase_add_checked_fixture(group, make_folder, remove_folder);
-    for (const TTest* test :
-         {every_field_comes_back, a_session_put_again_is_changed_and_keeps_what_hangs_on_it,
-          what_hangs_on_a_session_goes_with_it_and_nothing_else,
-          activity_is_kept_by_session_and_goes_with_it, grants_and_terminals_are_erased_alone,
-          what_was_put_before_a_kill_is_there, a_second_daemon_stays_out,
-          a_newer_or_foreign_schema_is_refused, what_is_no_database_is_refused,
-          a_cut_or_scribbled_database_is_refused, a_row_out_of_range_is_an_error_and_no_session,
-          a_broken_database_is_set_aside_with_its_log, broken_databases_do_not_pile_up,
-          a_full_disk_is_an_error_and_loses_nothing_written_before,
-          a_folder_that_is_not_there_is_an_error, without_any_folder_it_lives_in_memory,
-          the_file_is_its_owners_alone})
-        tcase_add_test(group, test);
-    suite_add_tcase(suite, group);
-    return vigil::test::run(suite);
+    return vigil::test::run(
+        "store",
+        {every_field_comes_back, a_session_put_again_is_changed_and_keeps_what_hangs_on_it,
+         what_hangs_on_a_session_goes_with_it_and_nothing_else,
+         activity_is_kept_by_session_and_goes_with_it, grants_and_terminals_are_erased_alone,
+         what_was_put_before_a_kill_is_there, a_second_daemon_stays_out,
+         a_newer_or_foreign_schema_is_refused, what_is_no_database_is_refused,
+         a_cut_or_scribbled_database_is_refused, a_row_out_of_range_is_an_error_and_no_session,
+         a_broken_database_is_set_aside_with_its_log, broken_databases_do_not_pile_up,
+         a_full_disk_is_an_error_and_loses_nothing_written_before,
+         a_folder_that_is_not_there_is_an_error, without_any_folder_it_lives_in_memory,
+         the_file_is_its_owners_alone},
+        {.before = make_folder, .after = remove_folder});
 }

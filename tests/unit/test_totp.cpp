@@ -126,15 +126,11 @@ START_TEST(the_delay_doubles_from_thirty_seconds_to_a_quarter_of_an_hour) {
 END_TEST
 
 int main() {
-    Suite* suite = suite_create("totp");
-    TCase* group = tcase_create("totp");
-    for (const TTest* test : {hotp_is_as_in_rfc_4226_appendix_d, totp_is_as_in_rfc_6238_appendix_b,
-                              oathtool_says_the_same, only_sensible_lengths_are_made,
-                              a_step_begins_every_thirty_seconds_and_never_before_1970,
-                              one_step_of_skew_each_side_and_no_more,
-                              what_is_no_code_matches_nothing, the_uri_is_one_that_apps_read,
-                              the_delay_doubles_from_thirty_seconds_to_a_quarter_of_an_hour})
-        tcase_add_test(group, test);
-    suite_add_tcase(suite, group);
-    return vigil::test::run(suite);
+    return vigil::test::run("totp",
+                            {hotp_is_as_in_rfc_4226_appendix_d, totp_is_as_in_rfc_6238_appendix_b,
+                             oathtool_says_the_same, only_sensible_lengths_are_made,
+                             a_step_begins_every_thirty_seconds_and_never_before_1970,
+                             one_step_of_skew_each_side_and_no_more,
+                             what_is_no_code_matches_nothing, the_uri_is_one_that_apps_read,
+                             the_delay_doubles_from_thirty_seconds_to_a_quarter_of_an_hour});
 }

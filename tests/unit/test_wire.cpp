@@ -3,6 +3,7 @@
 #include "tests/unit/test.hpp"
 #include "wire/codec.hpp"
 #include "wire/names.hpp"
+#include "wire/screen.hpp"
 
 #include <cerrno>
 #include <functional>
@@ -118,6 +119,10 @@ Session some_session() {
             .next_action = "terminate",
             .next_at = 7,
             .locked_by = "by root",
+            .last_lock_at = 5,
+            .last_lock_by = "by root",
+            .last_unlock_at = 4,
+            .last_unlock_by = "by password at /dev/pts/3",
             .desktop = "locked",
             .uncovered = {"process 7 (cat)"},
             .runs_on = {"user unit a.service"}};
@@ -197,11 +202,30 @@ START_TEST(every_record_comes_back_as_it_was) {
                              .warnings = {"sudo (12)"},
                              .paused = {"make, 2 h 10 min"},
                              .paused_more = 4,
-                             .wait_seconds = 3},
+                             .goes_on = {"tmux: server"},
+                             .goes_on_more = 5,
+                             .wait_seconds = 3,
+                             .ask_screen = true,
+                             .shell = 12,
+                             .foreground = 13,
+                             .held = "/a/b",
+                             .leader = 14},
                     lock_info_signature);
     check_roundtrip(pair, Enrollment{.factor_id = "f", .uri = "otpauth://x", .secret = "MZXW"},
                     enrollment_signature);
     check_roundtrip(pair, std::vector<wire::Factor>{some_factor(), wire::Factor{}}, "a(ssussttb)");
+}
+END_TEST
+
+START_TEST(findings_come_back_as_they_were) {
+    Pair pair;
+    check_roundtrip(pair, std::vector<Finding>{}, "aa{sv}");
+    check_roundtrip(
+        pair,
+        std::vector<Finding>{
+            {.check = "console", .result = "failure", .found = "none is free", .mend = "chvt 1"},
+            {}},
+        "aa{sv}");
 }
 END_TEST
 
@@ -413,24 +437,31 @@ START_TEST(a_sentence_is_cut_between_characters) {
 }
 END_TEST
 
-Suite* suite() {
-    Suite* const suite = suite_create("wire");
-    TCase* const tests = tcase_create("wire");
-    for (const TTest* test :
-         {every_request_and_reply_comes_back_as_it_was, every_record_comes_back_as_it_was,
-          text_and_numbers_come_back, a_descriptor_outlives_its_message,
-          what_an_asker_may_not_send_is_not_written, the_bounds_themselves_are_allowed,
-          an_oversized_field_is_refused_by_the_reader, another_signature_is_refused,
-          a_number_that_is_no_verdict_is_refused, an_attempt_of_another_length_is_refused,
-          keys_of_a_newer_daemon_are_passed_over, a_known_key_of_another_type_is_refused,
-          a_sentence_is_cut_between_characters})
-        tcase_add_test(tests, test);
-    suite_add_tcase(suite, tests);
-    return suite;
+START_TEST(a_screen_is_a_word_where_it_can_be_told) {
+    for (const auto screen : {Screen::unknown, Screen::main, Screen::alternate, Screen::plain})
+        ck_assert(screen_from_text(to_text(screen)) == screen);
+    CHECK_TEXT(std::string{to_text(Screen::plain)}, "plain");
+    for (const auto cursor : {Cursor::shown, Cursor::hidden})
+        ck_assert(cursor_from_text(to_text(cursor)) == cursor);
+    ck_assert(!cursor_from_text("") && !cursor_from_text("blinking"));
+    // Nobody may say that a terminal was not asked.
+    for (const auto screen : {Screen::unasked, Screen::asked})
+        CHECK_TEXT(std::string{to_text(screen)}, "");
+    for (const char* text : {"", "asked", "unasked", "Main", "main "})
+        ck_assert(!screen_from_text(text));
 }
+END_TEST
 
 } // namespace
 
 int main() {
-    return vigil::test::run(suite());
+    return vigil::test::run(
+        "wire", {every_request_and_reply_comes_back_as_it_was, every_record_comes_back_as_it_was,
+                 findings_come_back_as_they_were, text_and_numbers_come_back,
+                 a_descriptor_outlives_its_message, what_an_asker_may_not_send_is_not_written,
+                 the_bounds_themselves_are_allowed, an_oversized_field_is_refused_by_the_reader,
+                 another_signature_is_refused, a_number_that_is_no_verdict_is_refused,
+                 an_attempt_of_another_length_is_refused, keys_of_a_newer_daemon_are_passed_over,
+                 a_known_key_of_another_type_is_refused, a_sentence_is_cut_between_characters,
+                 a_screen_is_a_word_where_it_can_be_told});
 }

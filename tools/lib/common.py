@@ -53,10 +53,10 @@ def uninterrupted():
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
-def ends_are_exceptions():
-    """SIGTERM and SIGHUP unwind the stack as ^C does, so that every `finally` here is kept."""
+def ends_are_exceptions(end=sys.exit):
+    """SIGTERM and SIGHUP unwind the stack as ^C does, so that every `finally` here is kept. `end` raises what does."""
     def leave(number, _frame):
-        raise SystemExit(128 + number)
+        end(128 + number)
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGHUP, leave)
 

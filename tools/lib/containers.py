@@ -22,12 +22,13 @@ class Container:
         self.name = record.name
 
     @classmethod
-    def boot(cls, name, suite, owner):
+    def boot(cls, name, suite, owner, packages=()):
         """Boots a host and returns when its systemd says that the boot is over.
 
-        owner is the pid of the process that the host is for; 0 where it shall stay until `off`.
+        owner is the pid of the process that the host is for; 0 where it shall stay until `off`. `packages` it
+        has beside those of every host.
         """
-        root = roots.host_root(suite)
+        root = roots.host_root(suite, packages)
         record = Record(name)
         record.claim()
         host = cls(record)

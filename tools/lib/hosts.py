@@ -13,10 +13,13 @@ def find(name):
     return (machines.Machine if record.read().get("kind") == "vm" else containers.Container)(record)
 
 
-def boot(name, suite, owner, vm=False):
-    """A new host. owner is the pid of the process it is for, 0 where it shall stay until `off`."""
+def boot(name, suite, owner, vm=False, kernel="", packages=()):
+    """A new host. owner is the pid of the process it is for, 0 where it shall stay until `off`. `kernel` is for a virtual
+    machine's command line; `packages` it has beside those of every host."""
     remove_orphans()
-    return (machines.Machine if vm else containers.Container).boot(name, suite, owner)
+    if vm:
+        return machines.Machine.boot(name, suite, owner, kernel, packages)
+    return containers.Container.boot(name, suite, owner, packages)
 
 
 def remove_orphans():

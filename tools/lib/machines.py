@@ -33,7 +33,7 @@ DISK = r"""
     mount -t overlay -o "lowerdir=$root,upperdir=$work/upper,workdir=$work/work" overlay "$work/root"
     root=$work/root
     echo '/dev/vda / ext4 defaults 0 1' >"$root/etc/fstab"
-    printf '[Match]\nName=en*\n[Network]\nDHCP=yes\n' >"$root/etc/systemd/network/80-en.network"
+    printf '[Match]\nName=en*\n[Network]\nDHCP=yes\nKeepConfiguration=yes\n' >"$root/etc/systemd/network/80-en.network"
     cat >"$root/etc/systemd/system/vigil-hosts.service" <<'UNIT'
 [Unit]
 Description=Commands from outside
@@ -42,6 +42,7 @@ After=network.target
 ExecStart=/usr/sbin/sshd -D -p 2222 -o UsePAM=no -o PidFile=none -o MaxSessions=100 -o MaxStartups=100
 RuntimeDirectory=sshd
 RuntimeDirectoryPreserve=yes
+Restart=always
 [Install]
 WantedBy=multi-user.target
 UNIT
@@ -54,9 +55,9 @@ UNIT
 """
 
 
-def disk(suite):
+def disk(suite, packages=()):
     """The folder with a suite's disk, kernel and key, made from its root when it is not there."""
-    root = roots.machine_root(suite)
+    root = roots.machine_root(suite, packages)
     recipe = hashlib.sha256(DISK.encode()).hexdigest()[:6]
     made = root.with_name(f'{root.name.replace("machine-", "disk-")}-{recipe}')
     with locked(made.with_name(made.name + ".lock")):
@@ -82,8 +83,9 @@ class Machine:
         self.name = record.name
 
     @classmethod
-    def boot(cls, name, suite, owner):
-        made = disk(suite)
+    def boot(cls, name, suite, owner, kernel="", packages=()):
+        """`kernel` is for its command line."""
+        made = disk(suite, packages)
         record = Record(name)
         record.claim()
         machine = cls(record)
@@ -92,7 +94,7 @@ class Machine:
             for file in ("key", "key.pub"):
                 (record.directory / file).write_bytes((made / file).read_bytes())
                 (record.directory / file).chmod(0o600)
-            machine.start(made)
+            machine.start(made, kernel)
             machine.wait_for_boot()
             run(*machine.command(["/bin/bash", "-c", (LIB / "first-boot").read_text(encoding="utf-8"), "first-boot",
                                   name, (made / "key.pub").read_text(encoding="ascii").strip()]))
@@ -102,13 +104,14 @@ class Machine:
             raise
         return machine
 
-    def start(self, made):
+    def start(self, made, kernel):
         port, inside = free_port(), free_port()
         folder = self.record.directory
         # snapshot=on: what is written goes into a nameless file that ends with the process.
         command = ["qemu-system-x86_64", "-machine", "q35", "-global", "ICH9-LPC.disable_s3=0",
                    "-accel", "tcg,thread=multi", "-smp", "2", "-m", "2048",
-                   "-kernel", made / "vmlinuz", "-initrd", made / "initrd", "-append", "root=/dev/vda rw quiet",
+                   "-kernel", made / "vmlinuz", "-initrd", made / "initrd", "-append",
+                   f"root=/dev/vda rw quiet {kernel}",
                    "-drive", f"file={made / 'disk.img'},if=virtio,format=raw,snapshot=on",
                    "-netdev", f"user,id=n,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22,"
                               f"hostfwd=tcp:127.0.0.1:{inside}-:2222",

@@ -12,19 +12,22 @@ from common import CACHE, SUITES, HostError, locked, note, run
 HOST_PACKAGES = """
     systemd systemd-sysv dbus libpam-systemd openssh-server openssh-client sudo login passwd procps iproute2
     polkitd pkexec tmux libpam-runtime libyaml-0-2 libsqlite3-0 libqrencode4 libpam0g libsystemd0
-    oathtool vim-tiny less screen ncurses-bin
+    oathtool vim-tiny less screen ncurses-bin strace
 """.split()
 OPENSSL = {"bookworm": "libssl3", "trixie": "libssl3t64"}
 KERNEL_PACKAGES = ["linux-image-cloud-amd64", "initramfs-tools"]
+# Beside them, where a host is to have a desktop: a screen in a file, a locker that logind is told of, and hands for its keys.
+DESKTOP_PACKAGES = ["xvfb", "xss-lock", "i3lock", "xdotool"]
 
 
-def host_root(suite):
-    return root("host", suite, HOST_PACKAGES + [OPENSSL[suite]])
+def host_root(suite, more=()):
+    """`more` are packages beside those of every host."""
+    return root("host", suite, HOST_PACKAGES + [OPENSSL[suite], *more])
 
 
-def machine_root(suite):
+def machine_root(suite, more=()):
     """The same with Debian's kernel, for virtual machines."""
-    return root("machine", suite, HOST_PACKAGES + [OPENSSL[suite]] + KERNEL_PACKAGES)
+    return root("machine", suite, HOST_PACKAGES + [OPENSSL[suite], *KERNEL_PACKAGES, *more])
 
 
 def build_root(suite):

@@ -1,6 +1,7 @@
 """A program on a terminal, read as a person reads it: the screen, not the bytes."""
 
 import copy
+import os
 import re
 import threading
 import time
@@ -12,11 +13,28 @@ KEYS = {"enter": "\r", "tab": "\t", "escape": "\x1b", "backspace": "\x7f", "up":
         "right": "\x1b[C", "left": "\x1b[D"}
 
 
+# Waits are so many times as long as they say. A machine that is emulated is slow, and it is not its speed that is tested.
+patience = 1
+
+
 class Screen(pyte.Screen):
     """With the second screen that xterm has (ctlseqs: 1049), as every terminal of today; pyte knows none."""
 
     first = None
     SECOND = 1049
+    # Asked whether that is set, or whether the cursor is shown (ctlseqs: DECRQM), it answers as xterm does; pyte passes the
+    # questions over.
+    QUESTION = re.compile(rb"\x1b\[\?(25|1049)\$p")
+
+    def answer(self, mode):
+        is_set = self.first is not None if mode == self.SECOND else not self.cursor.hidden
+        return b"\x1b[?%d;%d$y" % (mode, 1 if is_set else 2)
+
+    def restore_cursor(self):
+        """Whether it is hidden is not saved with it (ctlseqs: DECSC); pyte does so."""
+        hidden = self.cursor.hidden
+        super().restore_cursor()
+        self.cursor.hidden = hidden
 
     def set_mode(self, *modes, **kind):
         super().set_mode(*modes, **kind)
@@ -27,7 +45,9 @@ class Screen(pyte.Screen):
     def reset_mode(self, *modes, **kind):
         super().reset_mode(*modes, **kind)
         if kind.get("private") and self.SECOND in modes and self.first is not None:
+            hidden = self.cursor.hidden
             self.buffer, self.cursor = self.first
+            self.cursor.hidden = hidden
             self.first = None
             self.dirty.update(range(self.lines))
 
@@ -41,16 +61,19 @@ class Screen(pyte.Screen):
 class Terminal:
     """Started at once; a thread keeps the screen up to date, so that a text's time of arrival is its own."""
 
-    def __init__(self, command, rows=24, columns=80):
+    def __init__(self, command, rows=24, columns=80, term="linux", silent=False):
+        """`silent`: it answers no question, as the Linux console. `term` is what it says of itself."""
+        self.silent = silent
+        self.unread = b""
         self.screen = Screen(columns, rows)
         self.stream = pyte.ByteStream(self.screen)
         self.output = b""
         self.ended = False
         self.last_input = time.monotonic()
         self.changed = threading.Condition()
-        # TERM is `linux` because that is what pyte is.
+        # `linux` is what pyte is.
         self.child = pexpect.spawn(command[0], command[1:], dimensions=(rows, columns), timeout=None,
-                                   env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TERM": "linux", "LANG": "C.UTF-8"})
+                                   env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TERM": term, "LANG": "C.UTF-8"})
         self.child.delaybeforesend = None
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -64,12 +87,26 @@ class Terminal:
             with self.changed:
                 if piece:
                     self.output += piece
-                    self.stream.feed(piece)
+                    self._show(piece)
                 else:
                     self.ended = True
                 self.changed.notify_all()
             if not piece:
                 return
+
+    def _show(self, piece):
+        """Draws it and answers the questions in it, each with what is true where it stands."""
+        text, self.unread = self.unread + piece, b""
+        while question := self.screen.QUESTION.search(text):
+            self.stream.feed(text[:question.start()])
+            text = text[question.end():]
+            if not self.silent:
+                os.write(self.child.child_fd, self.screen.answer(int(question[1])))
+        # A question may come in two pieces: what may be the beginning of one waits for the rest.
+        begun = re.search(rb"\x1b(\[(\?(\d{1,4}\$?)?)?)?\Z", text)
+        whole = begun.start() if begun else len(text)
+        self.stream.feed(text[:whole])
+        self.unread = text[whole:]
 
     # Input
 
@@ -104,11 +141,15 @@ class Terminal:
         with self.changed:
             return self.screen.cursor.y, self.screen.cursor.x
 
+    def hides_cursor(self):
+        with self.changed:
+            return self.screen.cursor.hidden
+
     def said(self):
         """Everything that ever arrived, without escape sequences: also what is gone from the screen."""
         with self.changed:
             raw = self.output.decode("utf-8", "replace")
-        plain = re.sub(r"\x1b(\[[0-9;?>]*[A-Za-z]|\][^\x07\x1b]*(\x07|\x1b\\)|[()][0AB]|[=>78cM])", "", raw)
+        plain = re.sub(r"\x1b(\[[0-9;?>$]*[A-Za-z]|\][^\x07\x1b]*(\x07|\x1b\\)|[()][0AB]|[=>78cM])", "", raw)
         # A carriage return begins a line as a newline does: readline sends one behind each command.
         return re.sub(r"\r+\n?", "\n", plain)
 
@@ -117,18 +158,16 @@ class Terminal:
         return len(self.said())
 
     def _wait(self, look, timeout, what):
-        deadline = time.monotonic() + timeout
-        while True:
-            found = look()
-            if found:
-                return found
-            with self.changed:
+        deadline = time.monotonic() + patience * timeout
+        # Nothing arrives between a look and its wait, which would then hear of the next piece alone.
+        with self.changed:
+            while not (found := look()):
                 if self.ended or not self.changed.wait(deadline - time.monotonic()):
-                    ended = self.ended
                     break
-        # The last piece may have come with the end.
-        if found := look():
-            return found
+            # The last piece may have come with the end.
+            if found or (found := look()):
+                return found
+            ended = self.ended
         raise AssertionError(f"{what}: {'the program ended' if ended else f'not within {timeout} s'}\n"
                              f"--- the screen:\n{self.text()}\n--- its last output:\n{self.said()[-1500:]}\n---")
 

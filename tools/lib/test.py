@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import xml.etree.ElementTree
 from pathlib import Path
 
@@ -103,16 +104,40 @@ def count_report(report, good):
     return max(0, int(numbers["tests"]) - bad - skipped), bad or (0 if good else 1), skipped
 
 
-def host_tests(suite, vm, chosen, count):
-    note(f"== host, on {suite}{', virtual machines' if vm else ''}")
+def pass_on(name, output):
+    with output:
+        for line in output:
+            print(f"{name}: {line}", end="", flush=True)
+
+
+def host_tests(suites, vm, chosen, count):
+    """The releases side by side, since tests wait for most of the time: for a host, a deadline, a login."""
+    note(f"== host, on {' and '.join(suites)}{', virtual machines' if vm else ''}")
     with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.xml"
-        command = ["/usr/bin/python3", "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--suite={suite}",
-                   f"--junitxml={report}", *(["-k", chosen] if chosen else []), *(["--vm"] if vm else []),
-                   SOURCE / "tests" / "host"]
-        status = subprocess.run(command, check=False, env=build_environment(), stdin=subprocess.DEVNULL).returncode
-        # 5 is pytest's "no test was chosen", as -k may mean it.
-        count.add(*count_report(report, good=status in (0, 5)))
+        runs = []
+        for number, suite in enumerate(suites):
+            report = Path(folder) / f"{suite}.xml"
+            # No file meets itself: the machine's consoles, for one, are there only once.
+            command = ["/usr/bin/python3", "-B", "-u", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--suite={suite}",
+                       f"--junitxml={report}", *(["-k", chosen] if chosen else []), *(["--vm"] if vm else []),
+                       *(["--backwards"] if number % 2 else []), SOURCE / "tests" / "host"]
+            run = subprocess.Popen(command, env=build_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True, errors="replace")
+            reader = threading.Thread(target=pass_on, args=(suite, run.stdout))
+            reader.start()
+            runs.append((run, reader, report))
+        try:
+            for run, reader, report in runs:
+                reader.join()
+                # 5 is pytest's "no test was chosen", as -k may mean it.
+                count.add(*count_report(report, good=run.wait() in (0, 5)))
+        except BaseException:
+            # They take their hosts down.
+            for run, _, _ in runs:
+                run.terminate()
+            for run, _, _ in runs:
+                run.wait()
+            raise
 
 
 def main():
@@ -120,7 +145,7 @@ def main():
     parser.add_argument("what", nargs="*", metavar="PART", help="unit, pam, bus, host or all (the default)")
     parser.add_argument("--suite", choices=SUITES, help="host tests on this release alone")
     parser.add_argument("--vm", action="store_true",
-                        help="host tests on virtual machines with Debian's own kernel, emulated: a quarter of an hour")
+                        help="host tests on virtual machines with Debian's own kernel, emulated: slow, so choose some with -k")
     parser.add_argument("-k", dest="chosen", metavar="EXPRESSION", help="of the host tests, these (as pytest has it)")
     given = parser.parse_intermixed_args()
     parts = MESON_SUITES + ["host"] if not given.what or "all" in given.what else given.what
@@ -136,8 +161,7 @@ def main():
     if compile_everything():
         for part in parts:
             if part == "host":
-                for suite in suites:
-                    host_tests(suite, given.vm, given.chosen, count)
+                host_tests(suites, given.vm, given.chosen, count)
             else:
                 meson_suite(part, count)
     else:

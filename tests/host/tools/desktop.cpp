@@ -1,7 +1,7 @@
 // A desktop as logind sees one: opens a session of type wayland through PAM, listens to what logind
-// asks of it, and answers by its LockedHint or does not.
+// asks of it, and answers by its LockedHint or does not, or takes a lock back at once.
 //
-//   desktop USER obeys|ignores
+//   desktop USER obeys|ignores|fails
 
 #include "base/systemd.hpp"
 
@@ -42,18 +42,25 @@ std::string session_of_this_process() {
 struct Desktop {
     sd_bus* bus;
     std::string object;
+    bool fails;
 };
+
+void say_locked(const Desktop& desktop, bool locked) noexcept {
+    sd_bus_call_method_async(desktop.bus, nullptr, "org.freedesktop.login1", desktop.object.c_str(),
+                             "org.freedesktop.login1.Session", "SetLockedHint", nullptr, nullptr,
+                             "b", static_cast<int>(locked));
+}
 
 int on_signal(sd_bus_message* message, void* data, sd_bus_error*) noexcept {
     const auto& desktop = *static_cast<Desktop*>(data);
     const bool lock = std::strcmp(sd_bus_message_get_member(message), "Lock") == 0;
-    sd_bus_call_method_async(desktop.bus, nullptr, "org.freedesktop.login1", desktop.object.c_str(),
-                             "org.freedesktop.login1.Session", "SetLockedHint", nullptr, nullptr,
-                             "b", static_cast<int>(lock));
+    say_locked(desktop, lock);
+    if (lock && desktop.fails)
+        say_locked(desktop, false);
     return 0;
 }
 
-void run_as(const passwd& user, bool obeys) {
+void run_as(const passwd& user, const std::string& manner) {
     const std::string session = session_of_this_process();
     if (setgid(user.pw_gid) != 0 || setuid(user.pw_uid) != 0)
         die("becoming the user", 0);
@@ -63,10 +70,10 @@ void run_as(const passwd& user, bool obeys) {
     const base::Bus bus{raw};
     char* path = nullptr;
     sd_bus_path_encode("/org/freedesktop/login1/session", session.c_str(), &path);
-    Desktop desktop{raw, path};
+    Desktop desktop{raw, path, manner == "fails"};
     std::free(path);
     for (const char* wish : {"Lock", "Unlock"})
-        if (obeys &&
+        if (manner != "ignores" &&
             sd_bus_match_signal(raw, nullptr, "org.freedesktop.login1", desktop.object.c_str(),
                                 "org.freedesktop.login1.Session", wish, on_signal, &desktop) < 0)
             die("listening", 0);
@@ -86,7 +93,7 @@ void run_as(const passwd& user, bool obeys) {
 int main(int argc, char** argv) {
     const passwd* const user = argc == 3 ? getpwnam(argv[1]) : nullptr;
     if (!user)
-        die("usage: desktop USER obeys|ignores", argc);
+        die("usage: desktop USER obeys|ignores|fails", argc);
     const pam_conv conversation{no_conversation, nullptr};
     pam_handle_t* pam = nullptr;
     int r = pam_start("desktop", argv[1], &conversation, &pam);
@@ -100,7 +107,7 @@ int main(int argc, char** argv) {
     // The leader stays root's and waits, as a display manager's does.
     const pid_t child = fork();
     if (child == 0)
-        run_as(*user, std::strcmp(argv[2], "obeys") == 0);
+        run_as(*user, argv[2]);
     int status = 0;
     waitpid(child, &status, 0);
     pam_close_session(pam, 0);

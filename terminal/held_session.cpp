@@ -1,0 +1,35 @@
+#include "terminal/held_session.hpp"
+
+#include "base/cgroup.hpp"
+#include "base/clock.hpp"
+#include "base/process.hpp"
+
+#include <cerrno>
+
+#include <poll.h>
+
+namespace vigil::terminal {
+
+void HeldSession::remember(const wire::LockInfo& info) {
+    held_ = info.held;
+    if (leader_ || info.leader == 0)
+        return;
+    if (auto leader = base::open_pidfd(static_cast<pid_t>(info.leader)))
+        leader_ = std::move(*leader);
+}
+
+bool HeldSession::wait_for_end(Microseconds patience) const noexcept {
+    const BootTime deadline = base::read_boot_time() + patience;
+    while (true) {
+        pollfd waited{.fd = leader_.get(), .events = POLLIN, .revents = 0};
+        const int ready = poll(&waited, 1, base::milliseconds_until(deadline));
+        if (ready >= 0 || errno != EINTR)
+            return ready > 0;
+    }
+}
+
+Result<> HeldSession::end() const {
+    return base::end_frozen_cgroup(held_);
+}
+
+} // namespace vigil::terminal

@@ -1,0 +1,33 @@
+#pragma once
+// The end of a locked session that no vigild sees: what stands still takes no SIGHUP and no
+// SIGTERM, so it would stay for ever, and a shutdown would wait for it for 90 s (systemd.kill(5)).
+
+#include "base/error.hpp"
+#include "base/time.hpp"
+#include "base/unique_fd.hpp"
+#include "wire/messages.hpp"
+
+#include <string>
+
+namespace vigil::terminal {
+
+class HeldSession {
+public:
+    /// Remembered as long as vigild can say it. A leader that has ended by now is vigild's to miss.
+    void remember(const wire::LockInfo& info);
+
+    /// Whether anything stands still that would be left behind.
+    bool is_known() const noexcept { return leader_ && !held_.empty(); }
+
+    /// Waits for the session's end; false: it goes on.
+    bool wait_for_end(Microseconds patience) const noexcept;
+
+    /// Kills what stands still, as vigild does. Nothing to do is no error.
+    Result<> end() const;
+
+private:
+    std::string held_;
+    base::UniqueFd leader_; ///< a pidfd
+};
+
+} // namespace vigil::terminal

@@ -1,0 +1,118 @@
+"""The lock where a session has several terminals: the channels of one ssh connection."""
+
+import re
+
+import pytest
+from logins import LOCK_SCREEN, UNLOCK_PROMPT, Login, can_seal, unlock
+from vigilhost import PASSWORDS, wait_until
+
+pytestmark = pytest.mark.usefixtures("opened_by_codes", "nothing_stays")
+
+
+def groups_of_holders(host, terminal):
+    """The cgroups of what has the terminal open, but for vigil itself and what is gone meanwhile."""
+    found = host.run(f"find /proc/[0-9]*/fd -lname /dev/{terminal} 2>&-", check=False).stdout
+    holders = {re.match("/proc/[0-9]+", path)[0] for path in found.splitlines()}
+    read = f"for at in {' '.join(sorted(holders))}; do grep -qxE 'vigild|vigil-lock' $at/comm || grep ^0:: $at/cgroup; done 2>&-"
+    return host.run(read, check=False).stdout.split() if holders else []
+
+
+def meets_the_lock(host, channel):
+    """A channel opened under the lock: it gets a prompt, or, where the host can seal a connection, it is refused at once."""
+    if can_seal(host):
+        assert channel.wait_closed(20) == 255
+        return False
+    channel.wait_for(UNLOCK_PROMPT)
+    return True
+
+
+def test_the_terminals_of_one_connection_lock_and_unlock_together(host):
+    control = host.one_connection()
+    first = Login(host, "alice", *control)
+    second = host.login("alice", *control)
+    listed = wait_until(lambda: [one for one in host.vigil_sessions(user="alice") if len(one["terminals"]) == 2],
+                        5, "both are one session's")
+    assert len(listed) == 1
+    first.lock()
+    second.wait_for(UNLOCK_PROMPT)
+
+    terminals = [first.screen, second]
+    third = host.ssh("alice", *control)
+    if meets_the_lock(host, third):
+        third.send("touch /tmp/third\r")
+        third.wait_for("Wrong")
+        # Each prompt waits after a wrong answer at any of them; this one was asked none.
+        wait_until(lambda: third.wait_for(UNLOCK_PROMPT, 5), 6, "the third asks again")
+        terminals.append(third)
+    assert not host.run("test", "-e", "/tmp/third", check=False).returncode == 0
+
+    second.send(PASSWORDS["alice"] + "\r")
+    wait_until(lambda: first.state() == "active", 5, "unlocked")
+    for number, terminal in enumerate(terminals):
+        terminal.wait_gone(LOCK_SCREEN)
+        terminal.send(f"\recho terminal {number} is b''ack\r")
+        terminal.wait_for(f"^terminal {number} is back$")
+
+
+def test_a_terminal_that_was_given_up_under_the_lock_can_be_another_users(host):
+    """Numbers of terminals are used again: what was written down of it is not for who has it next."""
+    control = host.one_connection()
+    first = Login(host, "alice", *control)
+    own = {first.path.removeprefix("/dev/")}
+    second = host.login("alice", *control)
+    terminal = wait_until(lambda: set(first.now()["terminals"]) - own, 5, "the second is the session's too").pop()
+    path = "/dev/" + terminal
+    first.lock()
+    second.wait_for(UNLOCK_PROMPT)
+    host.run("pkill", "-KILL", "-t", terminal)  # as another login of hers could
+    second.close()
+    wait_until(lambda: host.run("test", "-e", path, check=False).returncode, 5, "it is given up")
+    other = Login(host, "bob")
+    assert other.path == path
+    other.lock()
+    first.close()
+    wait_until(lambda: not host.vigil_sessions(user="alice"), 8, "hers is over")
+    assert host.run("stat", "-c", "%U %a", path).stdout.split() == ["root", "600"]
+    assert other.state() == "locked" and other.frozen()
+    unlock(other)
+    assert other.answers()
+    assert host.run("stat", "-c", "%U", path).stdout.strip() == "bob"
+
+
+def test_a_command_with_a_terminal_over_the_locked_connection_is_frozen_and_meets_the_prompt(host):
+    control = host.one_connection()
+    first = Login(host, "alice", *control)
+    own = {first.path.removeprefix("/dev/")}
+    first.lock()
+    third = host.ssh("alice", "-tt", *control, command=["sleep 987; echo go''ne on"])
+    if not meets_the_lock(host, third):
+        unlock(first)
+        assert first.answers() and not host.pids("-fx", "sleep 987")
+        return
+    # It may still be sshd's own process on its way to become the shell, with the terminal open and not yet its own.
+    terminal = wait_until(lambda: set(first.now()["terminals"]) - own, 5, "vigil lists its terminal").pop()
+    wait_until(lambda: (held := groups_of_holders(host, terminal)) and all(each.endswith("/vigil-lock") for each in held),
+               5, "it is held")
+    third.send("\x03")
+    unlock(first)
+    wait_until(lambda: host.pids("-fx", "sleep 987"), 5, "it goes on")
+    assert "gone on" not in third.said() and not third.ended
+
+
+@pytest.mark.parametrize("when", ["vigild-runs", "vigild-is-away"])
+def test_a_client_that_goes_away_ends_a_channel_that_was_just_being_opened(host, when):
+    control = host.one_connection()
+    first = Login(host, "alice", *control)
+    first.lock()
+    third = host.ssh("alice", "-tt", *control, command=["sleep 987"])
+    meets_the_lock(host, third)
+    if when == "vigild-is-away":
+        host.run("systemctl stop vigild.socket vigild.service")
+    third.close()
+    first.close()
+    wait_until(lambda: host.run("pgrep", "-f", "^sshd.*: alice@", check=False).stdout.strip() == "" or
+               "vigil-lock" in host.run("cat /proc/$(pgrep -f '^sshd.*: alice@')/cgroup", check=False).stdout,
+               5, "nothing of its sshd runs")
+    host.run("systemctl start vigild.socket vigild.service")
+    wait_until(lambda: not host.vigil_sessions(), 5, "vigil lists it no more")
+    assert host.run("pgrep", "-u", "alice", "-x", "bash|sleep|sshd", check=False).stdout == ""

@@ -1,0 +1,134 @@
+// Locks that are made again, because the helper that took the terminal ended halfway.
+
+#include "daemon/enforce/lock.hpp"
+#include "tests/unit/holding.hpp"
+
+using namespace vigil;
+using test::move_to_scope;
+using test::own_and_close;
+using test::owner;
+using test::Process;
+using test::Pty;
+using test::scope;
+
+namespace {
+
+constexpr mode_t login_mode = 0620;
+
+/// Someone's session with a program at its terminal.
+class Session {
+public:
+    Session() {
+        ck_assert_int_eq(::fchown(pty.slave.get(), owner, gid_t(-1)), 0);
+        ck_assert_int_eq(::fchmod(pty.slave.get(), login_mode), 0);
+        before = pty.settings();
+        move_to_scope(leader_.pid());
+        move_to_scope(job_.pid());
+    }
+
+    enforce::LockReport hold() {
+        auto reports = enforce::hold({{.target = target_,
+                                       .saved = saved_,
+                                       .save =
+                                           [this](const core::SavedTerminal& terminal) {
+                                               saved_ = {terminal};
+                                               return Result<>{};
+                                           },
+                                       .taken = [](const auto&) {}}});
+        ck_assert_uint_eq(reports.size(), 1);
+        return std::move(reports.front());
+    }
+
+    void release() {
+        sd_event* raw = nullptr;
+        ck_assert_int_ge(sd_event_new(&raw), 0);
+        const base::EventLoop loop{raw};
+        enforce::Redraw redraw{loop.get()};
+        CHECK_OK(enforce::release(target_, saved_, redraw));
+    }
+
+    void check_node(uid_t uid, mode_t mode) const {
+        ck_assert_uint_eq(pty.node().st_uid, uid);
+        ck_assert_uint_eq(pty.node().st_mode & 0777, mode);
+    }
+
+    void set_node(uid_t uid, mode_t mode) const {
+        ck_assert_int_eq(::fchown(pty.slave.get(), uid, gid_t(-1)), 0);
+        ck_assert_int_eq(::fchmod(pty.slave.get(), mode), 0);
+    }
+
+    void set(const termios& settings) const {
+        ck_assert_int_eq(::tcsetattr(pty.slave.get(), TCSANOW, &settings), 0);
+    }
+
+    const Pty pty;
+    termios before{};
+
+private:
+    const Process leader_{0, [this] { return ::close(pty.slave.get()) == 0; }};
+    const Process job_{0, [this] { return own_and_close(pty); }};
+    const enforce::LockTarget target_{
+        .session = {}, .owner = owner, .scope = scope(), .leader = leader_.pid()};
+    std::vector<core::SavedTerminal> saved_;
+};
+
+/// A lock whose first attempt got as far as this with the terminal takes all of it at its second.
+void is_taken_wholly_after(uid_t uid, mode_t mode) {
+    Session session;
+    ck_assert(session.hold().held);
+    session.set_node(uid, mode);
+    session.set(session.before);
+    const auto report = session.hold();
+    ck_assert_msg(report.held, "%s", report.detail.c_str());
+    session.check_node(0, 0600);
+    ck_assert_uint_eq(session.pty.settings().c_lflag & (ISIG | ICANON | ECHO), 0);
+    session.release();
+    session.check_node(owner, login_mode);
+    ck_assert_uint_eq(session.pty.settings().c_lflag, session.before.c_lflag);
+}
+
+} // namespace
+
+START_TEST(a_terminal_that_was_not_taken_is_taken_by_the_next_attempt) {
+    is_taken_wholly_after(owner, login_mode);
+}
+END_TEST
+
+START_TEST(a_terminal_whose_owner_alone_was_changed_is_taken_and_given_back_to_its_user) {
+    is_taken_wholly_after(0, login_mode);
+}
+END_TEST
+
+START_TEST(a_terminal_whose_settings_were_not_set_is_taken_by_the_next_attempt) {
+    is_taken_wholly_after(0, 0600);
+}
+END_TEST
+
+START_TEST(a_terminal_whose_owner_alone_was_changed_is_given_back) {
+    Session session;
+    ck_assert(session.hold().held);
+    session.set_node(0, login_mode);
+    session.release();
+    session.check_node(owner, login_mode);
+}
+END_TEST
+
+START_TEST(a_terminal_that_was_given_back_but_for_its_mode_has_it_again) {
+    Session session;
+    ck_assert(session.hold().held);
+    session.set_node(owner, 0600);
+    session.set(session.before);
+    session.release();
+    session.check_node(owner, login_mode);
+}
+END_TEST
+
+int main() {
+    return test::run("lock",
+                     {a_terminal_that_was_not_taken_is_taken_by_the_next_attempt,
+                      a_terminal_whose_owner_alone_was_changed_is_taken_and_given_back_to_its_user,
+                      a_terminal_whose_settings_were_not_set_is_taken_by_the_next_attempt,
+                      a_terminal_whose_owner_alone_was_changed_is_given_back,
+                      a_terminal_that_was_given_back_but_for_its_mode_has_it_again},
+                     {.before = test::make_scope, .after = test::remove_scope, .seconds = 60});
+}
