@@ -4,10 +4,8 @@ namespace vigil::core {
 
 Effects Machine::Data::on(const TerminateAsked& asked, const Now& now) {
     auto* session = find(asked.session);
-    if (!session || session->record.state == State::reserved)
-        return {ReplyDone{.token = asked.token,
-                          .error = wire::error_not_found,
-                          .text = "There is no such session."}};
+    if (auto refusal = not_open(session, asked.token))
+        return {std::move(*refusal)};
     if (!enforcing())
         return {ReplyDone{
             .token = asked.token,

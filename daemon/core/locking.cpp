@@ -23,6 +23,15 @@ Effect refused(Token token, const char* error, std::string why) {
     return ReplyDone{.token = token, .error = error, .text = std::move(why)};
 }
 
+std::optional<Effect> not_open(const Tracked* session, Token token) {
+    if (!session)
+        return refused(token, wire::error_not_found, "There is no such session.");
+    if (session->record.state == State::reserved)
+        return refused(token, wire::error_denied,
+                       "The login is not complete yet: try again in a moment.");
+    return std::nullopt;
+}
+
 std::string with_reason(const std::string& by, const std::string& reason) {
     return reason.empty() ? by : by + ": " + reason;
 }
@@ -73,8 +82,8 @@ void answer_waiting(Tracked& session, Effects& effects) {
 
 Effects Machine::Data::on(const LockAsked& asked, const Now& now) {
     auto* session = find(asked.session);
-    if (!session || session->record.state == State::reserved)
-        return {refused(asked.token, wire::error_not_found, "There is no such session.")};
+    if (auto refusal = not_open(session, asked.token))
+        return {std::move(*refusal)};
     switch (session->record.state) {
     case State::locked: {
         const bool unasked = is_graphical(session->record) && !session->record.desktop_locked &&

@@ -240,6 +240,8 @@ struct Machine::Data {
 // The two answers to whoever waits.
 Effect done(Token token);
 Effect refused(Token token, const char* error, std::string why);
+/// The refusal to whoever asks for a session that is not there, or whose login is not complete.
+std::optional<Effect> not_open(const Tracked* session, Token token);
 
 /// Tells whoever waits with this token, if anybody does; nobody waits with it afterwards.
 void answer(Token& token, Effects& effects, const char* error = nullptr, std::string why = {});

@@ -42,8 +42,8 @@ void Machine::Data::give_back(Tracked& session, const Now& now, Effects& effects
 
 Effects Machine::Data::on(const UnlockAsked& asked, const Now& now) {
     auto* session = find(asked.session);
-    if (!session || session->record.state == State::reserved)
-        return {refused(asked.token, wire::error_not_found, "There is no such session.")};
+    if (auto refusal = not_open(session, asked.token))
+        return {std::move(*refusal)};
     auto& record = session->record;
     if (record.state == State::active)
         return {done(asked.token)};

@@ -13,10 +13,11 @@ class Session:
         self.listed = None
 
     def begin(self, log_in, timeout=5):
-        """Does what begins it, and waits until vigil lists it; what log_in() returned."""
+        """Does what begins it, and waits until vigil lists it as open; what log_in() returned."""
         known = {one["id"] for one in self.host.vigil_sessions()}
         done = log_in()
-        new = wait_until(lambda: [one for one in self.host.vigil_sessions(user=self.user) if one["id"] not in known],
+        new = wait_until(lambda: [one for one in self.host.vigil_sessions(user=self.user)
+                                  if one["id"] not in known and one["state"] != "reserved"],
                          timeout, "vigil lists the login")
         self.listed = new[0]
         self.id = new[0]["id"]

@@ -58,7 +58,10 @@ START_TEST(terminate_is_answered_in_every_state) {
     Host host{policy_of({})};
     ck_assert_ptr_nonnull(find<ReplyDone>(host.step(terminate(1), 0s))->error);
     host.step(reserve(1), 0s);
-    CHECK_TEXT(find<ReplyDone>(host.step(terminate(1), 0s))->error, wire::error_not_found);
+    // It is listed, so "no such session" would puzzle who asked.
+    CHECK_TEXT(find<ReplyDone>(host.step(terminate(1), 0s))->error, wire::error_denied);
+    CHECK_TEXT(find<ReplyDone>(host.step(terminate(1), 0s))->text,
+               "The login is not complete yet: try again in a moment.");
     host.login(2, 0s);
     host.step(terminate(2), 0s);
     const auto again = host.step(terminate(2), 1s);

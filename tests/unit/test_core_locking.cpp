@@ -91,7 +91,7 @@ END_TEST
 
 START_TEST(lock_is_answered_in_every_state) {
     auto host = everyone();
-    CHECK_TEXT(answer(host.step(LockAsked{1, id_of(reserved), "root"}, 3s)), wire::error_not_found);
+    CHECK_TEXT(answer(host.step(LockAsked{1, id_of(reserved), "root"}, 3s)), wire::error_denied);
     CHECK_TEXT(answer(host.step(LockAsked{1, id_of(unknown), "root"}, 3s)), wire::error_not_found);
     CHECK_TEXT(answer(host.step(LockAsked{1, id_of(locked), "root"}, 3s)), "");
     CHECK_TEXT(answer(host.step(LockAsked{1, id_of(unlocking), "root"}, 3s)), wire::error_denied);
@@ -137,7 +137,7 @@ END_TEST
 START_TEST(unlock_is_answered_in_every_state) {
     auto host = everyone();
     CHECK_TEXT(answer(host.step(UnlockAsked{1, id_of(reserved), "root", {}}, 3s)),
-               wire::error_not_found);
+               wire::error_denied);
     CHECK_TEXT(answer(host.step(UnlockAsked{1, id_of(unknown), "root", {}}, 3s)),
                wire::error_not_found);
     CHECK_TEXT(answer(host.step(UnlockAsked{1, id_of(active), "root", {}}, 3s)), "");
