@@ -30,8 +30,20 @@ void add_verb(CLI::App& app, Choice& choice, const Verb& verb) {
     auto* const all = command->add_flag("--all", selection->all, "all there are");
     user->excludes(ids)->excludes(all);
     all->excludes(ids);
-    command->add_option("--reason", selection->reason, "for the log");
-    command->callback([&choice, &verb, selection] {
+    auto* const reason = command->add_option("--reason", selection->reason, "for the log");
+    const auto sleeps = std::make_shared<bool>(false);
+    // Which sessions these are is the policy's to say.
+    if (verb.for_sleep)
+        command->add_flag("--for-sleep", *sleeps, "what the policy has locked before a sleep")
+            ->excludes(ids)
+            ->excludes(user)
+            ->excludes(all)
+            ->excludes(reason);
+    command->callback([&choice, &verb, selection, sleeps] {
+        if (*sleeps) {
+            choice.call = [&choice] { return lock_for_sleep(choice.context); };
+            return;
+        }
         if (verb.of_others && selection->reason.empty())
             throw CLI::RequiredError("--reason");
         const bool none = selection->ids.empty() && selection->user.empty() && !selection->all;

@@ -105,6 +105,10 @@ Result<> Client::act(const char* method, const std::string& id, const std::strin
     return tell(method, {&id, &reason}, act_patience);
 }
 
+Result<> Client::lock_for_sleep() const {
+    return tell("LockForSleep", {}, act_patience);
+}
+
 Result<wire::Status> Client::status() const {
     return get<wire::Status>("Status", {});
 }

@@ -24,6 +24,8 @@ public:
     Result<wire::Session> show(const std::string& id) const;
     /// `method`: Lock, Unlock or Terminate.
     Result<> act(const char* method, const std::string& id, const std::string& reason) const;
+    /// Returns when all is locked that is to be before the machine sleeps. For root.
+    Result<> lock_for_sleep() const;
     Result<wire::Status> status() const;
     /// What vigild can do here. For root.
     Result<std::vector<wire::Finding>> examine() const;

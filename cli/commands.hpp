@@ -30,6 +30,7 @@ struct Verb {
     const char* done; ///< "locked"
     const char* help;
     bool of_others;                ///< needs a reason, and never means one's own session by itself
+    bool for_sleep;                ///< can be done to what the policy has locked for a sleep
     const char* refusal = nullptr; ///< whom vigild refuses: why, and what to do; null: vigild says
 };
 
@@ -38,6 +39,8 @@ extern const std::array<Verb, 3> verbs;
 int list(const Context& context, bool json);
 int show(const Context& context, const std::string& id, bool json);
 int act(const Context& context, const Verb& verb, const Selection& selection);
+/// For vigil-sleep.service.
+int lock_for_sleep(const Context& context);
 
 // --- factors.cpp ---------------------------------------------------------------------------------
 

@@ -111,11 +111,12 @@ void tell(const Verb& verb, const Target& target, const Result<>& done, const No
 } // namespace
 
 const std::array<Verb, 3> verbs{{
-    {"lock", "Lock", "locked", "Lock sessions; without ID, your own.", false},
+    {"lock", "Lock", "locked", "Lock sessions; without ID, your own.", false, true},
     {"unlock", "Unlock", "unlocked", "Unlock sessions without their users' proof. For root.", true,
+     false,
      "only root unlocks without a proof: open your session at its own terminal with your "
      "password or code, or ask an administrator to run `vigilctl unlock`"},
-    {"terminate", "Terminate", "terminated", "End sessions and all they run.", true},
+    {"terminate", "Terminate", "terminated", "End sessions and all they run.", true, false},
 }};
 
 int list(const Context& context, bool json) {
@@ -141,6 +142,11 @@ int show(const Context& context, const std::string& id, bool json) {
         json ? json_text(to_json(*session)) : session_details(*session, context.now, context.look);
     std::fputs(text.c_str(), stdout);
     return 0;
+}
+
+int lock_for_sleep(const Context& context) {
+    const auto done = Client{context.socket}.lock_for_sleep();
+    return done ? 0 : complain(done.error());
 }
 
 int act(const Context& context, const Verb& verb, const Selection& selection) {

@@ -32,6 +32,7 @@ _vigilctl() {
         show | lock | unlock | terminate)
             mapfile -t words < <(vigilctl list 2>/dev/null | awk 'NR > 1 { print $1 }')
             [[ $verb == show ]] && words+=(--json) || words+=(--user --all --reason)
+            [[ $verb != lock ]] || words+=(--for-sleep)
             ;;
         thaw) words=(--all --force) ;;
         enroll) words=(totp --name --code) ;;

@@ -71,6 +71,7 @@ SessionDecision decide_session(const Policy& policy, const Facts& facts, const N
     settle(Setting::max_sessions, &SessionRule::max_sessions, decision.max_sessions);
     settle(Setting::unlock, &SessionRule::unlock, decision.unlock);
     settle(Setting::incomplete_lock, &SessionRule::incomplete_lock, decision.incomplete_lock);
+    settle(Setting::lock_on_sleep, &SessionRule::lock_on_sleep, decision.lock_on_sleep);
     return decision;
 }
 

@@ -33,6 +33,7 @@ struct SessionDecision {
     MaxSessions max_sessions;
     std::vector<Factor> unlock{Factor::password, Factor::totp};
     IncompleteLock incomplete_lock = IncompleteLock::lock;
+    bool lock_on_sleep = true; ///< what idle_lock would lock, before the machine sleeps
 
     bool operator==(const SessionDecision&) const = default;
 };

@@ -98,12 +98,12 @@ void RuleIndex::add(std::uint32_t number, const SessionRule& rule, SpanNumbers& 
     add_windows(number, match.when, known);
 
     const std::array<bool, setting_count> has{
-        rule.access.has_value(),         rule.message.has_value(),
-        rule.idle_warn.has_value(),      rule.idle_lock.has_value(),
-        rule.idle_terminate.has_value(), rule.activity.has_value(),
-        rule.max_duration.has_value(),   rule.warn_before_end.has_value(),
-        rule.max_sessions.has_value(),   rule.unlock.has_value(),
-        rule.incomplete_lock.has_value()};
+        rule.access.has_value(),          rule.message.has_value(),
+        rule.idle_warn.has_value(),       rule.idle_lock.has_value(),
+        rule.idle_terminate.has_value(),  rule.activity.has_value(),
+        rule.max_duration.has_value(),    rule.warn_before_end.has_value(),
+        rule.max_sessions.has_value(),    rule.unlock.has_value(),
+        rule.incomplete_lock.has_value(), rule.lock_on_sleep.has_value()};
     for (std::size_t i = 0; i < has.size(); ++i) {
         if (has[i])
             put(has_[i], number);

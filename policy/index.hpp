@@ -25,8 +25,9 @@ enum class Setting : std::size_t {
     max_sessions,
     unlock,
     incomplete_lock,
+    lock_on_sleep,
 };
-inline constexpr std::size_t setting_count = 11;
+inline constexpr std::size_t setting_count = 12;
 
 /// The rules that name one thing: a list while they are few, a set when they are many.
 class Postings {

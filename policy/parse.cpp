@@ -133,6 +133,7 @@ constexpr std::array<Word<WhenReached>, 1> when_reached_words{{{"deny", WhenReac
 constexpr std::array<Word<Factor>, 2> unlock_words{
     {{"password", Factor::password}, {"totp", Factor::totp}}};
 
+constexpr std::array<Word<bool>, 2> yes_no_words{{{"yes", true}, {"no", false}}};
 constexpr std::array<Word<IncompleteLock>, 2> incomplete_lock_words{
     {{"lock", IncompleteLock::lock}, {"end", IncompleteLock::end}}};
 
@@ -188,7 +189,7 @@ void read_line(Reader& reader, const Node& node, std::optional<std::string>& out
     out = node.text;
 }
 
-constexpr std::array<Key<SessionRule>, 13> session_keys{
+constexpr std::array<Key<SessionRule>, 14> session_keys{
     {{"name",
       [](Reader& reader, const Node& node, SessionRule& rule) {
           std::optional<std::string> name;
@@ -215,8 +216,12 @@ constexpr std::array<Key<SessionRule>, 13> session_keys{
      {"max_sessions", read_max_sessions},
      {"unlock", [](Reader& reader, const Node& node,
                    SessionRule& rule) { rule.unlock = read_words(reader, node, unlock_words); }},
-     {"incomplete_lock", [](Reader& reader, const Node& node, SessionRule& rule) {
+     {"incomplete_lock",
+      [](Reader& reader, const Node& node, SessionRule& rule) {
           read_word(reader, node, incomplete_lock_words, rule.incomplete_lock);
+      }},
+     {"lock_on_sleep", [](Reader& reader, const Node& node, SessionRule& rule) {
+          read_word(reader, node, yes_no_words, rule.lock_on_sleep);
       }}}};
 
 /// A warning has to come before what it warns of.

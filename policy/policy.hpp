@@ -101,6 +101,7 @@ struct SessionRule {
     std::optional<MaxSessions> max_sessions;
     std::optional<std::vector<Factor>> unlock;
     std::optional<IncompleteLock> incomplete_lock;
+    std::optional<bool> lock_on_sleep;
 };
 
 enum class GrantScope { terminal, session };

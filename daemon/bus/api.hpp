@@ -62,6 +62,7 @@ public:
     Result<> show(const Call& call);
     Result<> lock(const Call& call);
     Result<> unlock(const Call& call);
+    Result<> lock_for_sleep(const Call& call);
     Result<> terminate(const Call& call);
     Result<> status(const Call& call); // host_methods.cpp
     Result<> examine(const Call& call);

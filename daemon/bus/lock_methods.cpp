@@ -278,6 +278,10 @@ Result<> Api::lock(const Call& call) {
     return put(call, core::LockAsked{0, order->session, "by " + caller_name(call), order->reason});
 }
 
+Result<> Api::lock_for_sleep(const Call& call) {
+    return put(call, core::SleepAsked{0});
+}
+
 Result<> Api::unlock(const Call& call) {
     auto order = read_order(call);
     if (!order)

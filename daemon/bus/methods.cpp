@@ -53,6 +53,7 @@ constexpr std::array methods{
     Method{manager, "Unlocked", "sss", "", Who::root, &Api::unlocked},
     Method{manager, "UnlockFailed", "ss", "t", Who::root, &Api::unlock_failed},
     Method{manager, "ScreenSeen", "ssss", "", Who::root, &Api::screen_seen},
+    Method{manager, "LockForSleep", "", "", Who::root, &Api::lock_for_sleep},
     Method{manager, "List", "", "aa{sv}", Who::anybody, &Api::list},
     Method{manager, "Show", "s", "a{sv}", Who::session_owner, &Api::show},
     Method{manager, "Lock", "ss", "", Who::session_owner, &Api::lock},

@@ -122,6 +122,11 @@ struct LockAsked {
     std::string reason;
 };
 
+/// The machine is about to sleep. Answered when all is held that is locked for it, or cannot be.
+struct SleepAsked {
+    Token token = 0;
+};
+
 /// What came of a Lock effect.
 struct LockDone {
     SessionId session;
@@ -251,9 +256,9 @@ struct PolicyChanged {
 using Event =
     std::variant<ReserveAsked, PrepareAsked, ConfirmAsked, ReleaseAsked, SessionFound, LeaderGone,
                  WatchFailed, ActivitySeen, DesktopSeen, TerminalOpened, LockedTerminalUsed,
-                 WarnedTerminalUsed, ClientGone, TimePassed, LockAsked, LockDone, GapsSeen,
-                 LookCutShort, PromptAsks, ScreenAsked, ScreenSeen, UnlockAsked, UnlockDone,
-                 UnlockRefused, ThawedByHand, TerminateAsked, ScopeSeen, StepUpAsked, ProofChecked,
-                 GrantStored, FactorsChanged, PolicyChanged>;
+                 WarnedTerminalUsed, ClientGone, TimePassed, LockAsked, SleepAsked, LockDone,
+                 GapsSeen, LookCutShort, PromptAsks, ScreenAsked, ScreenSeen, UnlockAsked,
+                 UnlockDone, UnlockRefused, ThawedByHand, TerminateAsked, ScopeSeen, StepUpAsked,
+                 ProofChecked, GrantStored, FactorsChanged, PolicyChanged>;
 
 } // namespace vigil::core

@@ -63,8 +63,10 @@ Effects Machine::step(const Event& event, const Now& now) {
     auto effects = data_->wake(now);
     auto further = std::visit([&](const auto& what) { return data_->on(what, now); }, event);
     if (effects.empty())
-        return further;
-    std::ranges::move(further, std::back_inserter(effects));
+        effects = std::move(further);
+    else
+        std::ranges::move(further, std::back_inserter(effects));
+    data_->let_sleep(effects);
     return effects;
 }
 

@@ -139,6 +139,7 @@ struct Machine::Data {
     std::vector<SessionId> stale_grants; ///< that a crash left in the store; start() erases them
     std::vector<PendingGrant> pending_grants; ///< oldest first
     Microseconds asleep{0};                   ///< as it was when this was last looked at
+    std::vector<Token> sleep_tokens;          ///< of those who wait to let the machine sleep
     std::set<SessionId> looks_due;            ///< all that have a look_at, and some that had
     BootTime looked_at{};                     ///< for what locks leave free
     BootTime next_look{};                     ///< not before
@@ -191,6 +192,11 @@ struct Machine::Data {
     void hold(Tracked& session, const Cause& cause, const Now& now, Effects& effects);
     void note_failure(Tracked& session, AuditKind kind, const std::string& why, Effects& effects);
     bool ends_for(Tracked& session, const std::vector<Gap>& gaps, const Now& now, Effects& effects);
+
+    // sleeping.cpp
+    Effects on(const SleepAsked&, const Now&);
+    /// Answers those who wait once no lock is under way.
+    void let_sleep(Effects& effects);
 
     // looks.cpp
     Effects on(const GapsSeen&, const Now&);

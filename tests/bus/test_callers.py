@@ -19,7 +19,7 @@ METHODS = [
     (MANAGER, "UnlockFailed", "ss", ("{}", "pts/0")),
     (MANAGER, "ScreenSeen", "ssss", ("{}", "pts/0", "main", "shown")), (MANAGER, "Show", "s", ("{}",)),
     (MANAGER, "Lock", "ss", ("{}", "")), (MANAGER, "Unlock", "ss", ("{}", "")), (MANAGER, "Terminate", "ss", ("{}", "")),
-    (MANAGER, "Examine", "", ()), (MANAGER, "Reload", "", ()), (MANAGER, "EnrollTotp", "sss", ("nobody", "phone", "")),
+    (MANAGER, "LockForSleep", "", ()), (MANAGER, "Examine", "", ()), (MANAGER, "Reload", "", ()), (MANAGER, "EnrollTotp", "sss", ("nobody", "phone", "")),
     (MANAGER, "EnrollFinish", "ss", ("[]", "123456")), (MANAGER, "Factors", "s", ("nobody",)),
     (MANAGER, "Forget", "s", ("[]",)),
     # Called on the session's object.

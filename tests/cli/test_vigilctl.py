@@ -161,6 +161,8 @@ def test_a_terminal_that_may_be_shown_anywhere_is_no_place_to_lock(host):
     (["list", "\x1b[2J"], "vigilctl list: `\\x1b[2J` was not expected; see `vigilctl list --help`"),
     (["lock", "--all", "abc000"], "vigilctl lock: ID excludes --all; see `vigilctl lock --help`"),
     (["lock", "--all", "--user", "bob"], "vigilctl lock: --user excludes --all; see `vigilctl lock --help`"),
+    (["lock", "--for-sleep", "--all"], "vigilctl lock: --all excludes --for-sleep; see `vigilctl lock --help`"),
+    (["unlock", "--for-sleep"], "vigilctl unlock: `--for-sleep` was not expected; see `vigilctl unlock --help`"),
     (["enroll"], "vigilctl enroll: a command is missing; see `vigilctl enroll --help`"),
     (["forget"], "vigilctl forget: FACTOR is required; see `vigilctl forget --help`"),
     (["policy", "chekc"], "vigilctl policy: there is no command `chekc`; see `vigilctl policy --help`"),

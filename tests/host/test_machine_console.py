@@ -1,16 +1,15 @@
 """The lock at virtual consoles with a real keyboard and a real screen: what the kernel's keyboard does by itself."""
 
 import contextlib
-import re
 import time
 
 import pytest
 from policies import until_somebody_locks
-from sessions import Session
-from vigilhost import PASSWORDS, wait_until
+from seat import DARK, Seat
+from vigilhost import wait_until
 
-# Alice fills her screen with light: the lock screen is dark, and so is whatever else is to be seen while she is locked.
-BRIGHT, DARK = 200_000, 80_000
+# Alice fills her screen with light: what else is to be seen while she is locked is dark, as the lock screen is.
+BRIGHT = 200_000
 LIGHT = "clear; tput rev; yes '' | head -n 23 | sed 's/$/                                                                               /'"
 
 
@@ -20,87 +19,6 @@ def policy(host):
     # Also what Debian leaves out: nothing of it may get past the lock.
     host.run("sysctl", "--quiet", "kernel.sysrq=1")
     host.write("/usr/local/bin/light", f"#!/bin/sh\n{LIGHT}\ntput sgr0\n", "0755")
-
-
-class Seat:
-    """Whoever sits at the machine."""
-
-    def __init__(self, host):
-        self.host, self.machine = host, host.inner
-
-    def front(self):
-        return int(self.host.read("/sys/class/tty/tty0/active").strip().removeprefix("tty"))
-
-    def comes_to_front(self, number):
-        wait_until(lambda: self.front() == number, 20, f"tty{number} is in front")
-
-    def press(self, *keys):
-        self.machine.key(keys)
-
-    def types(self, text):
-        self.machine.type_text(text)
-
-    def text(self):
-        lines = self.host.run("fold", "-w", "80", "/dev/vcs").stdout.splitlines()
-        return "\n".join(line.rstrip() for line in lines)
-
-    def reads(self, pattern, timeout=30):
-        return wait_until(lambda: re.search(pattern, self.text(), re.MULTILINE), timeout, f"{pattern!r} is on the screen")
-
-    def light(self):
-        return self.machine.picture().lit()
-
-    def stays_dark_and_at(self, number, *keys):
-        """Presses them, and looks at the screen for as long as something could come of it."""
-        self.press(*keys)
-        end = time.monotonic() + 1
-        while time.monotonic() < end:
-            assert self.light() < DARK
-        assert self.front() == number
-
-    def is_asked_for_a_name(self, timeout=30):
-        """Where the kernel has written something behind the question he presses Enter, and is asked again."""
-        with contextlib.suppress(AssertionError):
-            return self.reads(r"login:\s*\Z", 2)
-        self.press("ret")
-        return self.reads(r"login:\s*\Z", timeout)
-
-    def logs_in(self, user, number):
-        self.press(f"ctrl-alt-f{number}")
-        self.comes_to_front(number)
-        self.is_asked_for_a_name()
-
-        def types_them():
-            self.types(user + "\n")
-            self.reads(r"assword:\s*\Z")
-            self.types(PASSWORDS[user] + "\n")
-            self.reads(r"[$#]\s*\Z")
-        session = Session(self.host, user)
-        session.begin(types_them, 20)
-        return session
-
-    def logs_in_unseen(self, user, number):
-        """Where the screen is lost."""
-        self.press(f"ctrl-alt-f{number}")
-        self.comes_to_front(number)
-        running = lambda name: self.host.pids("-x", "-t", f"tty{number}", name)  # noqa: E731
-
-        def types_them():
-            wait_until(lambda: running("agetty"), 20, "a login waits")
-            self.types(user + "\n")
-            # Echo is off once login(1) waits for the answer; what comes sooner it throws away.
-            settings = lambda: self.host.run("stty", "-a", "-F", f"/dev/tty{number}").stdout.split()  # noqa: E731
-            wait_until(lambda: running("login") and "-echo" in settings(), 20, "the password is asked for")
-            self.types(PASSWORDS[user] + "\n")
-        session = Session(self.host, user)
-        session.begin(types_them, 30)
-        return session
-
-    def answers(self):
-        self.types("clear\n")
-        self.reads(r"\A\S+\$\s*\Z")
-        self.types("echo ans''wer\n")
-        self.reads("^answer$")
 
 
 @pytest.fixture

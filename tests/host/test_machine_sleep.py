@@ -1,29 +1,31 @@
 """A machine that is suspended, or comes up again, with sessions that are or should be locked."""
 
+import contextlib
 import subprocess
 import time
 
 import pytest
 from logins import UNLOCK_PROMPT, Login, unlock
+from policies import limits
+from seat import Seat
 from vigilhost import wait_until
 
-POLICY = """\
-version: 1
-mode: enforce
-sessions:
-  - name: soon
-    idle_lock: 20s
-    unlock: [password]
-"""
+TOLD = "locked: the machine was put to sleep"
 
 
 @pytest.fixture(autouse=True)
-def policy(host, nobody_stays):
-    host.policy(POLICY)
+def cleanly(nobody_stays):
+    yield
 
 
-def status(host):
-    return host.inner.monitor("info status")[0]
+def sleeps(host):
+    host.run("systemctl --no-block suspend; true", check=False)
+    wait_until(lambda: "suspended" in host.inner.monitor("info status")[0], 60, "it sleeps")
+
+
+def wakes(host):
+    host.inner.monitor("system_wakeup")
+    wait_until(lambda: "running" in host.inner.monitor("info status")[0], 60, "it is awake")
 
 
 def boot_id(host):
@@ -42,18 +44,14 @@ def is_refused(login, answer):
         return None
 
 
-def test_what_is_typed_after_a_suspend_does_not_come_to_the_program(host):
+def begins_cat(host):
     alice = Login(host, "alice")
     alice.type("cat >typed\r")
     wait_until(lambda: alice.exists("/home/alice/typed"), 10, "cat waits for a line")
-    host.run("systemctl --no-block suspend; true", check=False)
-    wait_until(lambda: "suspended" in status(host), 40, "it sleeps")
-    # Beyond the lock's time. Its clock goes on; only this machine's can tell.
-    end = time.monotonic() + 25
-    wait_until(lambda: time.monotonic() > end, 30, "time goes by")
-    alice.type("rm -rf typed\r")
-    host.inner.monitor("system_wakeup")
-    alice.screen.wait_for(UNLOCK_PROMPT, 40)
+    return alice
+
+
+def cat_reads_what_is_typed_now(host, alice):
     # What was typed ahead of the prompt it drops; what comes in one piece with that, as a paste.
     wait_until(lambda: is_refused(alice, "an answer\r"), 60, "the prompt judges what is typed at it")
     assert alice.state() == "locked" and alice.frozen()
@@ -64,7 +62,57 @@ def test_what_is_typed_after_a_suspend_does_not_come_to_the_program(host):
     assert alice.answers()
 
 
+def test_a_session_is_locked_before_the_machine_sleeps(host):
+    limits(host, idle_lock="10m", unlock="[password]")
+    alice = begins_cat(host)
+    sleeps(host)
+    alice.type("rm -rf typed\r")
+    wakes(host)
+    alice.screen.wait_for(UNLOCK_PROMPT, 40)
+    assert TOLD in alice.told("session-locked")[0]
+    cat_reads_what_is_typed_now(host, alice)
+
+
+def test_keys_pressed_at_a_sleeping_console_run_nothing(host):
+    limits(host, idle_lock="10m", unlock="[password]")
+    seat = Seat(host)
+    alice = seat.logs_in_unseen("alice", 1)
+    sleeps(host)
+    seat.types("touch /tmp/awake\n")
+    wakes(host)
+    assert alice.state() == "locked"
+    assert TOLD in alice.told("session-locked")[0]
+
+    def opens():
+        """At the latest once the wrong answer that was typed to sleeping ears has been judged."""
+        seat.types("alice-pass-1\n")
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: alice.state() == "active", 5, "the password unlocks")
+        return alice.state() == "active"
+    wait_until(opens, 60, "the password unlocks")
+    seat.comes_to_front(1)
+    seat.types("touch /tmp/opened\n")
+    wait_until(lambda: host.run("test", "-e", "/tmp/opened", check=False).returncode == 0, 20, "keys are the shell's again")
+    assert host.run("test", "-e", "/tmp/awake", check=False).returncode == 1
+    alice.terminate(30)
+
+
+def test_what_is_typed_after_a_sleep_that_was_not_locked_does_not_come_to_the_program(host):
+    limits(host, idle_lock="20s", lock_on_sleep="no", unlock="[password]")
+    alice = begins_cat(host)
+    sleeps(host)
+    # Beyond the lock's time. Its clock goes on; only this machine's can tell.
+    end = time.monotonic() + 25
+    wait_until(lambda: time.monotonic() > end, 30, "time goes by")
+    alice.type("rm -rf typed\r")
+    wakes(host)
+    alice.screen.wait_for(UNLOCK_PROMPT, 40)
+    assert TOLD not in alice.told("session-locked")[0]
+    cat_reads_what_is_typed_now(host, alice)
+
+
 def test_nothing_is_left_of_a_lock_after_a_reboot(host):
+    limits(host, unlock="[password]")
     alice = Login(host, "alice")
     alice.lock()
     before = boot_id(host)

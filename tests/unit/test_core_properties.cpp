@@ -109,7 +109,8 @@ private:
 
     void feed(const Event& event) {
         const auto before = ids();
-        const bool asked_lock = std::holds_alternative<LockAsked>(event);
+        const bool asked_lock = std::holds_alternative<LockAsked>(event) ||
+                                std::holds_alternative<SleepAsked>(event);
         const auto effects = host_.step(event, now_);
         look_at(effects, before, asked_lock);
         answer(effects);
@@ -270,7 +271,7 @@ private:
     }
 
     void happen() {
-        switch (pick(22)) {
+        switch (pick(23)) {
         case 0:
         case 1:
             return log_in();
@@ -315,6 +316,8 @@ private:
             return feed(ScreenAsked{id_of(some()), pick(3)});
         case 21:
             return feed(ScreenSeen{id_of(some()), pick(3)});
+        case 22:
+            return feed(SleepAsked{6});
         }
     }
 

@@ -43,6 +43,7 @@ START_TEST(every_key_reaches_its_place) {
     ck_assert(rule.max_sessions->per_user == 3U);
     ck_assert((rule.unlock == std::vector{Factor::password, Factor::totp}));
     ck_assert(rule.incomplete_lock == IncompleteLock::end);
+    ck_assert(rule.lock_on_sleep == false);
     ck_assert(policy.sessions[1].access == Access::deny);
     ck_assert_str_eq(policy.sessions[1].message->c_str(), "Contractors log in on working days.");
     ck_assert(policy.sessions[2].idle_lock == never);

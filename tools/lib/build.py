@@ -106,7 +106,7 @@ AFTER_UNPACKING = r"""
         [ ! -e "/usr/lib/systemd/system/$unit" ] || units="$units $unit"
     done
     if [ -n "$units" ]; then
-        systemctl -q enable $units
+        systemctl -q enable $units vigil-sleep.service
         systemctl restart $units
     fi
     # A module that PAM does not find would lock everybody out.
@@ -134,7 +134,7 @@ BEFORE_REMOVING = "/usr/libexec/vigil/before-removal"
 AFTER_REMOVING = """
     systemctl -q unmask --runtime vigild.socket vigild.service
     systemctl daemon-reload
-    systemctl -q disable vigild.socket vigild.service 2>/dev/null || :
+    systemctl -q disable vigild.socket vigild.service vigil-sleep.service 2>/dev/null || :
     ldconfig
 """
 
