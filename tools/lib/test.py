@@ -15,6 +15,10 @@ from build import OPTIONS, build_environment
 from common import SOURCE, SUITES, HostError, ends_are_exceptions, locked, note
 
 MESON_SUITES = ["unit", "pam", "bus"]
+ON_HOSTS = ["host", "machine"]
+HOST_TESTS = SOURCE / "tests" / "host"
+# In containers these run as well, but with the kernel, and so the controllers and the clocks, of the machine around them.
+ON_MACHINES_TOO = ["test_lock.py", "test_deaths.py", "test_limits.py"]
 CI = os.environ.get("CI") == "true"
 BUILD = SOURCE / "build"
 
@@ -110,7 +114,14 @@ def pass_on(name, output):
             print(f"{name}: {line}", end="", flush=True)
 
 
-def host_tests(suites, vm, chosen, count):
+def machine_tests(suites, chosen, count):
+    """What only a virtual machine shows. One release after the other: an emulated machine takes both cores."""
+    files = [*sorted(HOST_TESTS.glob("test_machine_*.py")), *(HOST_TESTS / name for name in ON_MACHINES_TOO)]
+    for suite in suites:
+        host_tests([suite], True, chosen, count, files)
+
+
+def host_tests(suites, vm, chosen, count, files=(HOST_TESTS,)):
     """The releases side by side, since tests wait for most of the time: for a host, a deadline, a login."""
     note(f"== host, on {' and '.join(suites)}{', virtual machines' if vm else ''}")
     with tempfile.TemporaryDirectory() as folder:
@@ -120,7 +131,7 @@ def host_tests(suites, vm, chosen, count):
             # No file meets itself: the machine's consoles, for one, are there only once.
             command = ["/usr/bin/python3", "-B", "-u", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--suite={suite}",
                        f"--junitxml={report}", *(["-k", chosen] if chosen else []), *(["--vm"] if vm else []),
-                       *(["--backwards"] if number % 2 else []), SOURCE / "tests" / "host"]
+                       *(["--backwards"] if number % 2 else []), *files]
             run = subprocess.Popen(command, env=build_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT, text=True, errors="replace")
             reader = threading.Thread(target=pass_on, args=(suite, run.stdout))
@@ -142,7 +153,7 @@ def host_tests(suites, vm, chosen, count):
 
 def main():
     parser = argparse.ArgumentParser(prog="tools/test", description="Builds vigil and tests it.")
-    parser.add_argument("what", nargs="*", metavar="PART", help="unit, pam, bus, host or all (the default)")
+    parser.add_argument("what", nargs="*", metavar="PART", help="unit, pam, bus, host, all of these (the default), or machine: what only virtual machines show")
     parser.add_argument("--suite", choices=SUITES, help="host tests on this release alone")
     parser.add_argument("--vm", action="store_true",
                         help="host tests on virtual machines with Debian's own kernel, emulated: slow, so choose some with -k")
@@ -150,18 +161,21 @@ def main():
     given = parser.parse_intermixed_args()
     parts = MESON_SUITES + ["host"] if not given.what or "all" in given.what else given.what
     for part in parts:
-        if part not in MESON_SUITES + ["host"]:
+        if part not in MESON_SUITES + ON_HOSTS:
             parser.error(f"no part {part!r}")
-    if "host" in parts and os.geteuid() != 0:
+    if set(ON_HOSTS) & set(parts) and os.geteuid() != 0:
         raise HostError("the host tests need root")
 
     # Under emulation one release takes long enough.
-    suites = [given.suite] if given.suite else SUITES[:1] if given.vm else SUITES
+    both = [given.suite] if given.suite else SUITES
+    suites = both[:1] if given.vm else both
     count = Count()
     if compile_everything():
         for part in parts:
             if part == "host":
                 host_tests(suites, given.vm, given.chosen, count)
+            elif part == "machine":
+                machine_tests(both, given.chosen, count)
             else:
                 meson_suite(part, count)
     else:
