@@ -1,10 +1,10 @@
 #include "daemon/enforce/lock.hpp"
 
 #include "base/console.hpp"
+#include "daemon/enforce/connection.hpp"
 #include "daemon/enforce/console.hpp"
 #include "daemon/enforce/prompt.hpp"
 #include "daemon/enforce/scope.hpp"
-#include "daemon/enforce/terminal_file.hpp"
 #include "daemon/enforce/terminal_users.hpp"
 
 #include <algorithm>
@@ -110,8 +110,8 @@ public:
             note(fail("new processes of the session keep opening its terminal"));
         if (needs_freeze_) {
             note(look_at_carriers());
-            for (core::SavedTerminal* terminal : fresh())
-                note(take_again(*terminal));
+            for (const std::size_t place : fresh_)
+                note(take_again(report_.terminals[place]));
         }
         report_.held = first_.has_value();
         if (!first_)
@@ -140,12 +140,10 @@ private:
         });
         if (state) {
             report_.terminals.push_back(std::move(*state));
-            is_fresh_.push_back(false);
             return true;
         }
         if (known && place_of_prompt(target_.session, terminal.path)) {
             report_.terminals.push_back(*known);
-            is_fresh_.push_back(false);
             return std::unexpected{state.error()};
         }
         if (known || written.lock_console != 0)
@@ -164,7 +162,7 @@ private:
             if (plan.error().code == ENOENT) // it went between the look and now
                 return {};
             if (known)
-                add(*known, false);
+                report_.terminals.push_back(*known);
             return std::unexpected{plan.error()};
         }
         if (plan->is_new)
@@ -172,13 +170,10 @@ private:
                 return written;
         auto taken = plan->is_held ? Result<>{} : take(plan->state, target_.scope);
         // Where that failed the prompt may change the settings first, and they are not a program's.
-        add(plan->state, taken && !plan->is_held);
+        if (taken && !plan->is_held)
+            fresh_.push_back(report_.terminals.size());
+        report_.terminals.push_back(plan->state);
         return taken || taken.error().code == ENOENT ? Result<>{} : taken;
-    }
-
-    void add(const core::SavedTerminal& terminal, bool is_fresh) {
-        report_.terminals.push_back(terminal);
-        is_fresh_.push_back(is_fresh);
     }
 
     /// What is given back of a terminal, and what is still to be done there.
@@ -218,7 +213,7 @@ private:
         stops_late_ = frozen && !*frozen;
         if (!frozen)
             note(std::unexpected{frozen.error()});
-        note(seal());
+        note(seal(target_.scope, target_.leader));
     }
 
     Result<> cannot_be_held() const {
@@ -232,18 +227,6 @@ private:
                                     " at the session's terminal cannot be held");
     }
 
-    /// From here on no channel of the connection brings in a process; where that cannot be had,
-    /// what it brings is held as it is found.
-    Result<> seal() {
-        if (!is_sshd(target_.leader))
-            return {};
-        const auto processes = base::processes_in(target_.scope);
-        if (!processes)
-            return std::unexpected{processes.error()};
-        const auto sealed = seal_connection(target_.scope, carriers_of(*processes, target_.leader));
-        return sealed ? Result<>{} : std::unexpected{sealed.error()};
-    }
-
     Result<> look_at_carriers() {
         const auto processes = base::processes_in(target_.scope);
         const auto held = base::processes_in(target_.scope + "/" + frozen_child);
@@ -253,14 +236,6 @@ private:
         std::erase(report_.carriers, target_.leader);
         report_.client_gone = left_by_sshd(*processes, *held, target_.leader);
         return {};
-    }
-
-    std::vector<core::SavedTerminal*> fresh() {
-        std::vector<core::SavedTerminal*> found;
-        for (std::size_t i = 0; i < report_.terminals.size(); ++i)
-            if (is_fresh_[i])
-                found.push_back(&report_.terminals[i]);
-        return found;
     }
 
     Result<> take_again(core::SavedTerminal& terminal) {
@@ -282,9 +257,9 @@ private:
     bool stops_late_ = false;
     std::optional<UserSearch> search_;
     Unmoved unmoved_;
-    /// By terminal, whether an application may still have changed its settings.
-    std::vector<bool> is_fresh_;
     LockReport report_;
+    /// The places of those whose settings an application may still have changed.
+    std::vector<std::size_t> fresh_;
     Result<> first_{};
 };
 
@@ -332,24 +307,6 @@ std::vector<LockReport> hold(std::vector<LockRequest> requests) {
     for (auto& hold : holds)
         reports.push_back(hold.end(std::ranges::count(growing, &hold) > 0));
     return reports;
-}
-
-std::optional<std::string> how_unsealed(const std::string& scope, pid_t leader) {
-    if (!is_sshd(leader))
-        return std::nullopt;
-    const std::string child = scope + "/" + connection_child;
-    const auto limit = base::read_cgroup_file(child, "pids.max");
-    const auto processes = base::processes_in(scope);
-    if (limit && base::has_part(*limit, "0", "\n") && processes) {
-        const auto carriers = carriers_of(*processes, leader);
-        if (!carriers.empty() && std::ranges::all_of(carriers, [&](pid_t pid) {
-                return base::is_in_cgroup(pid, child);
-            }))
-            return std::nullopt;
-    }
-    const auto controllers = base::read_cgroup_file(scope, "cgroup.controllers");
-    const bool has_pids = !controllers || base::has_part(*controllers, "pids", " \n");
-    return std::string{can_start} + (has_pids ? "" : without_pids);
 }
 
 Result<> release(const LockTarget& target, const std::vector<core::SavedTerminal>& saved,

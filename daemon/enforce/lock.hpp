@@ -15,8 +15,6 @@ namespace vigil::enforce {
 // How a lock is not as it should be, wherever that is told.
 inline constexpr const char* stops_late = "a process is in the kernel and stops as it comes back";
 inline constexpr const char* stands_still = "so what runs there stands still";
-inline constexpr const char* can_start = "its connection could start a command without a terminal";
-inline constexpr const char* without_pids = " (no pids controller)";
 
 struct LockTarget {
     core::SessionId session;
@@ -62,10 +60,5 @@ std::vector<LockReport> hold(std::vector<LockRequest> requests);
 /// Gives terminals back, then thaws, then asks for a redraw.
 Result<> release(const LockTarget& target, const std::vector<core::SavedTerminal>& saved,
                  Redraw& redraw);
-
-/// How the connection of a held session could bring in processes all the same; nullopt: it has
-/// none, or nothing can be started over it. Also true where its processes were sealed in and
-/// another login of the user's had PID 1 move them out.
-std::optional<std::string> how_unsealed(const std::string& scope, pid_t leader);
 
 } // namespace vigil::enforce

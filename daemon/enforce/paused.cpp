@@ -1,8 +1,8 @@
 #include "daemon/enforce/paused.hpp"
 
 #include "base/process.hpp"
+#include "daemon/enforce/connection.hpp"
 #include "daemon/enforce/scope.hpp"
-#include "daemon/enforce/terminal_file.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,6 @@
 #pragma once
 // What the parts of terminals.hpp share: opening a terminal from outside its session without
-// becoming part of it or waiting for it, and who carries its bytes.
+// becoming part of it or waiting for it.
 
 #include "base/error.hpp"
 #include "base/unique_fd.hpp"
@@ -25,21 +25,6 @@ std::uint64_t culprit(const std::string& path, uid_t owner = 0);
 
 /// Whether a write to this terminal could have to wait.
 bool may_block(int fd) noexcept;
-
-/// Whether the leader is sshd, whose connection can open more channels.
-bool is_sshd(pid_t leader);
-
-/// The leader and, if that is sshd, those children of it that run the very same file: they carry
-/// the bytes and must go on. Only direct children: any user may start an sshd of his own further
-/// below. Wherever they are: another session of the user's can have PID 1 move them. Empty if the
-/// leader is not among `processes`, the scope's, sorted.
-std::vector<pid_t> carriers_of(const std::vector<pid_t>& processes, pid_t leader);
-
-/// Those of `held` that sshd had started and that have not become the shell yet, while the sshd
-/// that did has ended: its connection is over. They hold its descriptors open, so that the leader,
-/// which waits for these to close, does not learn of it.
-bool left_by_sshd(const std::vector<pid_t>& processes, const std::vector<pid_t>& held,
-                  pid_t leader);
 
 /// The terminal of a pty's number.
 Result<Terminal> pty_terminal(std::uint32_t index);

@@ -2,8 +2,8 @@
 
 #include "base/directory.hpp"
 #include "base/process.hpp"
+#include "daemon/enforce/connection.hpp"
 #include "daemon/enforce/scope.hpp"
-#include "daemon/enforce/terminal_file.hpp"
 
 #include <algorithm>
 #include <cerrno>

@@ -1,9 +1,9 @@
 #include "daemon/enforce/work.hpp"
 
 #include "base/directory.hpp"
+#include "daemon/enforce/connection.hpp"
 #include "daemon/enforce/descriptors.hpp"
 #include "daemon/enforce/scope.hpp"
-#include "daemon/enforce/terminal_file.hpp"
 
 #include <algorithm>
 #include <array>

@@ -3,6 +3,7 @@
 #include "base/clock.hpp"
 #include "base/console.hpp"
 #include "base/log.hpp"
+#include "daemon/enforce/connection.hpp"
 #include "daemon/enforce/scope.hpp"
 #include "daemon/shell/shell.hpp"
 

@@ -1,6 +1,7 @@
 // Descriptors and programs of users that make whoever touches them wait.
 
 #include "base/clock.hpp"
+#include "daemon/enforce/connection.hpp"
 #include "daemon/enforce/fetcher.hpp"
 #include "daemon/enforce/terminal_file.hpp"
 #include "tests/unit/holding.hpp"
