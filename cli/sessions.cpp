@@ -83,6 +83,31 @@ Result<std::vector<Target>> several(const Client& client, const Selection& selec
     return targets;
 }
 
+Result<std::vector<Target>> chosen(const Client& client, const Selection& selection,
+                                   const Note& note) {
+    if (selection.ids.empty())
+        return several(client, selection, note);
+    std::vector<Target> targets;
+    for (const auto& id : selection.ids) {
+        const auto found = look_up(client, id);
+        if (found)
+            targets.push_back({*found, {}});
+        else
+            note(found.error());
+    }
+    return targets;
+}
+
+/// The session that this runs in comes behind all others, which else would not come at all: a lock
+/// stops this program as well. Returns how many others there are.
+std::size_t put_own_last(std::vector<Target>& targets) {
+    const auto here = logind_session_of(::getpid());
+    const auto around = std::ranges::stable_partition(targets, [&](const Target& target) {
+        return here.empty() || target.session.logind_session != here;
+    });
+    return targets.size() - around.size();
+}
+
 /// Several are asked at a time: vigild holds them together.
 std::vector<Result<>> ask(const Client& client, const char* method, std::span<const Target> targets,
                           const std::string& reason) {
@@ -151,7 +176,6 @@ int lock_for_sleep(const Context& context) {
 
 int act(const Context& context, const Verb& verb, const Selection& selection) {
     const Client client{context.socket};
-    std::vector<Target> targets;
     int status = 0;
     bool refused = false;
     const Note note = [&](Error error) {
@@ -162,29 +186,14 @@ int act(const Context& context, const Verb& verb, const Selection& selection) {
         }
         status = std::max(status, complain(error));
     };
-    if (selection.ids.empty()) {
-        auto chosen = several(client, selection, note);
-        if (!chosen)
-            return complain(chosen.error());
-        targets = std::move(*chosen);
-    }
-    for (const auto& id : selection.ids) {
-        const auto found = look_up(client, id);
-        if (found)
-            targets.push_back({*found, {}});
-        else
-            note(found.error());
-    }
-    if (targets.empty() && status == 0)
+    auto targets = chosen(client, selection, note);
+    if (!targets)
+        return complain(targets.error());
+    if (targets->empty() && status == 0)
         std::puts("No sessions.");
-    // The session that this runs in comes behind all others, which else would not come at all: a
-    // lock stops this program as well.
-    const auto here = logind_session_of(::getpid());
-    const auto around = std::ranges::stable_partition(targets, [&](const Target& target) {
-        return here.empty() || target.session.logind_session != here;
-    });
-    for (const std::span<const Target> part :
-         {std::span{targets.begin(), around.begin()}, std::span{around}}) {
+    const auto others = put_own_last(*targets);
+    const std::span<const Target> all{*targets};
+    for (const auto part : {all.first(others), all.subspan(others)}) {
         const auto outcomes = ask(client, verb.method, part, selection.reason);
         for (std::size_t i = 0; i < part.size(); ++i)
             tell(verb, part[i], outcomes[i], note);
