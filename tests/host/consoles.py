@@ -107,6 +107,11 @@ def sees(pattern, timeout=10):
     return wait_until(lambda: re.search(pattern, screen(), re.MULTILINE), timeout, f"{pattern!r} is on\n{screen()}\n")
 
 
+def asks(timeout=10):
+    """Waits for the lock screen: login(1) asks for a password too."""
+    sees(r"^\s*Locked since[\s\S]*^\s*Password", timeout)
+
+
 def comes_to_front(number, timeout=5):
     wait_until(lambda: front() == number, timeout, f"tty{number} is in front")
 
@@ -238,7 +243,7 @@ class ConsoleLogin(Session):
 
     def unlock(self):
         """At the lock console, which is in front."""
-        sees(r"Password")
+        asks()
         type_text(PASSWORDS[self.user] + "\r")
         wait_until(lambda: self.state() == "active", 10, f"the password unlocks\n{screen()}")
 

@@ -72,7 +72,7 @@ def test_a_locked_console_is_asked_for_at_another_one_and_its_programs_go_on(hos
     consoles.type_text(f"echo {SECRET[:4]}''{SECRET[4:]}\r")
     before = wait_until(lambda: consoles.sees(f"^{SECRET}$") and consoles.contents(ONE), 5, "it is on the screen")
     alice.lock()
-    consoles.sees("Password or code:|Password:")
+    consoles.asks()
     assert consoles.front() == alice.lock_console()
     assert "User: alice" in consoles.screen() and SECRET not in consoles.screen()
     assert consoles.is_shut(ONE) and not alice.frozen()
@@ -106,7 +106,7 @@ def test_typing_holds_an_idle_lock_off_and_silence_brings_it(host, alice):
         consoles.sees("locked in ")
         wait_until(lambda: alice.state() == "locked", 20, "it is locked")
         assert time.monotonic() - typed >= idle
-        consoles.sees("Password")
+        consoles.asks()
         assert consoles.front() == alice.lock_console() and SECRET not in consoles.screen()
     finally:
         host.policy(until_somebody_locks("password, totp"))
@@ -119,7 +119,7 @@ def test_typing_holds_an_idle_lock_off_and_silence_brings_it(host, alice):
 
 def test_its_user_locks_it_by_a_command(alice):
     consoles.type_text("vigilctl lock\r")
-    consoles.sees("Password")
+    consoles.asks()
     assert alice.state() == "locked" and consoles.front() == alice.lock_console()
     assert "locked: by alice" in alice.told("session-locked")[-1]
     alice.unlock()
@@ -129,7 +129,7 @@ def test_its_user_locks_it_by_a_command(alice):
 
 def test_who_is_alone_at_the_seat_finds_switching_held_and_no_key_gets_through(host, alice):
     alice.lock()
-    consoles.sees("Password")
+    consoles.asks()
     at = consoles.front()
     for number in (ONE, TWO, 1):
         consoles.switch(number)
@@ -221,7 +221,7 @@ def test_root_gets_in_at_the_lock_console_with_or_without_vigild(host, alice):
 
 def test_a_prompt_that_is_killed_comes_back_and_switching_stays_held(host, alice):
     alice.lock()
-    consoles.sees("Password")
+    consoles.asks()
     at, first = consoles.front(), alice.prompt()
     # What is seen from now on is another prompt's.
     host.run("sh", "-c", rf"printf '\033[H\033[J' >/dev/tty{at}")
@@ -242,7 +242,7 @@ def settled(alice):
         wait_until(lambda: consoles.is_open(ONE), 10, "it shows and hears")
         return "active"
     wait_until(lambda: consoles.is_shut(ONE), 10, "it is shut")
-    consoles.sees("Password", 10)
+    consoles.asks()
     assert consoles.front() == alice.lock_console()
     consoles.switch(TWO)
     moment()
@@ -252,7 +252,7 @@ def settled(alice):
 
 def test_a_kill_before_any_step_of_locking(host, alice):
     steps = steps_of(host, alice.lock)
-    consoles.sees("Password")
+    consoles.asks()
     alice.unlock()
     states = collections.Counter()
     for step in steps:
@@ -276,7 +276,7 @@ def test_a_kill_before_any_step_of_unlocking(host, alice):
     kills = 0
     for step in steps:
         alice.lock()
-        consoles.sees("Password")
+        consoles.asks()
         killer = death(host, step)
         consoles.type_text(PASSWORDS["alice"] + "\r")
         wait_until(lambda: killer.ended() or is_listed_as(host, alice, "active"), 15, f"{step}: something comes of it")
@@ -290,7 +290,7 @@ def test_a_kill_before_any_step_of_unlocking(host, alice):
 
 def test_a_lost_store_loses_no_lock(host, alice):
     alice.lock()
-    consoles.sees("Password")
+    consoles.asks()
     at = consoles.front()
     # Both before vigild is back: it has the file open.
     host.run("systemctl stop vigild.service && rm -f /run/vigil/state.db* && echo broken >/run/vigil/state.db && "
@@ -305,7 +305,7 @@ def test_a_lost_store_loses_no_lock(host, alice):
 
 def test_thaw_brings_a_console_back_without_vigild_and_its_store(host, alice):
     alice.lock()
-    consoles.sees("Password")
+    consoles.asks()
     lock_console = consoles.front()
     host.run("systemctl mask --runtime vigild.service && systemctl stop vigild.service vigild.socket && "
              "rm -f /run/vigil/state.db*")
@@ -325,7 +325,7 @@ def test_thaw_brings_a_console_back_without_vigild_and_its_store(host, alice):
 
 def test_the_end_of_a_locked_session_leaves_a_console_to_log_in_at(host, alice):
     alice.lock()
-    consoles.sees("Password")
+    consoles.asks()
     lock_console = consoles.front()
     host.vigilctl("terminate", alice.id, "--reason", "a test")
     consoles.comes_to_front(ONE, 15)
@@ -340,7 +340,7 @@ def test_the_end_of_a_locked_session_leaves_a_console_to_log_in_at(host, alice):
 def test_a_session_that_ended_without_vigild_leaves_nothing_on_a_console_opened_by_others(host, alice, last):
     """PID 1 opens a console for its next login; of tty1 alone, which no test has, it then does not wipe what stands there."""
     alice.lock()
-    consoles.sees("Password")
+    consoles.asks()
     host.run("systemctl stop vigild.socket vigild.service")
     host.run("systemctl", "stop", f"getty@tty{ONE}.service")
     with Console(ONE) as console:
@@ -358,7 +358,7 @@ def test_without_a_free_console_it_is_locked_at_its_own_and_that_is_said(host, a
              for number in range(1, consoles.LAST + 1)]
     try:
         alice.lock()
-        consoles.sees("Password")
+        consoles.asks()
         assert alice.is_in_front() and alice.frozen()
         said = f"there was no lock console for /dev/tty{ONE}, so what runs there stands still"
         assert said in host.vigilctl("show", alice.id).stdout
@@ -381,7 +381,7 @@ def test_what_another_program_held_is_not_in_the_way(alice):
     with Console(1) as console:
         console.do(VT_LOCKSWITCH, 1)
     alice.lock()
-    consoles.sees("Password")
+    consoles.asks()
     alice.unlock()
     consoles.comes_to_front(ONE)
     alice.answers()
@@ -391,7 +391,7 @@ def test_a_console_that_a_program_has_to_itself_is_locked_and_unlocked(alice):
     consoles.type_text("perl -e 'ioctl(STDIN, 0x540c, 0) or die'; clear; echo it is i''ts own\r")  # TIOCEXCL
     consoles.sees("^it is its own$")
     alice.lock()
-    consoles.sees("Password")
+    consoles.asks()
     assert consoles.is_shut(ONE) and not alice.frozen()
     alice.unlock()
     consoles.comes_to_front(ONE)

@@ -216,6 +216,7 @@ def test_the_prompt_says_what_goes_on_behind_tmux(host, columns):
         shown = " ".join(alice.screen.text().split())
         assert re.search(r"Paused: sleep, \d+ s Goes on: copying; tmux: server Password:", shown), shown
         host.run("pkill", "-KILL", "-x", "tmux: server|copying")
+        wait_until(lambda: not host.pids("-x", "tmux: server|copying"), 10, "they are gone")
         alice.type("wrong\r")
         alice.screen.wait_gone("Goes on")
         alice.screen.wait_for(UNLOCK_PROMPT)
