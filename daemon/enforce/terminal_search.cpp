@@ -1,20 +1,16 @@
+#include "base/cgroup.hpp"
 #include "base/directory.hpp"
 #include "base/process.hpp"
 #include "base/pty.hpp"
 #include "daemon/enforce/connection.hpp"
 #include "daemon/enforce/descriptors.hpp"
-#include "daemon/enforce/scope.hpp"
 #include "daemon/enforce/terminal_file.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <map>
-#include <string_view>
 
-#include <fcntl.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 namespace vigil::enforce {
 
@@ -65,37 +61,6 @@ void add_controlling(const std::vector<pid_t>& processes, pid_t leader,
 }
 
 } // namespace
-
-Result<Terminal> pty_terminal(std::uint32_t index) {
-    const std::string path = "/dev/pts/" + std::to_string(index);
-    struct stat info{};
-    if (::stat(path.c_str(), &info) < 0)
-        return fail(errno, "looking at " + path);
-    if (!S_ISCHR(info.st_mode) || !base::pty_index(info.st_rdev))
-        return fail(ENOTTY, path);
-    return Terminal{.path = path, .device = info.st_rdev};
-}
-
-Result<Terminal> terminal_of(std::uint64_t device) {
-    if (const auto index = base::pty_index(device))
-        return pty_terminal(*index);
-    const std::string numbers = std::to_string(major(device)) + ":" + std::to_string(minor(device));
-    const auto text = base::read_small_file("/sys/dev/char/" + numbers + "/uevent");
-    if (!text)
-        return std::unexpected{text.error()};
-    constexpr std::string_view label = "DEVNAME=";
-    const std::size_t at = text->find(label);
-    if (at == text->npos)
-        return fail(ENODEV, "no name of device " + numbers);
-    const std::size_t start = at + label.size();
-    const std::string path = "/dev/" + text->substr(start, text->find('\n', start) - start);
-    struct stat info{};
-    if (::lstat(path.c_str(), &info) < 0)
-        return fail(errno, "looking at " + path);
-    if (!S_ISCHR(info.st_mode) || info.st_rdev != device)
-        return fail(ENODEV, path + " is not device " + numbers);
-    return Terminal{.path = path, .device = device};
-}
 
 std::optional<std::vector<pid_t>> controlling_sessions(const std::vector<pid_t>& carriers,
                                                        const std::vector<Terminal>& terminals) {
