@@ -8,6 +8,8 @@ from vigilhost import SOURCE, wait_until
 PROGRAMS = {
     "less": ("seq -f 'line %g' 500 >lines; less lines\r", r"^line 1\n", " ", r"^line 46$", "q"),
     "vim": ("seq -f 'line %g' 500 >lines; vi -u NONE lines\r", r"^line 1\n", "Gonew\x1b", r"^new$", ":q!\r"),
+    "nano": ("seq -f 'line %g' 500 >lines; nano -Ix lines\r", r"^line 1\n", "new ", r"^new line 1$", "\x18n"),
+    "mc": ("mc --nosubshell --nomouse\r", r"^.* 1Help .*10Quit", "typed", r"\$ typed\b", "\x15\x1b0"),
     "screen": ("screen -c /dev/null sh -c 'echo in the window; exec cat'\r", r"^in the window$",
                "typed\r", r"^typed\ntyped$", "\x04"),
     "tmux": ("tmux -f /dev/null new 'echo in the pane; exec cat'\r", r"^in the pane$", "typed\r", r"^typed\n+typed$", "\x04"),
@@ -27,6 +29,8 @@ def put_on(host):
     host.write("/etc/sudoers.d/tests", "alice ALL=(ALL:ALL) NOPASSWD: ALL\n", "0440")
     host.run("runuser", "-u", "alice", "--", "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/home/alice/.ssh/id_ed25519")
     host.run("cat /home/alice/.ssh/id_ed25519.pub >>/home/bob/.ssh/authorized_keys")
+    # What changes by itself: a hint, and how full the disk is.
+    host.write("/etc/mc/mc.ini", "[Layout]\nmessage_visible=false\nfree_space=false\n")
     host.put(SOURCE / "build/tests/host/tools/curses", "/usr/local/bin/curses")
 
 

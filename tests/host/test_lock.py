@@ -6,6 +6,7 @@ import time
 import pytest
 from logins import LOCK_SCREEN, SHELL, UNLOCK_PROMPT, Login, unlock
 from loops import counts, still, ticks_on
+from programs import picture, steady_picture
 from vigilhost import PASSWORDS, wait_until
 
 pytestmark = pytest.mark.usefixtures("opened_by_codes", "nothing_stays")
@@ -175,6 +176,29 @@ def test_vim_comes_back_with_its_text_and_leaves_a_sane_screen(host, alice):
     alice.type("stty -g >after\r")
     assert alice.answers()
     assert host.read("/home/alice/after") == host.read("/home/alice/before")
+
+
+@pytest.mark.parametrize("start", ["PS1='here> ' exec bash --norc", "exec zsh -f"], ids=["bash", "zsh"])
+def test_half_a_command_at_a_shells_prompt_is_there_as_before(alice, start):
+    alice.type(start + "\r")
+    alice.screen.wait_for(r"^(here>|\S+%)$")
+    alice.type("PS1='here> '; clear\r")
+    alice.screen.wait_for(r"\Ahere>$")
+    alice.type("false; echo bef''ore\r")
+    alice.screen.wait_for(r"^before\nhere>$")
+    alice.type("echo hal")
+    alice.screen.wait_for(r"^here> echo hal$")
+    before = steady_picture(alice)
+    alice.lock()
+    assert "here>" not in alice.screen.text()
+    alice.type("f$((1+2))\r")
+    alice.screen.wait_for("Wrong")
+    alice.screen.wait_for(UNLOCK_PROMPT)
+    unlock(alice)
+    wait_until(lambda: picture(alice) == before, 10, "it is as it was")
+    alice.type("f$((1+1))\r")
+    alice.screen.wait_for(r"^here> echo half\$\(\(1\+1\)\)\nhalf2\nhere>$")
+    assert alice.answers()
 
 
 def test_a_tmux_client_comes_back_with_its_window(host, alice):

@@ -10,8 +10,8 @@ from programs import PROGRAMS, picture, steady_picture
 from vigilhost import wait_until
 
 WARNING = r"vigil: This session is locked in"
-# A key that changes nothing there; in vim Escape. Ctrl-T: less does not know it.
-KEYS = {"less": "\x14", "screen": "\x15", "tmux": "\x15", "ncurses": "\x14"}
+# A key that changes nothing there; in vim Escape. Ctrl-T: less does not know it. Up, at the top.
+KEYS = {"less": "\x14", "nano": "\x1b[A", "mc": "\x1bOA", "screen": "\x15", "tmux": "\x15", "ncurses": "\x14"}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -12,7 +12,7 @@ from common import CACHE, SUITES, HostError, locked, note, run
 HOST_PACKAGES = """
     systemd systemd-sysv dbus libpam-systemd openssh-server openssh-client sudo login passwd procps iproute2
     polkitd pkexec tmux libpam-runtime libyaml-0-2 libsqlite3-0 libqrencode4 libpam0g libsystemd0
-    oathtool vim-tiny less screen ncurses-bin strace
+    oathtool vim-tiny nano mc less screen zsh ncurses-bin strace
 """.split()
 OPENSSL = {"bookworm": "libssl3", "trixie": "libssl3t64"}
 KERNEL_PACKAGES = ["linux-image-cloud-amd64", "initramfs-tools"]
