@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import time
 
@@ -310,6 +311,46 @@ def test_two_hundred_locks_lose_nothing(host, alice):
         assert int(host.run("wc", "-l", "/home/alice/numbers").stdout.split()[0]) > 200
     finally:
         host.run("systemctl", "stop", "busy.service")
+
+
+# Lines in pieces, so that most locks meet it in the middle of one.
+TALKER = """\
+$SIG{INT} = sub { $enough = 1 };
+my $text = '';
+until ($enough) {
+    $text .= 'number ' . ++$number . "\\n" while length $text < 100;
+    my $written = syswrite STDOUT, $text, 7;
+    substr($text, 0, $written, '') if defined $written;
+    select undef, undef, undef, 0.001;
+}
+syswrite STDOUT, $text;
+"""
+# What is drawn there, from the prompt's first question to its screen's end.
+LOCKED = re.compile(rb"\x1b7\x1b\[\?25\$p.*?\x1b\[\?1049l\x1b\[\?25h", re.DOTALL)
+
+
+def test_fifty_locks_in_the_middle_of_output_lose_double_and_tear_no_line(host, alice):
+    host.write("/home/alice/talker", TALKER)
+    alice.type("clear; echo be''gins; perl talker; echo; echo en''ds\r")
+    alice.screen.wait_for(r"^number \d+$")
+    for _ in range(50):
+        alice.lock()
+        assert "number" not in alice.screen.text()
+        alice.type("wr\x15")
+        unlock(alice)
+        shown = alice.screen.text()
+        wait_until(lambda seen=shown: alice.screen.text() != seen, 5, "it goes on")
+    alice.screen.key("ctrl-c")
+    alice.screen.wait_for("^ends$")
+    assert alice.answers()
+    heard = alice.screen.output
+    heard = heard[heard.index(b"begins"):heard.index(b"ends")]
+    locks = list(LOCKED.finditer(heard))
+    assert len(locks) == 50 and not [lock for lock in locks if b"number" in lock[0]]
+    assert [lock for lock in locks if not heard[:lock.start()].endswith(b"\n")], "none came in the middle of a line"
+    lines = LOCKED.sub(b"", heard).replace(b"^C", b"").split()
+    numbers = range(1, len(lines) // 2 + 1)
+    assert b" ".join(lines) == b" ".join([b"begins", *(b"number %d" % number for number in numbers)])
 
 
 def test_a_client_that_slept_when_the_lock_came_shows_the_lock_first(host, alice):
