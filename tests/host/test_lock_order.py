@@ -4,13 +4,14 @@ In canonical mode the kernel keeps such a line from its reader until Enter. The 
 gets what there is; what it has not read when it stands still is thrown away, so that it never is a command.
 """
 
+import contextlib
 import re
 import threading
 
 import pytest
 from kills import Traced, calls_of
-from logins import UNLOCK_PROMPT, unlock
-from vigilhost import wait_until
+from logins import LOCK_SCREEN, UNLOCK_PROMPT, Login, unlock
+from vigilhost import PASSWORDS, wait_until
 
 pytestmark = pytest.mark.usefixtures("locked_by_hand", "nothing_stays")
 
@@ -43,6 +44,21 @@ def moved(host, pid, what):
     return int(re.search(rf"^{what}: (\d+)$", host.read(f"/proc/{pid}/io"), re.MULTILINE)[1])
 
 
+@contextlib.contextmanager
+def stopped_before_the_freeze(host, alice):
+    """Her lock, with vigild standing still where the terminal is taken and nothing is frozen yet; where it will be frozen."""
+    freezer = alice.scope() + "/vigil-lock/cgroup.freeze"
+    stopper = Traced(host, "-o", "/dev/null", "-e", "trace=mkdir", "-e", "inject=mkdir:signal=SIGSTOP:when=1")
+    locking = threading.Thread(target=host.vigilctl, args=("lock", alice.id))
+    locking.start()
+    try:
+        yield freezer
+    finally:
+        host.run("kill", "-CONT", str(stopper.before))
+        locking.join()
+    assert not stopper.leave(), "vigild is the same"
+
+
 @pytest.fixture
 def secret(host, alice):
     """`read -s` and half of a line at its terminal; the pid of the shell that reads."""
@@ -67,21 +83,37 @@ def types_the_rest(alice):
 
 def test_half_a_line_that_its_reader_gets_to_read_is_kept(host, alice, secret):
     before = moved(host, secret, "rchar")
-    freezer = alice.scope() + "/vigil-lock/cgroup.freeze"
-    # vigild stands still where the terminal is taken and nothing is frozen yet.
-    stopper = Traced(host, "-o", "/dev/null", "-e", "trace=mkdir", "-e", "inject=mkdir:signal=SIGSTOP:when=1")
-    locking = threading.Thread(target=host.vigilctl, args=("lock", alice.id))
-    locking.start()
-    try:
+    with stopped_before_the_freeze(host, alice) as freezer:
         wait_until(lambda: moved(host, secret, "rchar") >= before + 3, 10, "the shell reads what was typed")
         assert host.run("cat", freezer, check=False).stdout.strip() != "1"
-    finally:
-        host.run("kill", "-CONT", str(stopper.before))
-        locking.join()
     alice.screen.wait_for(UNLOCK_PROMPT)
-    assert not stopper.leave(), "vigild is the same"
     unlock(alice)
     assert types_the_rest(alice) == "abcdef"
+
+
+@pytest.mark.parametrize("term", ["linux", "dumb"])
+def test_a_line_that_its_reader_does_not_get_to_read_is_neither_run_nor_an_answer(host, term):
+    """It is typed when the terminal is taken and its prompt is there, and nothing is frozen yet."""
+    alice = Login(host, "alice", term=term)
+    shell, = host.pids("-u", "alice", "-x", "bash")
+    sshd, = host.pids("-f", "^sshd.*: alice@pts")
+    host.run("kill", "-STOP", shell)
+    wait_until(lambda: host.run("ps", "-o", "stat=", "-p", shell).stdout.startswith("T"), 5, "it is stopped")
+    with stopped_before_the_freeze(host, alice):
+        wait_until(lambda: host.pids("-x", "vigil-lock"), 10, "its prompt is there")
+        before = moved(host, sshd, "wchar")
+        line = "touch sneaked\r"
+        alice.type(line)
+        wait_until(lambda: moved(host, sshd, "wchar") >= before + len(line), 5, "sshd has passed it on")
+    alice.screen.wait_for(UNLOCK_PROMPT)
+    host.run("kill", "-CONT", shell)
+    alice.type(PASSWORDS["alice"] + "\r")
+    wait_until(lambda: alice.state() == "active", 15, "nothing stands in front of the password")
+    if term != "dumb":
+        alice.screen.wait_gone(LOCK_SCREEN)
+    assert alice.answers()
+    assert not alice.exists("/home/alice/sneaked") and not alice.told("unlock-failed")
+    assert "sneaked" not in alice.screen.said()
 
 
 def test_half_a_line_that_its_reader_does_not_get_to_read_is_lost_whole(host, alice, secret):
