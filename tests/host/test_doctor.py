@@ -260,6 +260,56 @@ def test_what_a_lock_leaves_free_is_told(host):
     unlock(alice)
 
 
+def test_what_a_lingering_user_runs_on_with_is_a_note(host):
+    host.run("loginctl", "enable-linger", "alice")
+    alice = Login(host, "alice")
+    try:
+        alice.type("systemd-run --user --unit=backup sleep 1000; systemd-run --user --scope --unit=run-away "
+                   "setsid -f sleep 1000 </dev/null &>/dev/null\r")
+        wait_until(lambda: len(host.pids("-x", "sleep")) == 2, 10, "both run")
+        alice.lock()
+        for user in (None, "alice"):
+            (line,) = Found(host, user).of(alice)
+            assert (line["result"], line["mend"]) == ("ok", None)
+            told, _, notes = line["found"].partition("; note: ")
+            assert told == f"{alice.id[:8]} of alice: locked, and all of it is held"
+            assert set(notes.split("; ")) >= {"user unit backup.service runs on", "user unit run-away.scope runs on"}
+        host.run("pkill", "-KILL", "-x", "sleep")
+        wait_until(lambda: not any(unit in Found(host).of(alice)[0]["found"] for unit in ("backup", "run-away")), 10,
+                   "what has ended is not told")
+        unlock(alice)
+        wait_until(lambda: Found(host).of(alice) == [], 5, "nothing is told of what is open")
+    finally:
+        host.run("loginctl", "disable-linger", "alice")
+
+
+def test_a_tmux_server_of_an_older_session_is_told_and_what_mends_it(host):
+    older, newer = Login(host, "alice"), Login(host, "alice")
+    try:
+        older.type("tmux -f /dev/null new -d 'exec cat'\r")
+        pid = wait_until(lambda: host.pids("-x", "tmux: server"), 10, "the server runs")[0]
+        newer.type("tmux attach\r")
+        newer.type("one line\r")
+        newer.screen.wait_for("^one line\none line$")
+        assert Found(host).bad() == []
+        newer.lock(prompt=LOCK_SCREEN)
+        older.lock()
+        found = Found(host)
+        (gap,) = found.of(newer)
+        assert (gap["result"], gap["mend"]) == ("warning", f"vigilctl terminate --reason TEXT {newer.id[:8]}")
+        assert gap["found"] == (f"{newer.id[:8]} of alice: locked, but not held: process {pid} (tmux: server) outside the session "
+                                f"has {newer.path} open")
+        # The session that the server began in is held: nobody is at the server's own terminals.
+        assert [one["result"] for one in found.of(older)] == ["ok"]
+        assert found.bad() == [gap] and found.status == WARNING
+        host.run("/bin/sh", "-c", gap["mend"].replace("TEXT", "test"))
+        wait_until(lambda: newer.state() == "gone" and Found(host).bad() == [], 15, "what it says mends it")
+        unlock(older)
+        assert older.answers()
+    finally:
+        host.run("pkill", "-KILL", "-x", "tmux: server", check=False)
+
+
 def test_a_user_is_told_what_he_may_see_and_what_nobody_looked_at(host):
     alice, bob = Login(host, "alice"), Login(host, "bob")
     bob.lock()
