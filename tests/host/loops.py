@@ -1,5 +1,6 @@
-"""Loops that a test types, which go on or stand still."""
+"""Loops that a test types, which go on or stand still, and what else tells how far something has come."""
 
+import re
 import time
 
 from vigilhost import wait_until
@@ -22,6 +23,19 @@ def still(read):
     after = read()
     assert after == before, f"{before!r} became {after!r}"
     return before
+
+
+def moved(host, pid, what):
+    """How many bytes it has read or written so far (proc(5): rchar, wchar)."""
+    return int(re.search(rf"^{what}: (\d+)$", host.read(f"/proc/{pid}/io"), re.MULTILINE)[1])
+
+
+def arrives(login, text):
+    """Types it, and waits until sshd has passed it on; for the only login of its user, also without vigild."""
+    sshd, = login.host.pids("-f", f"^sshd.*: {login.user}@pts")
+    before = moved(login.host, sshd, "wchar")
+    login.type(text)
+    wait_until(lambda: moved(login.host, sshd, "wchar") >= before + len(text), 10, "sshd has passed it on")
 
 
 def ticks_on(host, times):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from logins import LOCK_SCREEN, SHELL, UNLOCK_PROMPT, Login, unlock
-from loops import counts, still, ticks_on
+from loops import arrives, counts, still, ticks_on
 from programs import picture, steady_picture
 from vigilhost import PASSWORDS, wait_until
 
@@ -89,7 +89,7 @@ def test_the_first_key_after_an_operators_unlock_is_the_sessions(host, alice):
 
 def test_what_is_typed_ahead_of_the_prompt_is_not_run(host, alice):
     alice.lock()
-    alice.type("touch /tmp/ahead")
+    arrives(alice, "touch /tmp/ahead")
     host.vigilctl("unlock", alice.id, "--reason", "test")
     alice.screen.wait_gone(LOCK_SCREEN)
     alice.type("\r")

@@ -11,6 +11,7 @@ import threading
 import pytest
 from kills import Traced, calls_of
 from logins import LOCK_SCREEN, UNLOCK_PROMPT, Login, unlock
+from loops import arrives, moved
 from vigilhost import PASSWORDS, wait_until
 
 pytestmark = pytest.mark.usefixtures("locked_by_hand", "nothing_stays")
@@ -39,11 +40,6 @@ def test_keys_mean_nothing_before_the_programs_stand_still_and_are_lost_before_t
     assert alice.answers()
 
 
-def moved(host, pid, what):
-    """How many bytes it has read or written so far (proc(5): rchar, wchar)."""
-    return int(re.search(rf"^{what}: (\d+)$", host.read(f"/proc/{pid}/io"), re.MULTILINE)[1])
-
-
 @contextlib.contextmanager
 def stopped_before_the_freeze(host, alice):
     """Her lock, with vigild standing still where the terminal is taken and nothing is frozen yet; where it will be frozen."""
@@ -64,10 +60,7 @@ def secret(host, alice):
     """`read -s` and half of a line at its terminal; the pid of the shell that reads."""
     alice.type("read -s -p 'secret? ' secret; echo \"<$secret>\"\r")
     alice.screen.wait_for(r"secret\?$")
-    sshd, = host.pids("-f", "^sshd.*: alice@pts")
-    before = moved(host, sshd, "wchar")
-    alice.type("abc")
-    wait_until(lambda: moved(host, sshd, "wchar") >= before + 3, 5, "sshd has passed it on")
+    arrives(alice, "abc")
     shell, = host.pids("-u", "alice", "-x", "bash")
     return shell
 
@@ -96,15 +89,11 @@ def test_a_line_that_its_reader_does_not_get_to_read_is_neither_run_nor_an_answe
     """It is typed when the terminal is taken and its prompt is there, and nothing is frozen yet."""
     alice = Login(host, "alice", term=term)
     shell, = host.pids("-u", "alice", "-x", "bash")
-    sshd, = host.pids("-f", "^sshd.*: alice@pts")
     host.run("kill", "-STOP", shell)
     wait_until(lambda: host.run("ps", "-o", "stat=", "-p", shell).stdout.startswith("T"), 5, "it is stopped")
     with stopped_before_the_freeze(host, alice):
         wait_until(lambda: host.pids("-x", "vigil-lock"), 10, "its prompt is there")
-        before = moved(host, sshd, "wchar")
-        line = "touch sneaked\r"
-        alice.type(line)
-        wait_until(lambda: moved(host, sshd, "wchar") >= before + len(line), 5, "sshd has passed it on")
+        arrives(alice, "touch sneaked\r")
     alice.screen.wait_for(UNLOCK_PROMPT)
     host.run("kill", "-CONT", shell)
     alice.type(PASSWORDS["alice"] + "\r")
