@@ -106,25 +106,43 @@ Result<> shake_hands(sd_bus* bus, BootTime deadline) {
     }
 }
 
-} // namespace
+/// nullptr: it is the machine's own.
+const char* named_system_bus() noexcept {
+    const char* const address = ::secure_getenv("DBUS_SYSTEM_BUS_ADDRESS");
+    return address != nullptr && *address != '\0' ? address : nullptr;
+}
 
-Result<Bus> open_system_bus() {
+Result<Bus> start_bus(const char* address, bool has_broker, const char* doing) {
     sd_bus* raw = nullptr;
     int r = sd_bus_new(&raw);
     if (r < 0)
         return fail(r, "making a bus");
     Bus bus{raw};
-    const char* const address = ::secure_getenv("DBUS_SYSTEM_BUS_ADDRESS");
-    r = sd_bus_set_address(raw, address != nullptr && *address != '\0' ? address : system_address);
+    r = sd_bus_set_address(raw, address);
     if (r >= 0)
-        r = sd_bus_set_bus_client(raw, 1);
+        r = sd_bus_set_bus_client(raw, has_broker ? 1 : 0);
     if (r >= 0)
         r = sd_bus_negotiate_fds(raw, 0);
     if (r >= 0)
         r = sd_bus_start(raw);
     if (r < 0)
-        return fail(r, "connecting to the system bus");
+        return fail(r, doing);
     return bus;
+}
+
+} // namespace
+
+Result<Bus> open_system_bus() {
+    const char* const named = named_system_bus();
+    return start_bus(named != nullptr ? named : system_address, true,
+                     "connecting to the system bus");
+}
+
+Result<Bus> open_service_manager() {
+    if (named_system_bus() != nullptr)
+        return fail(ENOENT, "looking for PID 1's own socket");
+    return start_bus(("unix:path=" + std::string{service_manager_socket}).c_str(), false,
+                     "connecting to PID 1");
 }
 
 Result<BusClient> BusClient::connect(const char* path, BootTime deadline) {

@@ -24,8 +24,6 @@ namespace {
 constexpr std::string_view message_id = "ea85b274ce844beb972ff6a783ac3738";
 
 constexpr const char* vigild_unit = "/system.slice/vigild.service";
-/// PID 1's own socket: it answers root with no broker (systemctl uses it likewise).
-constexpr const char* manager_socket = "/run/systemd/private";
 constexpr Seconds manager_patience{2};
 
 /// One session on its way back.
@@ -112,8 +110,8 @@ private:
     void stop_prompts() {
         if (!prompted_ || terminals_.empty())
             return;
-        auto manager =
-            base::BusClient::connect(manager_socket, base::read_boot_time() + manager_patience);
+        auto manager = base::BusClient::connect(base::service_manager_socket,
+                                                base::read_boot_time() + manager_patience);
         if (!manager)
             return;
         for (const auto& terminal : terminals_) {

@@ -47,7 +47,8 @@ wire::Finding look_at_prompts(const shell::Shell& shell) {
     constexpr const char* check = "prompts";
     if (!shell.can_start_prompts())
         return finding(check, wire::Grade::failure,
-                       "vigild cannot have a prompt started: there is no system bus",
+                       "vigild cannot have a prompt started: there is no system bus, and no PID 1 "
+                       "without it",
                        "systemctl start dbus.service");
     return finding(check, wire::Grade::ok, "vigild can have PID 1 start prompts");
 }

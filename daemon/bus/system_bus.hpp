@@ -22,6 +22,7 @@ public:
 private:
     Result<> connect();
     void try_again_later();
+    void do_without();
     Result<> ask_for_name();
     void ask_for_name_later();
 
@@ -35,6 +36,7 @@ private:
     shell::Shell& shell_;
     Endpoint endpoint_;
     base::Bus bus_;
+    base::Bus manager_; ///< kept when the broker is back, for what it has been asked
     base::EventSource retry_;
     base::EventSource name_retry_;
     bool complained_ = false;

@@ -312,7 +312,7 @@ std::vector<std::string> Shell::terminals_of(const core::SessionView& view) cons
 }
 
 bool Shell::can_start_prompts() const noexcept {
-    return system_bus_ != nullptr;
+    return way_to_pid1() != nullptr;
 }
 
 std::optional<core::SessionId> Shell::locked_at(const std::string& terminal) {

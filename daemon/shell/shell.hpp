@@ -63,6 +63,9 @@ public:
     /// The broker's connection, for logind and PID 1; null while it is away.
     void set_system_bus(sd_bus* bus);
 
+    /// PID 1's own connection, for prompts while the broker is away; null: there is none.
+    void set_service_manager(sd_bus* bus) noexcept { service_manager_ = bus; }
+
     /// Registers who waits; put the token into the event. 0: too many wait.
     core::Token expect(Responder responder);
 
@@ -101,7 +104,7 @@ public:
     void screen_seen(const core::SessionId& id, const std::string& path, core::Screen screen,
                      core::Cursor cursor);
 
-    /// Whether there is a system bus; no more is known without starting one.
+    /// Whether there is a way to PID 1; no more is known without starting one.
     bool can_start_prompts() const noexcept;
 
     const std::string& store_error() const noexcept { return store_error_; }
@@ -183,6 +186,7 @@ private:
     std::vector<enforce::Terminal> places_of(const Watched& watched) const;
     void signal_leader(const core::SessionId& session, int signal);
     void stop_prompts(const core::SessionId& id);
+    sd_bus* way_to_pid1() const noexcept { return system_bus_ ? system_bus_ : service_manager_; }
     void look_at_warned();
     void note_use(Watched& watched, const core::SessionView& view,
                   const enforce::Activity& activity) const;
@@ -230,6 +234,7 @@ private:
 
     sd_event* loop_;
     sd_bus* system_bus_ = nullptr;
+    sd_bus* service_manager_ = nullptr;
     store::RuntimeStore store_;
     core::Machine machine_;
     std::unique_ptr<enforce::ActivityWatch> activity_;

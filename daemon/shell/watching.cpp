@@ -91,9 +91,9 @@ void Shell::lose_terminal(core::SessionId session, const enforce::Terminal& term
     std::erase(found->second.terminals, terminal);
     std::erase_if(found->second.consoles,
                   [&](const auto& one) { return one.device == terminal.device; });
-    if (found->second.prompted.erase(terminal.device) > 0 && system_bus_)
+    if (found->second.prompted.erase(terminal.device) > 0 && way_to_pid1())
         base::log_failure("stopping a prompt",
-                          enforce::stop_prompt(system_bus_, session, terminal.path));
+                          enforce::stop_prompt(way_to_pid1(), session, terminal.path));
 }
 
 void Shell::unwatch_terminal(const core::SessionId& session,
@@ -107,11 +107,11 @@ void Shell::unwatch_terminal(const core::SessionId& session,
 
 void Shell::stop_prompts(const core::SessionId& id) {
     const auto saved = store_.terminals(id);
-    if (!saved || !system_bus_)
+    if (!saved || !way_to_pid1())
         return;
     for (const auto& terminal : *saved)
         base::log_failure("stopping a prompt",
-                          enforce::stop_prompt(system_bus_, id, terminal.path));
+                          enforce::stop_prompt(way_to_pid1(), id, terminal.path));
 }
 
 void Shell::perform(const core::Forget& effect) {

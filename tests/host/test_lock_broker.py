@@ -1,16 +1,16 @@
-"""The lock where the system bus's broker is away or stands still: it holds all the same, and is asked for as soon as it can be."""
+"""The lock where the system bus's broker is away or hangs: it holds all the same, and is asked for as soon as it can be."""
 
 import contextlib
 
 import pytest
-from logins import SHELL, UNLOCK_PROMPT, notes_of_its_lock, unlock
+from logins import MANAGER, SHELL, UNLOCK_PROMPT, notes_of_its_lock, unlock
 from loops import counts, still
 from policies import limits, until_somebody_locks
 from vigilhost import wait_until
 
 pytestmark = pytest.mark.usefixtures("locked_by_hand", "nobody_stays")
 
-# What it holds is asked for through PID 1, which has to come back to the broker as vigild has, and is asked again after 5 s.
+# Both vigild and PID 1 have to come back to the broker, and what failed is tried again after 5 s.
 BACK = 40
 
 
@@ -26,6 +26,22 @@ def away(host):
     try:
         yield
     finally:
+        its_back(host)
+
+
+@contextlib.contextmanager
+def away_and_no_way_to_pid1(host):
+    """Nor is its own socket there, over which prompts are started without a broker."""
+    host.restart_vigild()  # it keeps the way that it once had
+    since = host.journal_cursor()
+    try:
+        # The service goes with its socket. systemctl itself would come over the one that is moved.
+        host.run(f"mv /run/systemd/private /run/systemd/moved && {MANAGER} StopUnit ss dbus.socket replace")
+        wait_until(lambda: any("the system bus is away" in str(one["MESSAGE"]) for one in host.journal(since=since)), 20,
+                   "vigild knows that it is away")
+        yield
+    finally:
+        host.run("mv", "/run/systemd/moved", "/run/systemd/private")
         its_back(host)
 
 
@@ -48,21 +64,12 @@ def prompts(host):
     return host.pids("-x", "vigil-lock")
 
 
-def test_a_lock_that_comes_due_meanwhile_holds_and_is_asked_for_afterwards(host, alice, trouble):
-    count = counts(alice, "for ((n = 0; ; n++)); do echo $n >count; read -t 0.05 key && echo got a ''key; done", "count")
-    with trouble(host):
-        limits(host, idle_lock="1s", unlock="[password]")
-        wait_until(alice.frozen, 20, "it is held")
-        host.policy(until_somebody_locks())
-        assert alice.state() == "locked" and not prompts(host)
-        stood = still(count)
-        alice.type("touch /tmp/away\r\x03")
-        assert host.run("stat", "-c", "%U %a", alice.path).stdout.split() == ["root", "600"]
-    alice.screen.wait_for(UNLOCK_PROMPT, BACK)
-    wait_until(lambda: alice.show()["runs_on"] == notes_of_its_lock(host), BACK, "nobody is missing any more")
-    assert alice.show()["uncovered"] == []
-    assert still(count) == stood
-    unlock(alice)
+def begins_to_count(alice):
+    return counts(alice, "for ((n = 0; ; n++)); do echo $n >count; read -t 0.05 key && echo got a ''key; done", "count")
+
+
+def goes_on(alice, count, stood):
+    """As if nothing had been, and no answer was typed twice."""
     wait_until(lambda: count() not in ("", stood), 5, "the loop goes on")
     alice.screen.key("ctrl-c")
     alice.screen.wait_for(SHELL)
@@ -71,12 +78,54 @@ def test_a_lock_that_comes_due_meanwhile_holds_and_is_asked_for_afterwards(host,
     assert not alice.told("unlock-failed") and len(alice.told("session-locked")) == 1
 
 
-def test_who_locks_meanwhile_is_told_that_nobody_asks_there_and_may_unlock(host, alice):
+def test_a_lock_that_comes_due_without_a_broker_is_asked_for_and_opened_without_it(host, alice):
+    count = begins_to_count(alice)
     with away(host):
+        limits(host, idle_lock="1s", unlock="[password]")
+        alice.screen.wait_for(UNLOCK_PROMPT, 20)
+        host.policy(until_somebody_locks())
+        assert alice.state() == "locked" and alice.frozen() and "count" not in alice.screen.text()
+        assert (alice.show()["uncovered"], alice.show()["runs_on"]) == ([], notes_of_its_lock(host))
+        unlock(alice)
+        goes_on(alice, count, count())
+    wait_until(lambda: not prompts(host), 10, "nobody asks any more")
+
+
+def test_a_lock_that_comes_due_while_the_broker_hangs_holds_and_is_asked_for_afterwards(host, alice):
+    count, freezer = begins_to_count(alice), alice.scope() + "/vigil-lock/cgroup.freeze"
+    with hangs(host):
+        limits(host, idle_lock="1s", unlock="[password]")
+        wait_until(lambda: host.run("cat", freezer, check=False).stdout.strip() == "1", 20, "it is held")
+        host.policy(until_somebody_locks())
+        assert not prompts(host)
+        stood = still(count)
+        alice.type("touch /tmp/away\r\x03")
+        assert host.run("stat", "-c", "%U %a", alice.path).stdout.split() == ["root", "600"]
+    alice.screen.wait_for(UNLOCK_PROMPT, BACK)
+    assert alice.state() == "locked" and still(count) == stood
+    unlock(alice)
+    goes_on(alice, count, stood)
+
+
+def test_a_lock_that_nobody_can_ask_for_holds_and_is_asked_for_when_the_broker_is_back(host, alice):
+    count = begins_to_count(alice)
+    with away_and_no_way_to_pid1(host):
         asked = host.vigilctl("lock", alice.id, check=False)
         assert asked.returncode == 1 and "held, but nobody asks there: there is no system bus" in asked.stderr
         assert alice.state() == "locked" and alice.frozen()
         assert any(one.startswith("held, but nobody asks there") for one in alice.show()["runs_on"])
+        stood = still(count)
+        alice.type("touch /tmp/away\r\x03")
+    alice.screen.wait_for(UNLOCK_PROMPT, BACK)
+    wait_until(lambda: alice.show()["runs_on"] == notes_of_its_lock(host), BACK, "somebody asks there")
+    assert still(count) == stood
+    unlock(alice)
+    goes_on(alice, count, stood)
+
+
+def test_who_has_locked_what_nobody_can_ask_for_may_unlock_it(host, alice):
+    with away_and_no_way_to_pid1(host):
+        assert host.vigilctl("lock", alice.id, check=False).returncode == 1
         host.vigilctl("unlock", alice.id, "--reason", "there is no broker")
         assert alice.state() == "active" and alice.answers()
     assert not prompts(host) and alice.state() == "active"

@@ -342,6 +342,12 @@ START_TEST(nothing_is_left_open) {
 }
 END_TEST
 
+START_TEST(pid1_is_left_alone_where_the_system_bus_is_another) {
+    ::setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere", 1);
+    CHECK_ERROR(open_service_manager(), ENOENT);
+}
+END_TEST
+
 } // namespace
 
 int main() {
@@ -357,6 +363,6 @@ int main() {
          a_call_is_answered, an_error_reply_keeps_its_words,
          a_call_never_answered_costs_the_deadline, a_signal_in_the_wait_changes_nothing,
          without_descriptors_it_says_so, closed_standard_descriptors_are_not_taken,
-         nothing_is_left_open},
+         nothing_is_left_open, pid1_is_left_alone_where_the_system_bus_is_another},
         {.seconds = 60});
 }
