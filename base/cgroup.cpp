@@ -1,5 +1,7 @@
 #include "base/cgroup.hpp"
 
+#include "base/directory.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
@@ -142,8 +144,19 @@ Result<std::string> cgroup_of(pid_t pid) {
     return fail(ENODATA, "no cgroup v2 in " + path);
 }
 
+Result<std::string> running_cgroup_of(pid_t pid) {
+    pid_t running = pid;
+    if (const auto stat = read_process_stat(pid); stat && stat->state == 'Z')
+        // The others are all in one.
+        static_cast<void>(for_numbers_in(proc_path(pid, "task"), [&](int, int thread) {
+            running = thread;
+            return thread == pid;
+        }));
+    return cgroup_of(running);
+}
+
 bool is_in_cgroup(pid_t pid, const std::string& cgroup) {
-    const auto own = cgroup_of(pid);
+    const auto own = running_cgroup_of(pid);
     return own && !cgroup.empty() && (*own == cgroup || own->starts_with(cgroup + "/"));
 }
 
@@ -164,6 +177,15 @@ Result<std::vector<pid_t>> own_processes(const std::string& cgroup) {
     if (auto read = collect(cgroup, pids, 0); !read)
         return std::unexpected{read.error()};
     return pids;
+}
+
+Result<std::vector<pid_t>> own_threads(const std::string& cgroup) {
+    const auto text = read_cgroup_file(cgroup, "cgroup.threads");
+    if (!text)
+        return std::unexpected{text.error()};
+    std::vector<pid_t> threads;
+    append_pids(*text, threads);
+    return threads;
 }
 
 Result<std::vector<std::string>> children_of(const std::string& cgroup) {

@@ -35,7 +35,11 @@ std::vector<std::string> folders_in(const std::string& directory);
 /// The cgroup of a process, without the mount point. ENODATA where there is no v2 hierarchy.
 Result<std::string> cgroup_of(pid_t pid);
 
-/// Whether a process is in the cgroup or below it; false where that cannot be told.
+/// The same of what runs of it: a first thread that has ended stays where it was when the others
+/// are moved.
+Result<std::string> running_cgroup_of(pid_t pid);
+
+/// Whether what runs of a process is in the cgroup or below it; false where that cannot be told.
 bool is_in_cgroup(pid_t pid, const std::string& cgroup);
 
 /// Every process in the scope and below it, at the time of the look. ENOENT: the scope is gone.
@@ -43,6 +47,9 @@ Result<std::vector<pid_t>> processes_in(const std::string& scope);
 
 /// Those that are in the cgroup itself, and not below it.
 Result<std::vector<pid_t>> own_processes(const std::string& cgroup);
+
+/// Threads in the cgroup itself. Of a process whose first thread has ended nothing else is listed.
+Result<std::vector<pid_t>> own_threads(const std::string& cgroup);
 
 /// Names of the cgroups right below it.
 Result<std::vector<std::string>> children_of(const std::string& cgroup);

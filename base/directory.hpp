@@ -1,4 +1,6 @@
 #pragma once
+// Folders of procfs whose entries are numbers.
+
 #include "base/error.hpp"
 
 #include <functional>

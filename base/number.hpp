@@ -1,4 +1,6 @@
 #pragma once
+// Numbers in text from outside.
+
 #include <charconv>
 #include <string_view>
 

@@ -105,11 +105,15 @@ Result<ProcessStat> parse_process_stat(std::string_view text) {
     if (words[0].size() != 1 || !parse_number(words[1], stat.parent) ||
         !parse_number(words[2], stat.group) || !parse_number(words[3], stat.session) ||
         !parse_number(words[4], terminal) || !parse_number(words[5], stat.foreground) ||
-        !parse_number(words[19], stat.start_time))
+        !parse_number(words[17], stat.threads) || !parse_number(words[19], stat.start_time))
         return fail(EBADMSG, "parsing a line of /proc/PID/stat");
     stat.state = words[0][0];
     stat.terminal = static_cast<std::uint32_t>(terminal);
     return stat;
+}
+
+bool has_ended(const ProcessStat& stat) noexcept {
+    return stat.state == 'X' || (stat.state == 'Z' && stat.threads <= 1);
 }
 
 Result<ProcessStat> read_process_stat(pid_t pid) {
@@ -187,7 +191,7 @@ bool is_alive(const Process& process) {
     const auto stat = read_process_stat(process.pid);
     if (!stat)
         return stat.error().code != ESRCH;
-    return stat->start_time == process.start_time && stat->state != 'Z';
+    return stat->start_time == process.start_time && !has_ended(*stat);
 }
 
 bool has_ended(int pidfd) noexcept {

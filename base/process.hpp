@@ -32,8 +32,13 @@ struct ProcessStat {
     pid_t session = 0;
     dev_t terminal = 0;   ///< controlling terminal, 0 if none
     pid_t foreground = 0; ///< foreground process group of the terminal, -1 if none
+    unsigned threads = 0; ///< the first one counts also where it has ended
     std::uint64_t start_time = 0;
 };
+
+/// Of a process whose first thread alone has ended the others run on, although its state says what
+/// that of a process does that waits for its parent (pthread_exit(3)).
+bool has_ended(const ProcessStat& stat) noexcept;
 
 /// Parses one line of /proc/PID/stat. The command is parsed to the LAST ')': it may contain one
 /// (sudo CVE-2017-1000367).

@@ -1,4 +1,4 @@
-// list, show, lock, unlock, terminate.
+// list, show, lock (also for a sleep), unlock, terminate.
 
 #include "base/log.hpp"
 #include "cli/client.hpp"
@@ -136,12 +136,26 @@ void tell(const Verb& verb, const Target& target, const Result<>& done, const No
 } // namespace
 
 const std::array<Verb, 3> verbs{{
-    {"lock", "Lock", "locked", "Lock sessions; without ID, your own.", false, true},
-    {"unlock", "Unlock", "unlocked", "Unlock sessions without their users' proof. For root.", true,
-     false,
-     "only root unlocks without a proof: open your session at its own terminal with your "
-     "password or code, or ask an administrator to run `vigilctl unlock`"},
-    {"terminate", "Terminate", "terminated", "End sessions and all they run.", true, false},
+    {.name = "lock",
+     .method = "Lock",
+     .done = "locked",
+     .help = "Lock sessions; without ID, your own.",
+     .of_others = false,
+     .for_sleep = true},
+    {.name = "unlock",
+     .method = "Unlock",
+     .done = "unlocked",
+     .help = "Unlock sessions without their users' proof. For root.",
+     .of_others = true,
+     .for_sleep = false,
+     .refusal = "only root unlocks without a proof: open your session at its own terminal with "
+                "your password or code, or ask an administrator to run `vigilctl unlock`"},
+    {.name = "terminate",
+     .method = "Terminate",
+     .done = "terminated",
+     .help = "End sessions and all they run.",
+     .of_others = true,
+     .for_sleep = false},
 }};
 
 int list(const Context& context, bool json) {

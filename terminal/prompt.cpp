@@ -23,6 +23,9 @@ constexpr Microseconds retry_yes{200'000};
 /// keep nobody out.
 constexpr Microseconds end_of_burst{200'000};
 constexpr Microseconds longest_burst = Seconds{2};
+/// Between tries to read what is there and cannot be had: another program reads, for as long as it
+/// likes, and nobody else may meanwhile.
+constexpr Microseconds another_try{100'000};
 /// Looking for vigild with nothing to show: PID 1 is starting it again.
 constexpr Microseconds first_look{200'000};
 constexpr Microseconds last_look = Seconds{5};
@@ -233,6 +236,9 @@ std::optional<Keys::Event> Prompt::read() {
     const auto bytes = tty_.read(buffer, sizeof buffer);
     if (!bytes)
         return std::nullopt;
+    kept_from_it_ = bytes->empty();
+    if (kept_from_it_ && tty_.wait(another_try, Tty::For::hang_up) == Tty::Heard::hung_up)
+        return std::nullopt;
     const auto event = keys_.feed(*bytes);
     const bool answered = screen_.feed(*bytes);
     base::wipe(buffer, sizeof buffer);
@@ -252,6 +258,8 @@ Prompt::Next Prompt::drop_input() {
             break;
         if (heard == Tty::Heard::hung_up || !read())
             return Next::leave;
+        if (kept_from_it_)
+            break;
     }
     if (screen_.has_begun() || keys_.is_pasting())
         keys_.forget_text();
@@ -269,10 +277,10 @@ Prompt::Next Prompt::await_quiet() {
     Microseconds pause{0};
     while (true) {
         const Microseconds left = until - base::read_boot_time();
-        const auto patience = std::max(screen_due(), std::min(pause, left));
-        if (patience.count() < 0)
+        const auto due = screen_due();
+        if (left.count() <= 0 && due.count() == 0)
             return Next::go_on;
-        const auto heard = tty_.wait(patience);
+        const auto heard = tty_.wait(std::max(due, std::min(pause, left)));
         if (heard == Tty::Heard::silence)
             return Next::go_on;
         const bool asked = asked_screen_.has_value();

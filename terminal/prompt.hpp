@@ -75,6 +75,7 @@ private:
     std::optional<BootTime> asked_screen_;
     std::optional<BootTime> look_at_; ///< whether the terminal still is as it was
     Microseconds look_pause_{};
+    bool kept_from_it_ = false; ///< at the last read(): there was something that cannot be had
     std::optional<wire::Screen> untold_screen_; ///< for vigild, which was away
 };
 

@@ -112,7 +112,12 @@ std::optional<std::string_view> Tty::read(char* buffer, std::size_t size) const 
         return std::string_view{buffer, static_cast<std::size_t>(n)};
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return std::string_view{};
-    return std::nullopt; // 0: hung up between poll and here
+    // 0: hung up between poll and here; or somebody who has the terminal open has set that a key
+    // ends the file.
+    pollfd waited{.fd = fd_.get(), .events = 0, .revents = 0};
+    if (n == 0 && poll(&waited, 1, 0) == 0)
+        return std::string_view{};
+    return std::nullopt;
 }
 
 void Tty::flush() const noexcept {

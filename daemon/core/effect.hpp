@@ -20,7 +20,8 @@ struct EraseGrant {
     SessionId id;
 };
 
-/// Watch the leader's end (pidfd), its terminals and their input from now on. Idempotent.
+/// Watch the leader's end (pidfd), for new terminals of its user, and the hints of a desktop, from
+/// now on. Idempotent.
 struct Watch {
     SessionId session;
 };
@@ -149,7 +150,7 @@ struct ReplyId {
     Token token = 0;
     std::string id;
 };
-/// A plain yes (`error` empty) or a named D-Bus error with its line.
+/// A plain yes (`error` null) or a named D-Bus error with its line.
 struct ReplyDone {
     Token token = 0;
     const char* error = nullptr;

@@ -1,3 +1,5 @@
+// A session's end, from the reason on its terminals to the last SIGKILL.
+
 #include "daemon/core/state.hpp"
 
 namespace vigil::core {

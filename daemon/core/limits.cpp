@@ -1,3 +1,5 @@
+// What is due: warnings, locks and ends, by the times of the policy and by what the shell saw.
+
 #include "daemon/core/state.hpp"
 
 namespace vigil::core {

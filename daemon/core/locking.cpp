@@ -1,3 +1,5 @@
+// Locks: asked for, held, tried again; and the answers to those who asked.
+
 #include "daemon/core/state.hpp"
 
 #include <utility>

@@ -1,3 +1,5 @@
+// Before the machine sleeps: what is locked for it, and when it may.
+
 #include "daemon/core/state.hpp"
 
 #include <algorithm>

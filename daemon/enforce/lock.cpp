@@ -73,11 +73,11 @@ public:
     /// Moves those of the session in that are outside. false: there was nobody who could be moved.
     bool gather_inside() {
         const auto held = base::processes_in(target_.scope + "/" + frozen_child);
-        if (!held)
-            return note(std::unexpected{held.error()}), false;
-        const auto users = search_->look(*held);
-        if (!users)
-            return note(std::unexpected{users.error()}), false;
+        const auto users = held ? search_->look(*held) : std::unexpected{held.error()};
+        if (!users) {
+            note(std::unexpected{users.error()});
+            return false;
+        }
         return move_in(*users);
     }
 
@@ -186,7 +186,7 @@ private:
     Result<Plan> plan_for(const Terminal& terminal, const core::SavedTerminal* known) const {
         if (known && !was_frozen_)
             return Plan{.state = *known, .is_new = false, .is_held = false};
-        auto now = enforce::save(target_.session, terminal, target_.scope);
+        auto now = enforce::save(target_.session, terminal, target_.scope, target_.owner);
         if (!now)
             return std::unexpected{now.error()};
         if (known && is_taken_from(*now, *known))

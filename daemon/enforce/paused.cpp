@@ -44,7 +44,7 @@ std::vector<base::ProcessStat> jobs_of(std::vector<pid_t> processes, pid_t leade
     std::map<pid_t, base::ProcessStat> jobs;
     for (const pid_t pid : processes) {
         auto stat = base::read_process_stat(pid);
-        if (!stat || stat->state == 'Z' || is_login_shell(*stat, leader))
+        if (!stat || base::has_ended(*stat) || is_login_shell(*stat, leader))
             continue;
         const auto [job, is_new] = jobs.try_emplace(stat->group, *stat);
         if (!is_new && stands_for_more(*stat, job->second))

@@ -40,7 +40,10 @@ bool has_line(std::string_view text, std::string_view line) noexcept {
 /// What still runs below the child goes back where it came from.
 Result<> move_back(const std::string& scope, const char* child) {
     for (int pass = 0; pass < thaw_passes; ++pass) {
-        const auto pids = base::processes_in(child_of(scope, child));
+        auto pids = base::processes_in(child_of(scope, child));
+        // A thread's number takes all of its process along.
+        if (pids && pids->empty())
+            pids = base::own_threads(child_of(scope, child));
         if (!pids)
             return std::unexpected{pids.error()};
         if (pids->empty())
@@ -124,9 +127,12 @@ Result<> move(const std::string& cgroup, pid_t pid) {
 /// (cgroups(7), "no internal processes"). false: more and more come.
 Result<bool> part(const std::string& scope, const std::vector<pid_t>& carriers) {
     for (int pass = 0; pass < seal_passes; ++pass) {
-        const auto own = base::own_processes(scope);
+        auto own = base::own_processes(scope);
         if (!own)
             return std::unexpected{own.error()};
+        // What is listed for a first thread that has ended alone has been moved.
+        if (pass > 0)
+            std::erase_if(*own, [&](pid_t pid) { return base::running_cgroup_of(pid) != scope; });
         if (own->empty())
             return true;
         for (const pid_t pid : *own) {

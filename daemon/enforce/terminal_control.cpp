@@ -270,8 +270,8 @@ core::SavedTerminal as_new(core::SavedTerminal terminal, uid_t owner) {
 }
 
 Result<core::SavedTerminal> save(const core::SessionId& session, const Terminal& terminal,
-                                 const std::string& scope) {
-    const auto bytes = aside(culprit(terminal.path), "looking at " + terminal.path,
+                                 const std::string& scope, uid_t owner) {
+    const auto bytes = aside(culprit(terminal.path, owner), "looking at " + terminal.path,
                              [&] { return read_state(terminal, scope); });
     if (!bytes)
         return std::unexpected{bytes.error()};

@@ -89,7 +89,7 @@ void UserSearch::look_inside(const std::vector<pid_t>& loose, std::vector<pid_t>
         if (std::ranges::find(carriers_, pid) != carriers_.end())
             continue;
         const auto stat = base::read_process_stat(pid);
-        if (!stat)
+        if (!stat || is_held(*stat))
             continue;
         if (!is_one_of(terminals_, stat->terminal)) {
             const auto open = open_terminal_of(pid, terminals_, budget_, fetcher_);
@@ -121,13 +121,18 @@ UserSearch::look_elsewhere(const std::vector<UserSearch*>& searches) {
     return users;
 }
 
+/// One whose first thread has ended is listed where it was when that thread ended.
+bool UserSearch::is_held(const base::ProcessStat& stat) const {
+    return stat.state == 'Z' && base::running_cgroup_of(stat.pid) == scope_ + "/" + frozen_child;
+}
+
 bool UserSearch::is_job(pid_t pid, pid_t session) {
     if (!(controlling_ ? std::ranges::count(*controlling_, session) > 0 : has_terminal(session)) ||
         std::ranges::binary_search(inside_, pid))
         return false;
     const auto stat = base::read_process_stat(pid);
     // One that has ended stays outside for as long as its parent does not ask for it.
-    if (!stat || stat->state == 'Z' || !is_one_of(terminals_, stat->terminal))
+    if (!stat || base::has_ended(*stat) || !is_one_of(terminals_, stat->terminal) || is_held(*stat))
         return false;
     // What was forked in the session since the look began is none of these.
     if (!base::is_in_cgroup(pid, scope_))

@@ -35,6 +35,7 @@ public:
 
 private:
     void look_inside(const std::vector<pid_t>& loose, std::vector<pid_t>& users);
+    bool is_held(const base::ProcessStat& stat) const;
     bool is_job(pid_t pid, pid_t session);
     bool has_terminal(pid_t session);
 

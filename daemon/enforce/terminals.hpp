@@ -24,8 +24,8 @@ inline const Terminal* find(const std::vector<Terminal>& terminals, std::uint64_
 
 /// The OUTER terminals: those whose master is held by the session's sshd (tty-index in the fdinfo
 /// of its ptmx descriptors), or a console that processes of the session have as theirs. A pane of
-/// tmux is none. `leader` is the session's leader;
-/// without a scope ("") its children alone are looked at.
+/// tmux is none. `leader` is the session's leader; without a scope ("") its children alone are
+/// looked at.
 Result<std::vector<Terminal>> find_terminals(const std::string& scope, pid_t leader);
 
 /// The sessions (setsid(2)) that have these as their controlling terminals, as their masters tell
@@ -37,9 +37,10 @@ std::optional<std::vector<pid_t>> controlling_sessions(const std::vector<pid_t>&
 // it is opened with the help of those in there; EBUSY if none of them has it open. That it was the
 // program's own is not written down, so it does not come back with the rest.
 
-/// Settings and ownership of the terminal as they are now.
+/// Settings and ownership of the terminal as they are now. `owner`: whose it is where it is taken,
+/// and so root's; who makes wait at one of his is not waited for at each.
 Result<core::SavedTerminal> save(const core::SessionId& session, const Terminal& terminal,
-                                 const std::string& scope);
+                                 const std::string& scope, uid_t owner = 0);
 
 /// Whether its node looks as take() leaves it.
 bool is_taken(const core::SavedTerminal& terminal) noexcept;

@@ -172,7 +172,7 @@ Result<policy::SessionClass> classify(const std::string& scope, pid_t leader) {
         if (std::ranges::count(carriers, pid) > 0)
             continue;
         auto stat = base::read_process_stat(pid);
-        if (stat && stat->state != 'Z')
+        if (stat && !base::has_ended(*stat))
             family.add(std::move(*stat));
     }
     if (family.empty())

@@ -110,6 +110,24 @@ def test_a_process_that_another_session_thaws_is_held_again_when_its_terminal_is
     alice.screen.wait_gone(LOCK_SCREEN)
 
 
+@pytest.mark.parametrize("outside", [False, True], ids=["in-the-session", "outside"])
+def test_a_job_whose_first_thread_has_ended_is_held(host, alice, outside):
+    host.put(SOURCE / "build/tests/host/tools/headless", "/tmp/headless")
+    host.run("rm", "-f", "/home/alice/counter")
+    count = counts(alice, ("systemd-run --user --scope --quiet " if outside else "") + "/tmp/headless counter", "counter")
+    try:
+        scope = alice.scope()
+        for _ in range(2):
+            alice.lock()
+            stood = still(count)
+            assert not alice.show()["uncovered"]
+            unlock(alice)
+            wait_until(lambda stood=stood: count() != stood, 5, "it goes on")
+            assert not host.run("find", scope, "-name", "vigil-*").stdout
+    finally:
+        host.run("pkill", "-KILL", "-x", "headless")
+
+
 def test_a_reader_through_dev_tty_is_seen(host, alice):
     alice.type("systemd-run --user --scope --quiet setsid sleep 1000 </dev/tty >/dev/null 2>&1 & clear\r")
     pid = wait_until(lambda: host.pids("-x", "sleep"), 5, "sleep runs")[0]

@@ -5,6 +5,7 @@ import os
 import signal
 import struct
 import termios
+import threading
 import time
 
 import pytest
@@ -122,6 +123,25 @@ def test_who_never_stops_typing_is_let_in_all_the_same(host):
     while not burst.unlocked(0.01):
         burst.key("x")
         assert burst.last_key - burst.started < 10, "it waits for ever"
+    burst.ends()
+
+
+def test_bytes_that_never_pause_keep_nobody_out(host):
+    burst, stopped = Burst(host), threading.Event()
+
+    def flood():
+        while not stopped.is_set():
+            os.write(burst.terminal.master, b"x" * 256)
+    os.set_blocking(burst.terminal.master, True)
+    flooding = threading.Thread(target=flood)
+    flooding.start()
+    try:
+        while not burst.unlocked(0.01):
+            assert time.monotonic() - burst.started < 10, "it waits for ever"
+    finally:
+        stopped.set()
+        termios.tcflush(burst.slave, termios.TCIFLUSH)  # what is written finds room
+        flooding.join()
     burst.ends()
 
 

@@ -6,6 +6,8 @@ import select
 import signal
 import socket
 import subprocess
+import termios
+import time
 from pathlib import Path
 
 from vigil_lock import DONE, LOCK, SESSION
@@ -94,6 +96,25 @@ def test_a_hang_up_ends_it(host):
     os.close(terminal.master)
     terminal.master = -1
     assert terminal.process.wait(timeout=5) == DONE
+
+
+def test_an_end_of_file_that_another_program_made_of_a_key_is_no_hang_up(host):
+    vigild, terminal = host.vigild(), host.terminal()
+    terminal.prompt()
+    other = os.open(terminal.path, os.O_RDWR | os.O_NOCTTY)
+    settings = termios.tcgetattr(other)
+    settings[3] |= termios.ICANON
+    settings[6][termios.VEOF] = b"\x04"
+    termios.tcsetattr(other, termios.TCSANOW, settings)
+    terminal.type("\x04")
+    end = time.monotonic() + 5
+    while termios.tcgetattr(other)[3] & termios.ICANON:
+        assert time.monotonic() < end and terminal.process.poll() is None, "it has ended, or left the terminal so"
+        terminal.read(0.05)
+    os.close(other)
+    terminal.type("secret\r")
+    assert terminal.ends() == DONE
+    assert any(call.startswith("Unlocked") for call in vigild.calls())
 
 
 def test_a_terminal_that_is_gone_needs_no_prompt(host):

@@ -29,7 +29,8 @@ void eventually(Done done) {
 }
 
 struct Owned : Pty {
-    explicit Owned(uid_t uid) { ck_assert_int_eq(::fchown(slave.get(), uid, gid_t(-1)), 0); }
+    explicit Owned(uid_t uid) { becomes(uid); }
+    void becomes(uid_t uid) const { ck_assert_int_eq(::fchown(slave.get(), uid, gid_t(-1)), 0); }
 };
 
 /// It reads the terminal into memory that does not come, and so keeps hold of its settings.
@@ -126,6 +127,10 @@ START_TEST(a_terminal_that_is_not_let_go_of_costs_its_user_alone) {
         CHECK_ERROR(enforce::take(*own_state, {}), ETIMEDOUT);
         CHECK_ERROR(enforce::say(own.terminal, "words"), ETIMEDOUT);
         CHECK_ERROR(enforce::give_back(*own_state), ETIMEDOUT);
+        // Taken, and root's: it is still he who would be waited for.
+        own.becomes(0);
+        CHECK_ERROR(enforce::save({}, own.terminal, {}, owner), ETIMEDOUT);
+        own.becomes(owner);
         CHECK_OK(enforce::take(*others, {}));
         CHECK_OK(enforce::give_back(*others));
         ck_assert_int_lt((base::read_boot_time() - began).count(), long_time.count());

@@ -3,6 +3,11 @@
 #include "daemon/enforce/lock.hpp"
 #include "tests/unit/holding.hpp"
 
+#include <filesystem>
+#include <thread>
+
+#include <sys/syscall.h>
+
 using namespace vigil;
 using test::move_to_scope;
 using test::own_and_close;
@@ -123,12 +128,80 @@ START_TEST(a_terminal_that_was_given_back_but_for_its_mode_has_it_again) {
 }
 END_TEST
 
+namespace {
+
+bool begin_second_thread() {
+    std::thread{[] {
+        while (true)
+            ::pause();
+    }}.detach();
+    return true;
+}
+
+/// A job at the terminal whose first thread has ended; its second runs on.
+class Headless {
+public:
+    explicit Headless(const Pty& pty, bool in_scope) {
+        ck_assert_int_eq(::pipe2(ends_, O_CLOEXEC), 0);
+        pid_ = ::fork();
+        if (pid_ == 0) {
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+            ::setsid();
+            // 1: it is another session's already (ioctl_tty(2))
+            if (::ioctl(pty.slave.get(), TIOCSCTTY, 1) < 0 || !test::close_both(pty) ||
+                !begin_second_thread() || ::write(ends_[1], "x", 1) != 1)
+                ::_exit(1);
+            ::syscall(SYS_exit, 0);
+        }
+        char word = 0;
+        ck_assert_int_eq(::read(ends_[0], &word, 1), 1);
+        while (stat().state != 'Z')
+            ::usleep(1000);
+        if (in_scope)
+            move_to_scope(pid_);
+    }
+    ~Headless() {
+        ::kill(pid_, SIGKILL);
+        ::waitpid(pid_, nullptr, 0);
+        ::close(ends_[0]);
+        ::close(ends_[1]);
+    }
+    base::ProcessStat stat() const { return base::read_process_stat(pid_).value(); }
+    bool is_held() const {
+        return base::running_cgroup_of(pid_) == scope() + "/" + enforce::frozen_child;
+    }
+
+private:
+    int ends_[2];
+    pid_t pid_ = -1;
+};
+
+} // namespace
+
+START_TEST(a_job_whose_first_thread_has_ended_is_held_and_comes_back) {
+    for (const bool in_scope : {true, false}) {
+        Session session;
+        const Headless job{session.pty, in_scope};
+        ck_assert(!base::has_ended(job.stat()));
+        const auto report = session.hold();
+        ck_assert_msg(report.held, "%s", report.detail.c_str());
+        ck_assert(job.is_held());
+        ck_assert_msg(session.hold().held, "and held again");
+        session.release();
+        ck_assert(!job.is_held());
+        ck_assert(!enforce::is_frozen(scope()));
+        ck_assert(!std::filesystem::exists(test::directory() + "/" + enforce::frozen_child));
+    }
+}
+END_TEST
+
 int main() {
     return test::run("lock",
                      {a_terminal_that_was_not_taken_is_taken_by_the_next_attempt,
                       a_terminal_whose_owner_alone_was_changed_is_taken_and_given_back_to_its_user,
                       a_terminal_whose_settings_were_not_set_is_taken_by_the_next_attempt,
                       a_terminal_whose_owner_alone_was_changed_is_given_back,
-                      a_terminal_that_was_given_back_but_for_its_mode_has_it_again},
+                      a_terminal_that_was_given_back_but_for_its_mode_has_it_again,
+                      a_job_whose_first_thread_has_ended_is_held_and_comes_back},
                      {.before = test::make_scope, .after = test::remove_scope, .seconds = 60});
 }
