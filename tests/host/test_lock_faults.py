@@ -116,6 +116,9 @@ def test_a_host_with_fifty_locked_sessions_shuts_down_at_once(request, vigild):
         host.vigilctl("lock", "--all")
         wait_until(lambda: len(host.vigil_sessions(state="locked")) == 50, 30, "all are locked")
         assert not all_sessions_are_over(host)
+        # A prompt that vigild told nothing knows of no session whose end it could see.
+        told = "for pid in $(pgrep -x vigil-lock); do readlink /proc/$pid/fd/* | grep -m1 pidfd; done; true"
+        wait_until(lambda: host.run(told).stdout.count("pidfd") == 50, 60, "each prompt knows its session")
         if vigild == "is-gone":
             vigild_goes_for_good(host)
         # Its answer may go down with the host.
