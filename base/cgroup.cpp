@@ -129,7 +129,7 @@ Result<> write_cgroup_file(const std::string& cgroup, const char* file, std::str
 }
 
 Result<std::string> cgroup_of(pid_t pid) {
-    const std::string path = "/proc/" + std::to_string(pid) + "/cgroup";
+    const std::string path = proc_path(pid, "cgroup");
     const auto text = read_small_file(path);
     if (!text)
         return fail(text.error().code == ENOENT ? ESRCH : text.error().code, text.error().what);

@@ -25,7 +25,7 @@ std::string read_term(pid_t pid) {
     if (pid <= 0)
         return {};
     const auto environment =
-        base::read_small_file("/proc/" + std::to_string(pid) + "/environ", max_environment_bytes);
+        base::read_small_file(base::proc_path(pid, "environ"), max_environment_bytes);
     return environment ? std::string{term_of(*environment)} : std::string{};
 }
 

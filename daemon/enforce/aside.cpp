@@ -101,4 +101,13 @@ Result<std::string> aside(std::uint64_t user, const std::string& what,
     return fail(ETIMEDOUT, what);
 }
 
+Result<> do_aside(std::uint64_t user, const std::string& what,
+                  const std::function<Result<>()>& work) {
+    const auto done = aside(user, what, [&]() -> Result<std::string> {
+        const auto worked = work();
+        return worked ? Result<std::string>{""} : std::unexpected{worked.error()};
+    });
+    return done ? Result<>{} : std::unexpected{done.error()};
+}
+
 } // namespace vigil::enforce

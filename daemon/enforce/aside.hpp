@@ -29,6 +29,10 @@ inline constexpr std::size_t max_hung_asides = 64;
 Result<std::string> aside(std::uint64_t user, const std::string& what,
                           const std::function<Result<std::string>()>& work);
 
+/// The same where nothing but its success is to be known.
+Result<> do_aside(std::uint64_t user, const std::string& what,
+                  const std::function<Result<>()>& work);
+
 /// Whether this process is such a child, and may wait for what it likes.
 bool is_aside() noexcept;
 

@@ -61,12 +61,11 @@ public:
         : pid_{pid}, terminals_{terminals}, budget_{budget}, fetcher_{fetcher}, accept_{accept} {}
 
     OpenTerminal run() {
-        const std::string process = "/proc/" + std::to_string(pid_) + "/";
         if (!budget_.take(process_steps))
             return {.complete = false};
-        table(process + "fd", pid_);
+        table(base::proc_path(pid_, "fd"), pid_);
         if (goes_on())
-            threads(process + "task");
+            threads(base::proc_path(pid_, "task"));
         return found_;
     }
 

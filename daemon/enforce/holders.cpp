@@ -30,7 +30,7 @@ using Uids = std::vector<uid_t>;
 /// By the line "Uid:", which has the real, effective, saved and file system's uid.
 Uids uids_in_status(pid_t pid) {
     Uids uids;
-    const auto text = base::read_small_file("/proc/" + std::to_string(pid) + "/status");
+    const auto text = base::read_small_file(base::proc_path(pid, "status"));
     constexpr std::string_view label = "\nUid:";
     const std::size_t at = text ? text->find(label) : std::string::npos;
     if (at == std::string::npos) // gone

@@ -1,11 +1,10 @@
 #include "daemon/enforce/means.hpp"
 
 #include "base/cgroup.hpp"
-#include "base/process.hpp"
+#include "daemon/enforce/descriptors.hpp"
 
 #include <cerrno>
 
-#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace vigil::enforce {
@@ -23,14 +22,10 @@ Result<> can_write_cgroups() {
 }
 
 Result<> can_fetch_descriptors() {
-    const auto pidfd = base::open_pidfd(init);
-    if (!pidfd)
-        return std::unexpected{pidfd.error()};
-    const base::UniqueFd copy{
-        static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd->get(), STDIN_FILENO, 0U))};
+    const auto copy = fetch_descriptor(init, STDIN_FILENO);
     // Whether it may is asked before whether there is such a descriptor.
-    if (!copy && errno != EBADF)
-        return fail(errno, "fetching a descriptor of process 1");
+    if (!copy && copy.error().code != EBADF)
+        return std::unexpected{copy.error()};
     return {};
 }
 

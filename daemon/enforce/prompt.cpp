@@ -172,7 +172,7 @@ std::vector<pid_t> prompt_processes_at(const Terminal& terminal) {
 std::optional<std::string> place_of_prompt(const core::SessionId& session,
                                            const std::string& terminal_path) {
     for (const pid_t pid : prompt_processes(session, terminal_path)) {
-        auto words = base::read_small_file("/proc/" + std::to_string(pid) + "/cmdline");
+        auto words = base::read_small_file(base::proc_path(pid, "cmdline"));
         if (!words || words->empty())
             continue;
         words->pop_back(); // each word ends with NUL

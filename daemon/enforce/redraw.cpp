@@ -55,15 +55,14 @@ Result<std::string> make_shorter(const Terminal& terminal) {
 }
 
 /// One whose size another has changed meanwhile has a new one already.
-Result<std::string> make_longer(const Terminal& terminal, unsigned short rows,
-                                unsigned short columns) {
+Result<> make_longer(const Terminal& terminal, unsigned short rows, unsigned short columns) {
     const auto fd = open_terminal(terminal.path, terminal.device);
     winsize size{};
     if (!fd || ::ioctl(fd->get(), TIOCGWINSZ, &size) < 0 || !has_size(size, rows - 1U, columns))
-        return "";
+        return {};
     size.ws_row = rows;
     ::ioctl(fd->get(), TIOCSWINSZ, &size);
-    return "";
+    return {};
 }
 
 /// What is in the foreground of one of the terminals.
@@ -170,9 +169,9 @@ void Redraw::lengthen_in(Microseconds time) {
 void Redraw::lengthen() {
     std::vector<Short> busy;
     for (const Short& one : short_) {
-        const auto done =
-            aside(culprit(one.terminal.path), "giving " + one.terminal.path + " its last row back",
-                  [&] { return make_longer(one.terminal, one.rows, one.columns); });
+        const auto done = do_aside(
+            culprit(one.terminal.path), "giving " + one.terminal.path + " its last row back",
+            [&] { return make_longer(one.terminal, one.rows, one.columns); });
         if (done)
             continue;
         if (one.failures + 1 < max_failures) {

@@ -123,16 +123,6 @@ bool is_gone_terminal(const Error& error) noexcept {
     return error.code == ENOENT || error.code == EIO;
 }
 
-using Bytes = Result<std::string>;
-
-Bytes no_bytes(const Result<>& done) {
-    return done ? Bytes{""} : Bytes{std::unexpected{done.error()}};
-}
-
-Result<> without_bytes(const Bytes& done) {
-    return done ? Result<>{} : std::unexpected{done.error()};
-}
-
 // What follows is done aside: at a terminal all but closing a copy of it can wait for a user.
 
 /// What is read of a terminal at once.
@@ -143,7 +133,7 @@ struct State {
     termios settings;
 };
 
-Bytes read_state(const Terminal& terminal, const std::string& scope) {
+Result<std::string> read_state(const Terminal& terminal, const std::string& scope) {
     const auto fd = open_terminal(terminal.path, terminal.device, scope);
     if (!fd)
         return std::unexpected{fd.error()};
@@ -171,7 +161,7 @@ Result<> take_here(const core::SavedTerminal& terminal, const std::string& scope
 }
 
 /// "": they are those that take() set.
-Bytes retake_here(const core::SavedTerminal& terminal, const std::string& scope) {
+Result<std::string> retake_here(const core::SavedTerminal& terminal, const std::string& scope) {
     const auto fd = open_terminal(terminal.path, terminal.device, scope);
     if (!fd)
         return std::unexpected{fd.error()};
@@ -295,8 +285,8 @@ bool is_drawn_on(const Terminal& terminal, const std::string& scope) {
 }
 
 Result<> take(const core::SavedTerminal& terminal, const std::string& scope) {
-    return without_bytes(aside(culprit(terminal.path, terminal.uid), "taking " + terminal.path,
-                               [&] { return no_bytes(take_here(terminal, scope)); }));
+    return do_aside(culprit(terminal.path, terminal.uid), "taking " + terminal.path,
+                    [&] { return take_here(terminal, scope); });
 }
 
 Result<std::optional<std::string>> retake(const core::SavedTerminal& terminal,
@@ -311,13 +301,13 @@ Result<std::optional<std::string>> retake(const core::SavedTerminal& terminal,
 }
 
 Result<> give_back(const core::SavedTerminal& terminal, const std::string& scope) {
-    return without_bytes(aside(culprit(terminal.path, terminal.uid), "giving back " + terminal.path,
-                               [&] { return no_bytes(give_back_here(terminal, scope)); }));
+    return do_aside(culprit(terminal.path, terminal.uid), "giving back " + terminal.path,
+                    [&] { return give_back_here(terminal, scope); });
 }
 
 Result<> say(const Terminal& terminal, const std::string& line, bool leaves) {
-    return without_bytes(aside(culprit(terminal.path), "writing to " + terminal.path,
-                               [&] { return no_bytes(say_here(terminal, line, leaves)); }));
+    return do_aside(culprit(terminal.path), "writing to " + terminal.path,
+                    [&] { return say_here(terminal, line, leaves); });
 }
 
 BootTime latest_input(const Terminal& terminal, const Now& now) {

@@ -28,8 +28,7 @@ bool is_one_of(const std::vector<Terminal>& terminals, std::uint64_t device) noe
 /// Whether a process can see a file system. By its list of mounts: its files could be answered by a
 /// file system of the user's own, which need not answer at all. In doubt it can.
 bool sees_file_system(pid_t pid, dev_t device) {
-    const auto mounts =
-        base::read_small_file("/proc/" + std::to_string(pid) + "/mountinfo", max_mounts_bytes);
+    const auto mounts = base::read_small_file(base::proc_path(pid, "mountinfo"), max_mounts_bytes);
     if (!mounts)
         return true;
     // "36 35 0:25 / /dev/pts ...", proc_pid_mountinfo(5). The whole of it: systemd-nspawn gives a

@@ -127,12 +127,12 @@ Result<std::uint64_t> connection_bytes(pid_t process) {
         return std::unexpected{pidfd.error()};
     std::vector<int> sockets;
     std::size_t looked = 0;
-    const auto done = base::for_numbers_in("/proc/" + std::to_string(process) + "/fd",
-                                           [&](int folder, int number) {
-                                               if (is_socket(folder, number))
-                                                   sockets.push_back(number);
-                                               return ++looked < max_leader_descriptors;
-                                           });
+    const auto done =
+        base::for_numbers_in(base::proc_path(process, "fd"), [&](int folder, int number) {
+            if (is_socket(folder, number))
+                sockets.push_back(number);
+            return ++looked < max_leader_descriptors;
+        });
     if (!done)
         return std::unexpected{done.error()};
     for (const int number : sockets) {

@@ -172,32 +172,4 @@ void Shell::respond(core::Token token, const Reply& reply) {
     responder(reply);
 }
 
-void Shell::perform(const core::ReplyReserve& effect) {
-    respond(effect.token, effect);
-}
-
-void Shell::perform(const core::ReplyLimit& effect) {
-    respond(effect.token, effect);
-}
-
-void Shell::perform(const core::ReplyAsk& effect) {
-    respond(effect.token, effect);
-}
-
-void Shell::perform(const core::ReplyProve& effect) {
-    respond(effect.token, effect);
-}
-
-void Shell::perform(const core::ReplyWait& effect) {
-    respond(effect.token, effect);
-}
-
-void Shell::perform(const core::ReplyId& effect) {
-    respond(effect.token, effect);
-}
-
-void Shell::perform(const core::ReplyDone& effect) {
-    respond(effect.token, effect);
-}
-
 } // namespace vigil::shell

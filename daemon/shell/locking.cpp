@@ -24,6 +24,10 @@ constexpr std::size_t most_held_at_once = 8;
 /// two lots of locks.
 constexpr Microseconds lock_patience = std::chrono::milliseconds{20};
 
+std::string nobody_asks(const std::string& why) {
+    return "held, but nobody asks there: " + why;
+}
+
 } // namespace
 
 /// One lock that is made together with others.
@@ -137,7 +141,7 @@ void Shell::finish(Held& held, enforce::LockReport& report) {
     } else if (!asked.prompts && report.held) {
         report.held = false;
         unasked = true;
-        report.detail = "held, but nobody asks there: " + asked.prompts.error().text();
+        report.detail = nobody_asks(asked.prompts.error().text());
     }
     std::vector<std::string> paths;
     for (const auto& terminal : watched.terminals)
@@ -216,7 +220,7 @@ void Shell::prompt_failed(const core::SessionId& session, std::uint64_t device,
     const auto found = watched_.find(session);
     if (found == watched_.end() || found->second.prompted.erase(device) == 0)
         return;
-    dispatch(core::LockDone{session, false, "held, but nobody asks there: " + line, {}, true});
+    dispatch(core::LockDone{session, false, nobody_asks(line), {}, true});
 }
 
 } // namespace vigil::shell

@@ -12,6 +12,7 @@
 #include "daemon/enforce/logind.hpp"
 #include "daemon/store/store.hpp"
 
+#include <concepts>
 #include <deque>
 #include <functional>
 #include <list>
@@ -218,13 +219,7 @@ private:
     void perform(const core::KillScope& effect);
     void perform(const core::CheckGone& effect);
     void perform(const core::Audit& effect);
-    void perform(const core::ReplyReserve& effect);
-    void perform(const core::ReplyLimit& effect);
-    void perform(const core::ReplyAsk& effect);
-    void perform(const core::ReplyProve& effect);
-    void perform(const core::ReplyWait& effect);
-    void perform(const core::ReplyId& effect);
-    void perform(const core::ReplyDone& effect);
+    void perform(const std::convertible_to<Reply> auto& effect) { respond(effect.token, effect); }
 
     static int on_idle(sd_event_source*, void* userdata) noexcept;
     static int on_timer(sd_event_source*, std::uint64_t, void* userdata) noexcept;

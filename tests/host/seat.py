@@ -90,3 +90,22 @@ class Seat:
         self.reads(r"\A\S+\$\s*\Z")
         self.types("echo ans''wer\n")
         self.reads("^answer$")
+
+    def opens_it_after_a_sleep(self, session, number):
+        """At the latest once the wrong answer that was typed to sleeping ears has been judged."""
+        def opens():
+            self.types(PASSWORDS[session.user] + "\n")
+            with contextlib.suppress(AssertionError):
+                wait_until(lambda: session.state() == "active", 5, "the password unlocks")
+            return session.state() == "active"
+        wait_until(opens, 60, "the password unlocks")
+        self.comes_to_front(number)
+
+
+def is_asleep(host):
+    wait_until(lambda: "suspended" in host.inner.monitor("info status")[0], 60, "it sleeps")
+
+
+def wakes(host):
+    host.inner.monitor("system_wakeup")
+    wait_until(lambda: "running" in host.inner.monitor("info status")[0], 60, "it is awake")

@@ -1,11 +1,10 @@
 """The lock at virtual consoles with a real keyboard and a real screen: what the kernel's keyboard does by itself."""
 
-import contextlib
 import time
 
 import pytest
 from policies import until_somebody_locks
-from seat import DARK, Seat
+from seat import DARK, Seat, is_asleep, wakes
 from vigilhost import wait_until
 
 # Alice fills her screen with light: what else is to be seen while she is locked is dark, as the lock screen is.
@@ -170,9 +169,8 @@ def test_a_machine_that_slept_wakes_up_at_the_lock(host, seat, alice):
     lost with it, locked or not, so what is asked is not to be read; this test and the next are the last."""
     lock_console = lock(host, seat, alice)
     host.run("systemd-run", "--quiet", "sh", "-c", "echo mem >/sys/power/state")
-    wait_until(lambda: "suspended" in seat.machine.monitor("info status")[0], 60, "it sleeps")
-    seat.machine.monitor("system_wakeup")
-    wait_until(lambda: "running" in seat.machine.monitor("info status")[0], 60, "it is awake")
+    is_asleep(host)
+    wakes(host)
     seat.stays_dark_and_at(lock_console, "ctrl-alt-f1")
     seat.types("alice-pass-1\n")
     wait_until(lambda: alice.state() == "active", 30, "the password unlocks, the first time")
@@ -183,7 +181,7 @@ def test_a_lock_that_comes_due_while_the_machine_sleeps_is_there_before_the_firs
     host.policy("version: 1\nmode: enforce\nsessions:\n  - {name: soon, idle_lock: 20s, unlock: [password]}\n")
     alice = seat.logs_in_unseen("alice", 1)
     host.run("systemd-run", "--quiet", "sh", "-c", "echo mem >/sys/power/state")
-    wait_until(lambda: "suspended" in seat.machine.monitor("info status")[0], 60, "it sleeps")
+    is_asleep(host)
     end = time.monotonic() + 25
     wait_until(lambda: time.monotonic() > end, 30, "the lock's time goes by")
     seat.machine.monitor("system_wakeup")
@@ -192,13 +190,5 @@ def test_a_lock_that_comes_due_while_the_machine_sleeps_is_there_before_the_firs
     wait_until(lambda: alice.state() == "locked", 30, "it is locked")
     assert host.run("test", "-e", "/tmp/awake", check=False).returncode == 1
     wait_until(lambda: seat.front() != 1, 20, "the lock console is in front")
-
-    def opens():
-        """At the latest once the wrong answer that was typed to sleeping ears has been judged."""
-        seat.types("alice-pass-1\n")
-        with contextlib.suppress(AssertionError):
-            wait_until(lambda: alice.state() == "active", 5, "the password unlocks")
-        return alice.state() == "active"
-    wait_until(opens, 60, "the password unlocks")
-    seat.comes_to_front(1)
+    seat.opens_it_after_a_sleep(alice, 1)
     alice.terminate(30)

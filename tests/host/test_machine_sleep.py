@@ -1,6 +1,5 @@
 """A machine that is suspended, or comes up again, with sessions that are or should be locked."""
 
-import contextlib
 import subprocess
 import time
 
@@ -8,7 +7,7 @@ import pytest
 from conftest import new_host
 from logins import UNLOCK_PROMPT, Login, unlock
 from policies import limits
-from seat import Seat
+from seat import Seat, is_asleep, wakes
 from vigilhost import wait_until
 
 TOLD = "locked: the machine was put to sleep"
@@ -29,12 +28,7 @@ def cleanly(nobody_stays):
 
 def sleeps(host):
     host.run("systemctl --no-block suspend; true", check=False)
-    wait_until(lambda: "suspended" in host.inner.monitor("info status")[0], 60, "it sleeps")
-
-
-def wakes(host):
-    host.inner.monitor("system_wakeup")
-    wait_until(lambda: "running" in host.inner.monitor("info status")[0], 60, "it is awake")
+    is_asleep(host)
 
 
 def boot_id(host):
@@ -91,15 +85,7 @@ def test_keys_pressed_at_a_sleeping_console_run_nothing(host):
     wakes(host)
     assert alice.state() == "locked"
     assert TOLD in alice.told("session-locked")[0]
-
-    def opens():
-        """At the latest once the wrong answer that was typed to sleeping ears has been judged."""
-        seat.types("alice-pass-1\n")
-        with contextlib.suppress(AssertionError):
-            wait_until(lambda: alice.state() == "active", 5, "the password unlocks")
-        return alice.state() == "active"
-    wait_until(opens, 60, "the password unlocks")
-    seat.comes_to_front(1)
+    seat.opens_it_after_a_sleep(alice, 1)
     seat.types("touch /tmp/opened\n")
     wait_until(lambda: host.run("test", "-e", "/tmp/opened", check=False).returncode == 0, 20, "keys are the shell's again")
     assert host.run("test", "-e", "/tmp/awake", check=False).returncode == 1

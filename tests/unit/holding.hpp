@@ -1,6 +1,7 @@
 #pragma once
 // Processes that hold terminals, or look as if they did, for the tests of who has one.
 
+#include "base/clock.hpp"
 #include "daemon/enforce/holders.hpp"
 #include "daemon/enforce/terminal_users.hpp"
 #include "tests/unit/pty.hpp"
@@ -23,6 +24,18 @@ inline const uid_t stranger = owner + 1;
 /// Files of one process, and processes, that together are more than any look has time for.
 inline constexpr rlim_t heap = 8000;
 inline constexpr int heaps = 3;
+
+/// More than any wait takes, on a busy machine too.
+inline constexpr Microseconds long_time = std::chrono::seconds{20};
+
+template <typename Done>
+void eventually(Done done) {
+    const BootTime end = base::read_boot_time() + long_time;
+    while (!done()) {
+        ck_assert_msg(base::read_boot_time() < end, "it did not come to this");
+        ::usleep(1000);
+    }
+}
 
 /// A process that does something, says that it is done, and stays.
 class Process {

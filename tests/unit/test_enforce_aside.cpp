@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 
 using namespace vigil;
+using test::eventually;
+using test::long_time;
 using test::owner;
 using test::Pty;
 using test::stranger;
@@ -15,18 +17,7 @@ using test::StuckFile;
 
 namespace {
 
-/// More than any wait here takes, on a busy machine too.
-constexpr Microseconds long_time = std::chrono::seconds{30};
 constexpr std::size_t page = 4096;
-
-template <typename Done>
-void eventually(Done done) {
-    const BootTime end = base::read_boot_time() + long_time;
-    while (!done()) {
-        ck_assert_msg(base::read_boot_time() < end, "it did not come to this");
-        ::usleep(1000);
-    }
-}
 
 struct Owned : Pty {
     explicit Owned(uid_t uid) { becomes(uid); }

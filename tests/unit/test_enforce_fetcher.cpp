@@ -9,6 +9,8 @@
 
 using namespace vigil;
 using enforce::Fetcher;
+using test::eventually;
+using test::long_time;
 using test::owner;
 using test::Process;
 using test::Pty;
@@ -18,8 +20,6 @@ using test::StuckFile;
 namespace {
 
 constexpr int number = 100;
-/// More than any wait here takes, on a busy machine too.
-constexpr Microseconds long_time = std::chrono::seconds{20};
 
 /// It has this open under `number`.
 std::unique_ptr<Process> holder_of(uid_t uid, const std::string& path) {
@@ -27,15 +27,6 @@ std::unique_ptr<Process> holder_of(uid_t uid, const std::string& path) {
         const int fd = ::open(path.c_str(), O_RDWR | O_NOCTTY);
         return fd >= 0 && ::dup2(fd, number) == number;
     });
-}
-
-template <typename Done>
-void eventually(Done done) {
-    const BootTime end = base::read_boot_time() + long_time;
-    while (!done()) {
-        ck_assert_msg(base::read_boot_time() < end, "it did not come to this");
-        ::usleep(1000);
-    }
 }
 
 /// A process that runs a program of its own.

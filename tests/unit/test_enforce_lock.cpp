@@ -155,8 +155,7 @@ public:
         }
         char word = 0;
         ck_assert_int_eq(::read(ends_[0], &word, 1), 1);
-        while (stat().state != 'Z')
-            ::usleep(1000);
+        test::eventually([&] { return stat().state == 'Z'; });
         if (in_scope)
             move_to_scope(pid_);
     }
