@@ -155,9 +155,13 @@ Result<std::string> running_cgroup_of(pid_t pid) {
     return cgroup_of(running);
 }
 
+bool is_within(const std::string& cgroup, const std::string& other) {
+    return !other.empty() && (cgroup == other || cgroup.starts_with(other + "/"));
+}
+
 bool is_in_cgroup(pid_t pid, const std::string& cgroup) {
     const auto own = running_cgroup_of(pid);
-    return own && !cgroup.empty() && (*own == cgroup || own->starts_with(cgroup + "/"));
+    return own && is_within(*own, cgroup);
 }
 
 Result<std::vector<pid_t>> processes_in(const std::string& scope) {

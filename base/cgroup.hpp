@@ -39,6 +39,9 @@ Result<std::string> cgroup_of(pid_t pid);
 /// are moved.
 Result<std::string> running_cgroup_of(pid_t pid);
 
+/// Whether a cgroup is another one or below it; none is within "".
+bool is_within(const std::string& cgroup, const std::string& other);
+
 /// Whether what runs of a process is in the cgroup or below it; false where that cannot be told.
 bool is_in_cgroup(pid_t pid, const std::string& cgroup);
 

@@ -103,7 +103,9 @@ public:
     LockReport end(bool keeps_growing) {
         if (was_frozen_ && search_)
             for (const pid_t pid : search_->elsewhere())
-                report_.escaped.push_back(escaped_holder(pid));
+                // One that cannot be moved in was never held, and is named for as long as it runs.
+                if (!unmoved_.contains(pid))
+                    report_.escaped.push_back(escaped_holder(pid));
         if (!unmoved_.empty())
             note(cannot_be_held());
         if (keeps_growing)

@@ -133,8 +133,11 @@ bool UserSearch::is_job(pid_t pid, pid_t session) {
     // One that has ended stays outside for as long as its parent does not ask for it.
     if (!stat || base::has_ended(*stat) || !is_one_of(terminals_, stat->terminal) || is_held(*stat))
         return false;
+    const auto cgroup = base::running_cgroup_of(pid);
+    if (!cgroup && cgroup.error().code == ESRCH)
+        return false; // it ended since
     // What was forked in the session since the look began is none of these.
-    if (!base::is_in_cgroup(pid, scope_))
+    if (!cgroup || !base::is_within(*cgroup, scope_))
         elsewhere_.insert(pid);
     return true;
 }

@@ -81,7 +81,7 @@ def test_nothing_of_the_lock_is_left_in_the_cgroup(host):
     for _ in range(2):
         shared.login.lock()
         assert host.read(f"{scope}/vigil-connection/pids.max").strip() == "0"
-        host.run("systemctl kill --signal=KILL vigild.service")
+        host.kill_vigild()
         unlock(shared.login)
         assert host.run("find", scope, "-mindepth", "1", "-type", "d").stdout == ""
         assert host.read(f"{scope}/cgroup.subtree_control").strip() == ""

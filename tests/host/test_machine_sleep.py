@@ -31,6 +31,12 @@ def sleeps(host):
     is_asleep(host)
 
 
+def the_locks_time_goes_by():
+    """Its clock goes on while it sleeps; only this machine's can tell."""
+    end = time.monotonic() + 25
+    wait_until(lambda: time.monotonic() > end, 30, "time goes by")
+
+
 def boot_id(host):
     """"" while it cannot be asked."""
     try:
@@ -96,14 +102,28 @@ def test_what_is_typed_after_a_sleep_that_was_not_locked_does_not_come_to_the_pr
     limits(host, idle_lock="20s", lock_on_sleep="no", unlock="[password]")
     alice = begins_cat(host)
     sleeps(host)
-    # Beyond the lock's time. Its clock goes on; only this machine's can tell.
-    end = time.monotonic() + 25
-    wait_until(lambda: time.monotonic() > end, 30, "time goes by")
+    the_locks_time_goes_by()
     alice.type("rm -rf typed\r")
     wakes(host)
     alice.screen.wait_for(UNLOCK_PROMPT, 40)
     assert TOLD not in alice.told("session-locked")[0]
     cat_reads_what_is_typed_now(host, alice)
+
+
+def test_a_lock_that_comes_due_in_a_sleep_is_at_the_console_before_the_first_key(host):
+    limits(host, idle_lock="20s", lock_on_sleep="no", unlock="[password]")
+    seat = Seat(host)
+    alice = seat.logs_in_unseen("alice", 1)
+    sleeps(host)
+    the_locks_time_goes_by()
+    seat.machine.monitor("system_wakeup")
+    seat.types("touch /tmp/awake\n")
+    wait_until(lambda: alice.state() == "locked", 60, "it is locked")
+    assert TOLD not in alice.told("session-locked")[0]
+    assert host.run("test", "-e", "/tmp/awake", check=False).returncode == 1
+    wait_until(lambda: seat.front() != 1, 20, "the lock console is in front")
+    seat.opens_it_after_a_sleep(alice, 1)
+    alice.terminate(30)
 
 
 def test_nothing_is_left_of_a_lock_after_a_reboot(host):
