@@ -41,6 +41,11 @@ std::string findings_text(const std::vector<Finding>& findings, Look look);
 /// nothing. A list of controllers is a yes, as for systemd, and an empty one too.
 std::optional<bool> delegate_in(std::string_view drop_in);
 
+/// The settings by which sshd makes forwards of TCP or UNIX sockets over any connection that no
+/// Match block is about: "AllowTcpForwarding yes". `settings`: what `sshd -T` says. nullopt: not
+/// that.
+std::optional<std::vector<std::string>> forwards_in(std::string_view settings);
+
 /// A file of a PAM stack, as it names them (pam.conf(5)).
 struct StackFile {
     std::vector<std::string> modules;  ///< that it cannot do without

@@ -2,6 +2,7 @@
 
 #include "base/cgroup.hpp"
 #include "base/process.hpp"
+#include "base/program.hpp"
 #include "rescue/thaw.hpp"
 
 #include <algorithm>
@@ -36,6 +37,10 @@ constexpr std::size_t most_stack_files = 100;
 constexpr const char* lock_program = "/usr/libexec/vigil/vigil-lock";
 /// Where Debian's package has it, and who builds it himself.
 constexpr std::array mosh_servers{"/usr/bin/mosh-server", "/usr/local/bin/mosh-server"};
+/// Where distributions have it, and who builds it himself.
+constexpr std::array sshds{"/usr/sbin/sshd", "/usr/local/sbin/sshd"};
+/// Of sshd's, which may have to look names up (ListenAddress).
+constexpr Seconds sshd_patience{5};
 /// Scopes that are named; more are counted.
 constexpr std::size_t most_named = 5;
 
@@ -340,9 +345,37 @@ Finding look_at_mosh() {
     return {check, Grade::ok, "no mosh-server is there, which no lock would hold"};
 }
 
-constexpr std::array checks{look_at_cgroups, look_at_freezer, look_at_pids,   look_at_drop_in,
-                            look_at_scopes,  look_at_tiocsti, look_at_ptrace, look_at_stack,
-                            look_at_program, look_at_mosh};
+/// The whole configuration, with the files it includes and the defaults, only sshd can read. A
+/// Match block counts for connections, which nobody can look through, so what is told is that of
+/// all others.
+Finding look_at_forwards() {
+    constexpr const char* check = "forwards";
+    const auto* const sshd = std::ranges::find_if(
+        sshds, [](const char* path) { return ::access(path, F_OK) == 0 || errno != ENOENT; });
+    if (sshd == sshds.end())
+        return {check, Grade::ok, "no sshd is there, whose forwards no lock would hold"};
+    if (::geteuid() != 0)
+        return not_looked_at(check, "sshd tells root alone", "sudo vigilctl doctor");
+    const std::string by_hand = std::string{"see what is wrong: "} + *sshd + " -T";
+    const auto settings = base::output_of({*sshd, "-T"}, sshd_patience);
+    if (!settings)
+        return not_looked_at(check, settings.error().text(), by_hand);
+    const auto allowed = forwards_in(*settings);
+    if (!allowed)
+        return not_looked_at(check, std::string{*sshd} + " -T does not say what it allows",
+                             by_hand);
+    if (allowed->empty())
+        return {check, Grade::ok, "sshd forwards no TCP and no UNIX sockets, Match blocks aside"};
+    return {check, Grade::warning,
+            "forwards of a locked connection go on, and its client can make new ones: sshd has " +
+                joined(*allowed, ", ") + ", Match blocks aside",
+            "cp /usr/share/doc/vigil/examples/sshd-no-forwards.conf "
+            "/etc/ssh/sshd_config.d/10-no-forwards.conf && systemctl reload ssh"};
+}
+
+constexpr std::array checks{look_at_cgroups, look_at_freezer, look_at_pids,    look_at_drop_in,
+                            look_at_scopes,  look_at_tiocsti, look_at_ptrace,  look_at_stack,
+                            look_at_program, look_at_mosh,    look_at_forwards};
 
 } // namespace
 

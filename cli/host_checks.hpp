@@ -1,6 +1,7 @@
 #pragma once
 // What `vigilctl doctor` looks at by itself, so that it is told without vigild too: the kernel, PID
-// 1's drop-in and the files that a lock needs. Nothing here waits for anybody.
+// 1's drop-in, the files that a lock needs, and sshd, which alone is asked, and waited for for
+// seconds at the most.
 
 #include "cli/findings.hpp"
 

@@ -1,20 +1,25 @@
 """vigilctl doctor: a good host is found good, and each thing that is missing is found, told and mended."""
 
-import json
 import time
 
 import pytest
+from doctors import DONE, FAILURE, NO_FORWARDS, WARNING, Found
 from logins import LOCK_SCREEN, Login, everybody_leaves, notes_of_its_lock, unlock
 from vigilhost import wait_until
 
 DROP_IN = "/usr/lib/systemd/system/session-.scope.d/50-vigil.conf"
 STACK = "/etc/pam.d/vigil-unlock"
 PROGRAM = "/usr/libexec/vigil/vigil-lock"
-DONE, FAILURE, WARNING = 0, 1, 4
 VIGILDS = ["cgroup write", "pidfd", "prompts", "console"]
 # A host without cgroup v2, for who is started in it.
 NO_CGROUPS = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/fs/cgroup && exec "$@"', "sh")
 POLICY = "version: 1\nmode: enforce\nsessions:\n  - name: by hand\n    unlock: [password]\n"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forwards_nothing(host):
+    """As Debian's sshd does not by itself: test_forwards.py."""
+    host.run("cp", *NO_FORWARDS)
 
 
 @pytest.fixture(autouse=True)
@@ -23,33 +28,6 @@ def cleanly(host):
     yield
     host.run("pkill", "-KILL", "-x", "sleep", check=False)
     everybody_leaves(host)
-
-
-class Found:
-    """What the doctor said, by what was looked at."""
-
-    def __init__(self, host, user=None, within=()):
-        shown = host.run(*(["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"] if user else within),
-                         "sh", "-c", 'vigilctl doctor --json; echo "$?"').stdout
-        text, _, status = shown.rstrip().rpartition("\n")
-        self.whole = json.loads(text)
-        self.status = int(status)
-        self.checks = self.whole["checks"]
-
-    def __getitem__(self, check):
-        found = [one for one in self.checks if one["check"] == check]
-        assert found, f"no {check} in {self.checks}"
-        return found[0]
-
-    def result(self, check):
-        return self[check]["result"]
-
-    def bad(self):
-        """What is not ok, but for what this machine's kernel has or has not."""
-        return [one for one in self.checks if one["result"] != "ok" and one["check"] not in ("pids", "tiocsti", "ptrace")]
-
-    def of(self, login):
-        return [one for one in self.checks if one["session"] == login.id]
 
 
 def of_kernel(host):
@@ -69,8 +47,8 @@ def test_a_good_host_is_found_good(host):
     assert {name: found.result(name) for name in kernel} == kernel
     assert found.status == (WARNING if "warning" in kernel.values() else DONE)
     assert [one["check"] for one in found.checks] == [
-        "cgroup v2", "freezer", "pids", "drop-in", "scopes", "tiocsti", "ptrace", "unlock stack", "vigil-lock", "mosh", "vigild",
-        *VIGILDS, "sessions"]
+        "cgroup v2", "freezer", "pids", "drop-in", "scopes", "tiocsti", "ptrace", "unlock stack", "vigil-lock", "mosh", "forwards",
+        "vigild", *VIGILDS, "sessions"]
     assert all(one["looked_at"] for one in found.checks)
     assert found["scopes"]["found"] == "PID 1 leaves those of all 1 open sessions to vigil"
     assert found["sessions"]["found"] == "1 open, 0 locked"
@@ -317,7 +295,8 @@ def test_a_user_is_told_what_he_may_see_and_what_nobody_looked_at(host):
     assert found["vigild's own"] == {
         "check": "vigild's own", "result": "warning", "looked_at": False,
         "found": "not looked at: vigild tells root alone", "mend": "sudo vigilctl doctor", "session": None}
-    assert [one["check"] for one in found.bad()] == ["vigild's own"]
+    assert found["forwards"]["found"] == "not looked at: sshd tells root alone"
+    assert [one["check"] for one in found.bad()] == ["forwards", "vigild's own"]
     assert found["sessions"]["found"] == "1 open of yours, 0 locked"
     assert found.status == WARNING
     assert alice.answers()

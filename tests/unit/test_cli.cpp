@@ -279,6 +279,27 @@ START_TEST(the_modules_of_a_stack_are_those_it_cannot_do_without) {
 }
 END_TEST
 
+START_TEST(sshd_forwards_what_it_does_not_refuse) {
+    using Settings = std::vector<std::string>;
+    const auto forwards = [](const char* tcp, const char* streams, const char* none) {
+        return cli::forwards_in("port 22\nallowtcpforwarding " + std::string{tcp} +
+                                "\nallowagentforwarding yes\ndisableforwarding " + none +
+                                "\nallowstreamlocalforwarding " + streams + "\nipqos af21 cs1\n");
+    };
+    ck_assert(forwards("yes", "yes", "no") ==
+              (Settings{"AllowTcpForwarding yes", "AllowStreamLocalForwarding yes"}));
+    ck_assert(forwards("no", "local", "no") == Settings{"AllowStreamLocalForwarding local"});
+    ck_assert(forwards("remote", "no", "no") == Settings{"AllowTcpForwarding remote"});
+    ck_assert(forwards("no", "no", "no") == Settings{});
+    ck_assert(forwards("yes", "yes", "yes") == Settings{});
+    // What does not say both is not what sshd says.
+    ck_assert(!cli::forwards_in(""));
+    ck_assert(!cli::forwards_in("disableforwarding yes\nallowtcpforwarding no\n"));
+    ck_assert(!forwards("", "no", "no"));
+    ck_assert(!cli::forwards_in("allowtcpforwardings no\nallowstreamlocalforwarding no\n"));
+}
+END_TEST
+
 START_TEST(a_lock_is_called_held_only_where_it_is) {
     auto session = some_session();
     ck_assert(!cli::finding_of(session));
@@ -356,6 +377,7 @@ int main() {
                 an_enrolment_fits_the_window_from_its_qr_code_to_the_question,
                 a_drop_in_says_of_delegation_what_it_says_last,
                 the_modules_of_a_stack_are_those_it_cannot_do_without,
-                what_was_not_looked_at_is_never_well, a_lock_is_called_held_only_where_it_is,
+                sshd_forwards_what_it_does_not_refuse, what_was_not_looked_at_is_never_well,
+                a_lock_is_called_held_only_where_it_is,
                 a_result_of_vigilds_that_is_no_word_of_ours_was_looked_at_by_nobody});
 }
