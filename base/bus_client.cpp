@@ -138,11 +138,10 @@ Result<Bus> open_system_bus() {
                      "connecting to the system bus");
 }
 
-Result<Bus> open_service_manager() {
+Result<Bus> open_service_manager(const char* socket) {
     if (named_system_bus() != nullptr)
         return fail(ENOENT, "looking for PID 1's own socket");
-    return start_bus(("unix:path=" + std::string{service_manager_socket}).c_str(), false,
-                     "connecting to PID 1");
+    return start_bus(("unix:path=" + std::string{socket}).c_str(), false, "connecting to PID 1");
 }
 
 Result<BusClient> BusClient::connect(const char* path, BootTime deadline) {

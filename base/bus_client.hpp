@@ -17,13 +17,13 @@ namespace vigil::base {
 /// no signal helps. The broker passes such a message on to nobody who has not agreed to it.
 Result<Bus> open_system_bus();
 
+/// PID 1's own socket.
+inline constexpr const char* service_manager_socket = "/run/systemd/private";
+
 /// Starts connecting to PID 1's own socket, with no broker between; it takes root alone, as
 /// systemctl does. ENOENT: the system bus is another than the machine's (DBUS_SYSTEM_BUS_ADDRESS),
 /// and so may PID 1 be.
-Result<Bus> open_service_manager();
-
-/// PID 1's own socket.
-inline constexpr const char* service_manager_socket = "/run/systemd/private";
+Result<Bus> open_service_manager(const char* socket = service_manager_socket);
 
 class BusClient {
 public:

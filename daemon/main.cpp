@@ -229,8 +229,10 @@ int run(const Arguments& arguments) {
     if (!server)
         throw std::runtime_error{server.error().text()};
     std::unique_ptr<bus::SystemBus> system_bus;
-    if (arguments.system_bus)
+    if (arguments.system_bus) {
+        shell.use_service_manager();
         system_bus = std::make_unique<bus::SystemBus>(raw, api, shell);
+    }
 
     Reloader reloader{&shell, &keeper};
     sd_event_add_signal(raw, nullptr, SIGTERM, nullptr, nullptr);

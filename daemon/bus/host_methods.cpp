@@ -24,7 +24,7 @@ wire::Finding finding(const char* check, wire::Grade grade, std::string found,
             .mend = std::move(mend)};
 }
 
-wire::Finding look_at_cgroup_write(const shell::Shell&) {
+wire::Finding look_at_cgroup_write(shell::Shell&) {
     constexpr const char* check = "cgroup write";
     if (const auto can = enforce::can_write_cgroups(); !can)
         return finding(check, wire::Grade::failure,
@@ -34,7 +34,7 @@ wire::Finding look_at_cgroup_write(const shell::Shell&) {
     return finding(check, wire::Grade::ok, "vigild can hold sessions in their cgroups");
 }
 
-wire::Finding look_at_descriptors(const shell::Shell&) {
+wire::Finding look_at_descriptors(shell::Shell&) {
     constexpr const char* check = "pidfd";
     if (const auto can = enforce::can_fetch_descriptors(); !can)
         return finding(check, wire::Grade::failure,
@@ -43,18 +43,17 @@ wire::Finding look_at_descriptors(const shell::Shell&) {
     return finding(check, wire::Grade::ok, "vigild can see who has a terminal open");
 }
 
-wire::Finding look_at_prompts(const shell::Shell& shell) {
+wire::Finding look_at_prompts(shell::Shell& shell) {
     constexpr const char* check = "prompts";
-    if (!shell.can_start_prompts())
+    if (const auto can = shell.can_start_prompts(); !can)
         return finding(check, wire::Grade::failure,
-                       "vigild cannot have a prompt started: there is no system bus, and no PID 1 "
-                       "without it",
-                       "systemctl start dbus.service");
+                       "vigild cannot have a prompt started: " + can.error().text(),
+                       "kill -TERM 1"); // systemctl of some versions comes over that socket alone
     return finding(check, wire::Grade::ok, "vigild can have PID 1 start prompts");
 }
 
 /// Without one a session at a console is held as any other, at its own terminal.
-wire::Finding look_at_lock_console(const shell::Shell&) {
+wire::Finding look_at_lock_console(shell::Shell&) {
     constexpr const char* check = "console";
     const auto number = enforce::free_lock_console();
     if (!number)

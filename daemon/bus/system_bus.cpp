@@ -16,7 +16,6 @@ SystemBus::SystemBus(sd_event* loop, Api& api, shell::Shell& shell)
 
 SystemBus::~SystemBus() {
     shell_.set_system_bus(nullptr);
-    shell_.set_service_manager(nullptr);
 }
 
 Result<> SystemBus::connect() {
@@ -49,28 +48,11 @@ void SystemBus::try_again_later() {
     complained_ = true;
     name_retry_.reset();
     shell_.set_system_bus(nullptr);
-    do_without();
     sd_event_source* timer = nullptr;
     if (sd_event_add_time_relative(loop_, &timer, CLOCK_BOOTTIME,
                                    static_cast<std::uint64_t>(reconnect_after.count()), 0, on_retry,
                                    this) >= 0)
         retry_.reset(timer);
-}
-
-/// A lock that nobody asks at would keep its user out, and show what was on the screen.
-void SystemBus::do_without() {
-    if (manager_ && sd_bus_is_open(manager_.get()) > 0)
-        return;
-    shell_.set_service_manager(nullptr);
-    // Whoever waits for an answer of one that has just gone is told so.
-    while (manager_ && sd_bus_process(manager_.get(), nullptr) > 0) {
-    }
-    manager_.reset();
-    auto manager = base::open_service_manager();
-    if (!manager || sd_bus_attach_event(manager->get(), loop_, SD_EVENT_PRIORITY_NORMAL) < 0)
-        return;
-    manager_ = std::move(*manager);
-    shell_.set_service_manager(manager_.get());
 }
 
 int SystemBus::on_retry(sd_event_source*, std::uint64_t, void* userdata) noexcept {

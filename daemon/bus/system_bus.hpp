@@ -1,6 +1,6 @@
 #pragma once
-// org.vigil1 on the system's broker, for people and operators; also vigild's way to logind and
-// PID 1. The broker may be away or restart: nothing on the login path waits for it.
+// org.vigil1 on the system's broker, for people and operators; also vigild's way to logind. The
+// broker may be away or restart: nothing on the login path waits for it, and no prompt.
 
 #include "daemon/bus/api.hpp"
 
@@ -22,7 +22,6 @@ public:
 private:
     Result<> connect();
     void try_again_later();
-    void do_without();
     Result<> ask_for_name();
     void ask_for_name_later();
 
@@ -36,7 +35,6 @@ private:
     shell::Shell& shell_;
     Endpoint endpoint_;
     base::Bus bus_;
-    base::Bus manager_; ///< kept when the broker is back, for what it has been asked
     base::EventSource retry_;
     base::EventSource name_retry_;
     bool complained_ = false;

@@ -1,5 +1,5 @@
 #pragma once
-// A call on the system bus whose answer only matters if it is a failure.
+// A call on a bus whose answer only matters if it is a failure.
 
 #include "base/error.hpp"
 #include "base/systemd.hpp"
@@ -17,8 +17,6 @@ struct Destination {
 
 inline constexpr Destination login_manager{"org.freedesktop.login1", "/org/freedesktop/login1",
                                            "org.freedesktop.login1.Manager"};
-inline constexpr Destination service_manager{
-    "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"};
 
 /// Told the D-Bus error's name and a line for a person.
 using CallFailed = std::function<void(const std::string& name, const std::string& line)>;

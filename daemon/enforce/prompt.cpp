@@ -1,7 +1,6 @@
 #include "daemon/enforce/prompt.hpp"
 
 #include "base/process.hpp"
-#include "daemon/enforce/bus_call.hpp"
 #include "daemon/enforce/scope.hpp"
 
 #include <algorithm>
@@ -97,16 +96,16 @@ int append_properties(sd_bus_message* message, const std::string& session,
 
 /// There already. If it is just being stopped, as after a lock that followed an unlock at once, it
 /// has to start again; if it runs, this changes nothing.
-void start_existing(sd_bus* bus, const std::string& unit,
+void start_existing(ServiceManager& pid1, const std::string& unit,
                     std::function<void(const std::string&)> on_failure) {
-    const auto call = new_call(bus, service_manager, "StartUnit");
+    const auto call = pid1.new_call("StartUnit");
     if (!call)
         return on_failure(call.error().text());
     const int r = sd_bus_message_append(call->get(), "ss", unit.c_str(), "replace");
     if (r < 0)
         return on_failure(fail(r, "starting " + unit).error().text());
     const auto sent =
-        send_call(bus, *call, "starting " + unit,
+        pid1.send(*call, "starting " + unit,
                   [on_failure](const std::string&, const std::string& line) { on_failure(line); });
     if (!sent)
         on_failure(sent.error().text());
@@ -182,10 +181,10 @@ std::optional<std::string> place_of_prompt(const core::SessionId& session,
     return std::nullopt;
 }
 
-Result<> start_prompt(sd_bus* system_bus, const core::SessionId& session,
+Result<> start_prompt(ServiceManager& pid1, const core::SessionId& session,
                       const std::string& terminal_path, const std::string& lock_console,
                       std::function<void(const std::string&)> on_failure) {
-    const auto call = new_call(system_bus, service_manager, "StartTransientUnit");
+    const auto call = pid1.new_call("StartTransientUnit");
     if (!call)
         return std::unexpected{call.error()};
     const std::string unit = prompt_unit(session, terminal_path);
@@ -194,11 +193,11 @@ Result<> start_prompt(sd_bus* system_bus, const core::SessionId& session,
         r = append_properties(call->get(), session.text(), terminal_path, lock_console);
     if (r < 0)
         return fail(r, "describing " + unit);
-    return send_call(system_bus, *call, "starting " + unit,
-                     [system_bus, unit, on_failure = std::move(on_failure)](
-                         const std::string& name, const std::string& line) {
+    return pid1.send(*call, "starting " + unit,
+                     [&pid1, unit, on_failure = std::move(on_failure)](const std::string& name,
+                                                                       const std::string& line) {
                          if (name == "org.freedesktop.systemd1.UnitExists")
-                             return start_existing(system_bus, unit, on_failure);
+                             return start_existing(pid1, unit, on_failure);
                          on_failure(line);
                      });
 }
@@ -211,9 +210,9 @@ void renew_prompt(const core::SessionId& session, const std::string& terminal_pa
     signal_prompt(session, terminal_path, SIGKILL); // PID 1 starts another (Restart=)
 }
 
-Result<> stop_prompt(sd_bus* system_bus, const core::SessionId& session,
+Result<> stop_prompt(ServiceManager& pid1, const core::SessionId& session,
                      const std::string& terminal_path) {
-    const auto call = new_call(system_bus, service_manager, "StopUnit");
+    const auto call = pid1.new_call("StopUnit");
     if (!call)
         return std::unexpected{call.error()};
     const std::string unit = prompt_unit(session, terminal_path);
@@ -221,7 +220,7 @@ Result<> stop_prompt(sd_bus* system_bus, const core::SessionId& session,
     if (r < 0)
         return fail(r, "stopping " + unit);
     // One that is not there is stopped.
-    return send_call(system_bus, *call, "stopping " + unit, {});
+    return pid1.send(*call, "stopping " + unit, {});
 }
 
 } // namespace vigil::enforce

@@ -2,7 +2,7 @@
 // vigil-lock as a transient unit of PID 1, one a terminal (org.freedesktop.systemd1(5),
 // StartTransientUnit): it lives on when vigild is killed, and PID 1 starts it anew when it is.
 
-#include "base/systemd.hpp"
+#include "daemon/enforce/service_manager.hpp"
 #include "daemon/enforce/terminals.hpp"
 
 #include <functional>
@@ -28,7 +28,7 @@ std::vector<pid_t> prompt_processes_at(const Terminal& terminal);
 /// Asks PID 1, without waiting, to start the prompt for a terminal; that one is running already is
 /// success. `lock_console`: path of the console where it asks; "": at the terminal itself. Failures
 /// are told to `on_failure` with a line.
-Result<> start_prompt(sd_bus* system_bus, const core::SessionId& session,
+Result<> start_prompt(ServiceManager& pid1, const core::SessionId& session,
                       const std::string& terminal_path, const std::string& lock_console,
                       std::function<void(const std::string&)> on_failure);
 
@@ -40,7 +40,7 @@ void dismiss_prompt(const core::SessionId& session, const std::string& terminal_
 void renew_prompt(const core::SessionId& session, const std::string& terminal_path);
 
 /// Stops it, without waiting.
-Result<> stop_prompt(sd_bus* system_bus, const core::SessionId& session,
+Result<> stop_prompt(ServiceManager& pid1, const core::SessionId& session,
                      const std::string& terminal_path);
 
 } // namespace vigil::enforce

@@ -192,9 +192,8 @@ Shell::Asked Shell::ask_at(Watched& watched, const std::vector<core::SavedTermin
 
 /// One at each terminal, asked for once: PID 1 starts one that is killed.
 Result<> Shell::start_prompts(Watched& watched) {
-    sd_bus* const pid1 = way_to_pid1();
-    if (!pid1)
-        return fail("there is no system bus to start the prompt through, and no PID 1 without it");
+    if (!service_manager_)
+        return fail(not_to_be_asked);
     Result<> first{};
     for (const auto& terminal : watched.terminals) {
         if (!watched.prompted.insert(terminal.device).second)
@@ -202,7 +201,7 @@ Result<> Shell::start_prompts(Watched& watched) {
         const auto* console = console_of(watched, terminal.device);
         const auto place = console ? enforce::console(console->lock_console).path : std::string{};
         auto started = enforce::start_prompt(
-            pid1, watched.id, terminal.path, place,
+            *service_manager_, watched.id, terminal.path, place,
             [this, id = watched.id, device = terminal.device](const std::string& line) {
                 prompt_failed(id, device, line);
             });

@@ -311,8 +311,8 @@ std::vector<std::string> Shell::terminals_of(const core::SessionView& view) cons
     return names;
 }
 
-bool Shell::can_start_prompts() const noexcept {
-    return way_to_pid1() != nullptr;
+Result<> Shell::can_start_prompts() {
+    return service_manager_ ? service_manager_->reach() : fail(not_to_be_asked);
 }
 
 std::optional<core::SessionId> Shell::locked_at(const std::string& terminal) {

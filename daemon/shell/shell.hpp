@@ -10,6 +10,7 @@
 #include "daemon/enforce/holders.hpp"
 #include "daemon/enforce/lock.hpp"
 #include "daemon/enforce/logind.hpp"
+#include "daemon/enforce/service_manager.hpp"
 #include "daemon/store/store.hpp"
 
 #include <concepts>
@@ -31,6 +32,9 @@ inline constexpr const char* output_queue_name = "vigil-output";
 using Reply = std::variant<core::ReplyReserve, core::ReplyLimit, core::ReplyAsk, core::ReplyProve,
                            core::ReplyWait, core::ReplyId, core::ReplyDone>;
 using Responder = std::function<void(const Reply&)>;
+
+/// Why there are no prompts where use_service_manager() was not called.
+inline constexpr const char* not_to_be_asked = "vigild was told not to ask PID 1";
 
 /// Callers waiting for an answer at one time; beyond that a request is refused at once.
 inline constexpr std::size_t max_waiting = 4096;
@@ -61,11 +65,11 @@ public:
     /// Descriptors that PID 1 is to keep for the next vigild, with their names.
     std::vector<std::pair<const char*, int>> kept_descriptors() const;
 
-    /// The broker's connection, for logind and PID 1; null while it is away.
+    /// The broker's connection, for logind; null while it is away.
     void set_system_bus(sd_bus* bus);
 
-    /// PID 1's own connection, for prompts while the broker is away; null: there is none.
-    void set_service_manager(sd_bus* bus) noexcept { service_manager_ = bus; }
+    /// Has prompts started by PID 1. Throws std::runtime_error if the loop takes no source.
+    void use_service_manager() { service_manager_.emplace(loop_); }
 
     /// Registers who waits; put the token into the event. 0: too many wait.
     core::Token expect(Responder responder);
@@ -105,8 +109,8 @@ public:
     void screen_seen(const core::SessionId& id, const std::string& path, core::Screen screen,
                      core::Cursor cursor);
 
-    /// Whether there is a way to PID 1; no more is known without starting one.
-    bool can_start_prompts() const noexcept;
+    /// Whether PID 1 takes a connection; no more is known without starting one.
+    Result<> can_start_prompts();
 
     const std::string& store_error() const noexcept { return store_error_; }
 
@@ -187,7 +191,7 @@ private:
     std::vector<enforce::Terminal> places_of(const Watched& watched) const;
     void signal_leader(const core::SessionId& session, int signal);
     void stop_prompts(const core::SessionId& id);
-    sd_bus* way_to_pid1() const noexcept { return system_bus_ ? system_bus_ : service_manager_; }
+    void stop_prompt(const core::SessionId& session, const std::string& terminal_path);
     void look_at_warned();
     void note_use(Watched& watched, const core::SessionView& view,
                   const enforce::Activity& activity) const;
@@ -229,7 +233,7 @@ private:
 
     sd_event* loop_;
     sd_bus* system_bus_ = nullptr;
-    sd_bus* service_manager_ = nullptr;
+    std::optional<enforce::ServiceManager> service_manager_;
     store::RuntimeStore store_;
     core::Machine machine_;
     std::unique_ptr<enforce::ActivityWatch> activity_;

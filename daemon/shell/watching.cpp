@@ -91,9 +91,8 @@ void Shell::lose_terminal(core::SessionId session, const enforce::Terminal& term
     std::erase(found->second.terminals, terminal);
     std::erase_if(found->second.consoles,
                   [&](const auto& one) { return one.device == terminal.device; });
-    if (found->second.prompted.erase(terminal.device) > 0 && way_to_pid1())
-        base::log_failure("stopping a prompt",
-                          enforce::stop_prompt(way_to_pid1(), session, terminal.path));
+    if (found->second.prompted.erase(terminal.device) > 0)
+        stop_prompt(session, terminal.path);
 }
 
 void Shell::unwatch_terminal(const core::SessionId& session,
@@ -107,11 +106,16 @@ void Shell::unwatch_terminal(const core::SessionId& session,
 
 void Shell::stop_prompts(const core::SessionId& id) {
     const auto saved = store_.terminals(id);
-    if (!saved || !way_to_pid1())
+    if (!saved)
         return;
     for (const auto& terminal : *saved)
+        stop_prompt(id, terminal.path);
+}
+
+void Shell::stop_prompt(const core::SessionId& session, const std::string& terminal_path) {
+    if (service_manager_)
         base::log_failure("stopping a prompt",
-                          enforce::stop_prompt(way_to_pid1(), id, terminal.path));
+                          enforce::stop_prompt(*service_manager_, session, terminal_path));
 }
 
 void Shell::perform(const core::Forget& effect) {

@@ -110,6 +110,15 @@ def test_a_way_in_that_no_lock_holds_is_told(host, path):
     assert Found(host).result("mosh") == "ok"
 
 
+def test_a_pid1_that_takes_no_calls_is_told_and_mended(host):
+    host.run("rm", "/run/systemd/private")
+    found = Found(host)
+    assert (found.status, found.result("prompts")) == (FAILURE, "failure")
+    assert "connecting to PID 1: No such file" in found["prompts"]["found"] and found.bad() == [found["prompts"]]
+    host.run(found["prompts"]["mend"])
+    wait_until(lambda: Found(host).result("prompts") == "ok", 20, "PID 1 takes calls")
+
+
 def test_a_vigild_that_does_not_run_is_not_started(host):
     host.run("systemctl stop vigild.service vigild.socket")
     try:

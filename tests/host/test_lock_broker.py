@@ -1,16 +1,17 @@
-"""The lock where the system bus's broker is away or hangs: it holds all the same, and is asked for as soon as it can be."""
+"""The lock where the system bus's broker is away or hangs, and where PID 1, which starts the prompts, begins anew or takes no
+calls: it holds all the same, and is asked for as soon as it can be."""
 
 import contextlib
 
 import pytest
-from logins import MANAGER, SHELL, UNLOCK_PROMPT, notes_of_its_lock, unlock
+from logins import SHELL, UNLOCK_PROMPT, notes_of_its_lock, unlock
 from loops import counts, still
 from policies import limits, until_somebody_locks
 from vigilhost import wait_until
 
 pytestmark = pytest.mark.usefixtures("locked_by_hand", "nobody_stays")
 
-# Both vigild and PID 1 have to come back to the broker, and what failed is tried again after 5 s.
+# What failed is tried again after 5 s.
 BACK = 40
 
 
@@ -30,19 +31,13 @@ def away(host):
 
 
 @contextlib.contextmanager
-def away_and_no_way_to_pid1(host):
-    """Nor is its own socket there, over which prompts are started without a broker."""
-    host.restart_vigild()  # it keeps the way that it once had
-    since = host.journal_cursor()
+def no_way_to_pid1(host):
+    """Its own socket is not there."""
+    host.run("mv", "/run/systemd/private", "/run/systemd/moved")
     try:
-        # The service goes with its socket. systemctl itself would come over the one that is moved.
-        host.run(f"mv /run/systemd/private /run/systemd/moved && {MANAGER} StopUnit ss dbus.socket replace")
-        wait_until(lambda: any("the system bus is away" in str(one["MESSAGE"]) for one in host.journal(since=since)), 20,
-                   "vigild knows that it is away")
         yield
     finally:
         host.run("mv", "/run/systemd/moved", "/run/systemd/private")
-        its_back(host)
 
 
 @contextlib.contextmanager
@@ -78,9 +73,9 @@ def goes_on(alice, count, stood):
     assert not alice.told("unlock-failed") and len(alice.told("session-locked")) == 1
 
 
-def test_a_lock_that_comes_due_without_a_broker_is_asked_for_and_opened_without_it(host, alice):
+def test_a_lock_that_comes_due_without_a_broker_is_asked_for_and_opened_without_it(host, alice, trouble):
     count = begins_to_count(alice)
-    with away(host):
+    with trouble(host):
         limits(host, idle_lock="1s", unlock="[password]")
         alice.screen.wait_for(UNLOCK_PROMPT, 20)
         host.policy(until_somebody_locks())
@@ -88,30 +83,17 @@ def test_a_lock_that_comes_due_without_a_broker_is_asked_for_and_opened_without_
         assert (alice.show()["uncovered"], alice.show()["runs_on"]) == ([], notes_of_its_lock(host))
         unlock(alice)
         goes_on(alice, count, count())
-    wait_until(lambda: not prompts(host), 10, "nobody asks any more")
-
-
-def test_a_lock_that_comes_due_while_the_broker_hangs_holds_and_is_asked_for_afterwards(host, alice):
-    count, freezer = begins_to_count(alice), alice.scope() + "/vigil-lock/cgroup.freeze"
-    with hangs(host):
-        limits(host, idle_lock="1s", unlock="[password]")
-        wait_until(lambda: host.run("cat", freezer, check=False).stdout.strip() == "1", 20, "it is held")
-        host.policy(until_somebody_locks())
-        assert not prompts(host)
-        stood = still(count)
-        alice.type("touch /tmp/away\r\x03")
-        assert host.run("stat", "-c", "%U %a", alice.path).stdout.split() == ["root", "600"]
-    alice.screen.wait_for(UNLOCK_PROMPT, BACK)
-    assert alice.state() == "locked" and still(count) == stood
+        wait_until(lambda: not prompts(host), 10, "nobody asks any more")
+    alice.lock()
     unlock(alice)
-    goes_on(alice, count, stood)
+    assert alice.answers()
 
 
-def test_a_lock_that_nobody_can_ask_for_holds_and_is_asked_for_when_the_broker_is_back(host, alice):
+def test_a_lock_that_nobody_can_ask_for_holds_and_is_asked_for_as_soon_as_it_can_be(host, alice):
     count = begins_to_count(alice)
-    with away_and_no_way_to_pid1(host):
+    with no_way_to_pid1(host):
         asked = host.vigilctl("lock", alice.id, check=False)
-        assert asked.returncode == 1 and "held, but nobody asks there: there is no system bus" in asked.stderr
+        assert asked.returncode == 1 and "held, but nobody asks there: connecting to PID 1: No such file" in asked.stderr
         assert alice.state() == "locked" and alice.frozen()
         assert any(one.startswith("held, but nobody asks there") for one in alice.show()["runs_on"])
         stood = still(count)
@@ -124,9 +106,9 @@ def test_a_lock_that_nobody_can_ask_for_holds_and_is_asked_for_when_the_broker_i
 
 
 def test_who_has_locked_what_nobody_can_ask_for_may_unlock_it(host, alice):
-    with away_and_no_way_to_pid1(host):
+    with no_way_to_pid1(host):
         assert host.vigilctl("lock", alice.id, check=False).returncode == 1
-        host.vigilctl("unlock", alice.id, "--reason", "there is no broker")
+        host.vigilctl("unlock", alice.id, "--reason", "nobody asks")
         assert alice.state() == "active" and alice.answers()
     assert not prompts(host) and alice.state() == "active"
     alice.lock()
@@ -156,6 +138,33 @@ def test_a_broker_that_is_restarted_at_the_moment_of_a_lock_costs_no_second_try(
         host.vigilctl("lock", alice.id)  # where the broker took the first one with it
         wait_until(lambda: alice.state() == "locked" and alice.frozen(), 10, "it is held")
         alice.screen.wait_for(UNLOCK_PROMPT, BACK)
+        unlock(alice)
+        assert alice.answers()
+    assert not alice.told("unlock-failed")
+
+
+def connections_to_pid1(host):
+    """Vigild's own, which is alone in its network."""
+    shown = host.run("cat", f"/proc/{host.vigild_pid()}/net/unix").stdout.splitlines()
+    return [line for line in shown if line.endswith(" /run/systemd/private")]
+
+
+def test_pid1_may_begin_anew_between_two_locks_and_is_left_alone_meanwhile(host, alice):
+    for _ in range(3):
+        alice.lock()
+        wait_until(lambda: not connections_to_pid1(host), 10, "vigild has let go of PID 1")
+        unlock(alice)
+        assert alice.answers()
+        wait_until(lambda: not connections_to_pid1(host), 10, "vigild has let go of PID 1")
+        host.run("systemctl", "daemon-reexec")
+    assert not alice.told("unlock-failed")
+
+
+def test_a_lock_while_pid1_begins_anew_is_asked_for(host, alice):
+    for _ in range(5):
+        host.run(f"systemctl daemon-reexec & vigilctl lock {alice.id}; wait", check=False)
+        alice.screen.wait_for(UNLOCK_PROMPT, BACK)
+        assert alice.state() == "locked" and alice.frozen()
         unlock(alice)
         assert alice.answers()
     assert not alice.told("unlock-failed")
