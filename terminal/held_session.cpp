@@ -2,13 +2,18 @@
 
 #include "base/cgroup.hpp"
 #include "base/clock.hpp"
-#include "base/process.hpp"
 
 #include <cerrno>
 
 #include <poll.h>
 
 namespace vigil::terminal {
+
+HeldSession::HeldSession(std::string held, const base::Process& leader) : held_{std::move(held)} {
+    if (!held_.empty())
+        if (auto pidfd = base::open_pidfd(leader))
+            leader_ = std::move(*pidfd);
+}
 
 void HeldSession::remember(const wire::LockInfo& info) {
     held_ = info.held;

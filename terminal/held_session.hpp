@@ -3,6 +3,7 @@
 // SIGTERM, so it would stay for ever, and a shutdown would wait for it for 90 s (systemd.kill(5)).
 
 #include "base/error.hpp"
+#include "base/process.hpp"
 #include "base/time.hpp"
 #include "base/unique_fd.hpp"
 #include "wire/messages.hpp"
@@ -13,6 +14,9 @@ namespace vigil::terminal {
 
 class HeldSession {
 public:
+    /// `held`, `leader`: as PID 1 gives them to each prompt that it starts; "": it gave nothing.
+    HeldSession(std::string held, const base::Process& leader);
+
     /// Remembered as long as vigild can say it. A leader that has ended by now is vigild's to miss.
     void remember(const wire::LockInfo& info);
 

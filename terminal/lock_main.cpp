@@ -1,6 +1,7 @@
 // vigil-lock SESSION TERMINAL: asks at one terminal of a locked session. vigil-lock(8).
 
 #include "base/log.hpp"
+#include "base/number.hpp"
 #include "terminal/prompt.hpp"
 #include "wire/errors.hpp"
 
@@ -9,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
+#include <string_view>
 
 #include <getopt.h>
 #include <sys/mman.h>
@@ -57,6 +59,21 @@ int run(const vigil::terminal::Prompt::Options& options) {
     return exit_done;
 }
 
+/// What vigild has PID 1 tell each prompt of its session, since vigild itself may be gone before it
+/// is asked.
+void read_environment(vigil::terminal::Prompt::Options& options) {
+    const char* const held = secure_getenv("VIGIL_HELD");
+    const char* const leader = secure_getenv("VIGIL_LEADER");
+    if (!held || !leader)
+        return;
+    const std::string_view words{leader};
+    const auto colon = words.find(':');
+    if (colon != words.npos &&
+        vigil::base::parse_number(words.substr(0, colon), options.leader.pid) &&
+        vigil::base::parse_number(words.substr(colon + 1), options.leader.start_time))
+        options.held = held;
+}
+
 /// nullopt: not the words it takes. By getopt_long(3), because nothing else has to be loaded before
 /// the prompt is on the screen.
 std::optional<vigil::terminal::Prompt::Options> parse(int argc, char** argv) {
@@ -80,6 +97,7 @@ std::optional<vigil::terminal::Prompt::Options> parse(int argc, char** argv) {
         return std::nullopt;
     options.session = argv[optind];
     options.terminal = argv[optind + 1];
+    read_environment(options);
     return options;
 }
 

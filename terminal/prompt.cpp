@@ -52,7 +52,8 @@ bool is_code(std::string_view answer) {
 Prompt::Prompt(const Options& options, const Tty& tty)
     : pam_{.user = {}, .terminal = options.terminal, .directory = options.pam_directory}, tty_{tty},
       lock_console_{options.lock_console},
-      vigild_{options.socket, options.session, options.terminal} {}
+      vigild_{options.socket, options.session, options.terminal},
+      held_{options.held, options.leader} {}
 
 void Prompt::run() {
     ask();

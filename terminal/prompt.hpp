@@ -19,6 +19,8 @@ public:
         std::string terminal;
         std::string socket;
         std::string pam_directory; ///< "": the system's
+        std::string held;          ///< the cgroup of what stands still; "": it is not known yet
+        base::Process leader;      ///< of the session, if that one is known
         bool lock_console = false; ///< at a virtual console of its own, which is in front
     };
 

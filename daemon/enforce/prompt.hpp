@@ -2,6 +2,7 @@
 // vigil-lock as a transient unit of PID 1, one a terminal (org.freedesktop.systemd1(5),
 // StartTransientUnit): it lives on when vigild is killed, and PID 1 starts it anew when it is.
 
+#include "daemon/core/records.hpp"
 #include "daemon/enforce/service_manager.hpp"
 #include "daemon/enforce/terminals.hpp"
 
@@ -28,7 +29,7 @@ std::vector<pid_t> prompt_processes_at(const Terminal& terminal);
 /// Asks PID 1, without waiting, to start the prompt for a terminal; that one is running already is
 /// success. `lock_console`: path of the console where it asks; "": at the terminal itself. Failures
 /// are told to `on_failure` with a line.
-Result<> start_prompt(ServiceManager& pid1, const core::SessionId& session,
+Result<> start_prompt(ServiceManager& pid1, const core::SessionRecord& known,
                       const std::string& terminal_path, const std::string& lock_console,
                       std::function<void(const std::string&)> on_failure);
 

@@ -9,6 +9,7 @@
 #include "daemon/shell/shell.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <list>
 #include <utility>
 
@@ -194,6 +195,9 @@ Shell::Asked Shell::ask_at(Watched& watched, const std::vector<core::SavedTermin
 Result<> Shell::start_prompts(Watched& watched) {
     if (!service_manager_)
         return fail(not_to_be_asked);
+    const auto* known = record(watched.id);
+    if (!known)
+        return fail(ESRCH, "looking for the session");
     Result<> first{};
     for (const auto& terminal : watched.terminals) {
         if (!watched.prompted.insert(terminal.device).second)
@@ -201,7 +205,7 @@ Result<> Shell::start_prompts(Watched& watched) {
         const auto* console = console_of(watched, terminal.device);
         const auto place = console ? enforce::console(console->lock_console).path : std::string{};
         auto started = enforce::start_prompt(
-            *service_manager_, watched.id, terminal.path, place,
+            *service_manager_, *known, terminal.path, place,
             [this, id = watched.id, device = terminal.device](const std::string& line) {
                 prompt_failed(id, device, line);
             });

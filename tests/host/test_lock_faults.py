@@ -67,6 +67,22 @@ def test_what_stands_still_ends_with_its_session_where_vigild_is_gone_for_good(h
     wait_until(lambda: not host.pids("-x", "vigil-lock"), NO_STALL, "its prompt is gone")
 
 
+def test_a_prompt_that_vigild_never_answered_ends_what_stands_still_all_the_same(host, alice):
+    alice.type("sleep 1234 &\r")
+    alice.lock()
+    scope = alice.scope()
+    vigild_goes_for_good(host)
+    first = host.pids("-x", "vigil-lock")
+    heard = alice.screen.mark()
+    host.run("kill", "-9", *first)
+    alice.screen.wait_to_hear("vigild is away", since=heard)
+    assert host.pids("-x", "vigil-lock") not in ([], first)
+    alice.close()
+    wait_until(lambda: not alice.exists(scope), NO_STALL, "its cgroup is gone")
+    assert not host.pids("-u", "alice", "-x", "bash|sleep|sshd")
+    wait_until(lambda: not host.pids("-x", "vigil-lock"), NO_STALL, "its prompt is gone")
+
+
 def test_locked_sessions_that_are_ended_where_vigild_is_gone_for_good_leave_nothing_behind(host, alice):
     bob = Login(host, "bob")
     alice.type("sleep 1234 & nohup setsid sleep 1234 &\r")
@@ -116,9 +132,9 @@ def test_a_host_with_fifty_locked_sessions_shuts_down_at_once(request, vigild):
         host.vigilctl("lock", "--all")
         wait_until(lambda: len(host.vigil_sessions(state="locked")) == 50, 30, "all are locked")
         assert not all_sessions_are_over(host)
-        # A prompt that vigild told nothing knows of no session whose end it could see.
-        told = "for pid in $(pgrep -x vigil-lock); do readlink /proc/$pid/fd/* | grep -m1 pidfd; done; true"
-        wait_until(lambda: host.run(told).stdout.count("pidfd") == 50, 60, "each prompt knows its session")
+        # A prompt that does not run yet sees no session's end.
+        sees = "for pid in $(pgrep -x vigil-lock); do readlink /proc/$pid/fd/* | grep -m1 pidfd; done; true"
+        wait_until(lambda: host.run(sees).stdout.count("pidfd") == 50, 60, "each prompt knows its session")
         if vigild == "is-gone":
             vigild_goes_for_good(host)
         # Its answer may go down with the host.
