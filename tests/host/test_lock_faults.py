@@ -384,11 +384,12 @@ def test_a_client_that_slept_when_the_lock_came_shows_the_lock_first(host, alice
         wait_until(lambda: host.pids("-x", "vigil-lock"), 20, "its prompt is there")
     finally:
         os.kill(client, signal.SIGCONT)
-    alice.screen.wait_for(UNLOCK_PROMPT)
+    # Behind all that lay on the way, which a screen on a busy machine takes long to read.
+    alice.screen.wait_for(UNLOCK_PROMPT, 60)
     assert "secret" not in alice.screen.text()
     unlock(alice)
     alice.type("\x03")
-    alice.screen.wait_for(SHELL)
+    alice.screen.wait_for(SHELL, 60)
     assert alice.answers()
 
 
