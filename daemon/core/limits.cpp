@@ -102,6 +102,7 @@ Effects Machine::Data::on(const ActivitySeen& seen, const Now& now) {
         return effects;
     auto& record = session->record;
     session->asked_activity.reset();
+    const bool before_lock = std::exchange(session->reads_at_lock, false);
     if (record.state != State::active && record.state != State::locked) {
         schedule(*session);
         return effects;
@@ -113,8 +114,10 @@ Effects Machine::Data::on(const ActivitySeen& seen, const Now& now) {
         schedule(*session);
         return effects;
     }
-    if (record.state == State::active) {
+    if (record.state == State::active)
         note_class(*session, seen, now, effects);
+    // Under the lock a key is the prompt's, and what is drawn is it.
+    if (record.state == State::active || before_lock) {
         session->last_input = std::max(session->last_input, std::min(seen.last_input, now.boot));
         const bool our_own = session->said_at != BootTime{} &&
                              seen.last_output >= session->said_at &&

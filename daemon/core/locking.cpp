@@ -70,6 +70,13 @@ void order_lock(Tracked& session, Effects& effects) {
     effects.push_back(Lock{session.record.id});
 }
 
+void read_at_lock(Tracked& session, Effects& effects) {
+    if (is_graphical(session.record))
+        return;
+    session.reads_at_lock = true;
+    effects.push_back(ReadActivity{session.record.id});
+}
+
 void answer_prompts(Tracked& session, Effects& effects) {
     for (const auto token : std::exchange(session.prompt_tokens, {}))
         effects.push_back(done(token));
@@ -125,9 +132,8 @@ Effects Machine::Data::on(const LockAsked& asked, const Now& now) {
         return effects;
     }
     session->lock_tokens.push_back(asked.token);
-    // Whether there is a terminal decides below what a lock that does not hold means.
-    if (session->terminals.empty() && !is_graphical(session->record))
-        effects.push_back(ReadActivity{asked.session});
+    // Also, whether there is a terminal decides below what a lock that does not hold means.
+    read_at_lock(*session, effects);
     lock(*session, {asked.by, asked.reason}, now, effects);
     schedule(*session);
     return effects;

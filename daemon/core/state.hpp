@@ -83,6 +83,7 @@ struct Tracked {
     std::optional<BootTime> class_look_at;
     Microseconds class_look_pause{0};
     std::optional<BootTime> asked_activity; ///< a ReadActivity is under way since
+    bool reads_at_lock = false;             ///< one that is done before the lock is held
     std::optional<BootTime> warned_for;     ///< the lock or end that the idle warning was about
     /// Its line stands on the terminals since, and nothing that has to be read was said after it.
     std::optional<BootTime> warned_at;
@@ -255,6 +256,8 @@ void answer(std::vector<Token>& tokens, Effects& effects, const char* error = nu
             const std::string& why = {});
 /// Its outcome is a LockDone, some events later.
 void order_lock(Tracked& session, Effects& effects);
+/// For a lock to which no look at the session's last input has led.
+void read_at_lock(Tracked& session, Effects& effects);
 
 /// Its prompts, which waited for a look, say what is known.
 void answer_prompts(Tracked& session, Effects& effects);

@@ -128,6 +128,17 @@ def test_a_locked_session_that_stays_idle_is_ended(host):
     wait_until(lambda: not alice.exists(scope), 5, "nothing is left of it")
 
 
+def test_a_session_that_is_locked_by_hand_is_idle_since_its_last_key_and_not_since_the_last_look_at_it(host):
+    limits(host, idle_terminate="6s")
+    alice = Login(host, "alice")
+    begin = time.monotonic()
+    wait_until(lambda: time.monotonic() > begin + 3, 4, "half of the time")
+    alice.answers()
+    alice.lock()
+    alice.screen.wait_closed(6 + SEEN)
+    assert late(host, alice, "session-ending", 6) <= LATE
+
+
 # The end
 
 

@@ -35,7 +35,8 @@ Host everyone(policy::Mode mode = policy::Mode::enforce) {
 START_TEST(a_lock_is_stored_then_held_then_told) {
     Host host{some_policy()};
     host.login(1, 0s);
-    CHECK_TEXT(kinds(host.step(LockAsked{7, id_of(1), "root"}, 1s)), "StoreSession Lock");
+    CHECK_TEXT(kinds(host.step(LockAsked{7, id_of(1), "root"}, 1s)),
+               "ReadActivity StoreSession Lock");
     const auto effects = host.step(LockDone{id_of(1), true, "one stops later"}, 1s + 3ms);
     CHECK_TEXT(kinds(effects), "Audit ReplyDone LookForGaps");
     CHECK_TEXT(told(effects), "[locked: root; one stops later]");

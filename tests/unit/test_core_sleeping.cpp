@@ -18,7 +18,8 @@ Host at_a_terminal(policy::SessionRule rule, policy::Mode mode = policy::Mode::e
 
 START_TEST(it_sleeps_when_the_last_lock_is_held) {
     auto host = at_a_terminal({.idle_lock = 15min});
-    CHECK_TEXT(kinds(host.step(SleepAsked{5}, 1s)), "StoreSession Lock StoreSession Lock");
+    CHECK_TEXT(kinds(host.step(SleepAsked{5}, 1s)),
+               "ReadActivity StoreSession Lock ReadActivity StoreSession Lock");
     auto effects = host.step(LockDone{id_of(1), true, {}}, 1s);
     CHECK_TEXT(told(effects), "[locked: the machine was put to sleep]");
     ck_assert(!find<ReplyDone>(effects));

@@ -84,7 +84,7 @@ END_TEST
 
 START_TEST(a_grant_dies_with_a_lock_a_logout_an_end_the_factors_and_the_policy) {
     const std::pair<Event, const char*> ends[] = {
-        {LockAsked{1, id_of(1), "root"}, "StoreSession EraseGrant Audit Lock"},
+        {LockAsked{1, id_of(1), "root"}, "ReadActivity StoreSession EraseGrant Audit Lock"},
         {LeaderGone{id_of(1)}, "Audit EraseGrant Audit Forget EraseSession"},
         {TerminateAsked{1, id_of(1), "root", {}},
          "StoreSession Audit EraseGrant Audit Say ReplyDone"},
@@ -104,7 +104,8 @@ END_TEST
 START_TEST(a_crash_in_the_middle_of_a_lock_keeps_no_grant) {
     auto host = proved();
     const auto effects = host.machine.step(LockAsked{1, id_of(1), "root"}, at(1s));
-    host.written.take(effects.front()); // the session is stored, and then the kill comes
+    host.written.take(
+        *find<StoreSession>(effects)); // the session is stored, and then the kill comes
     const auto started = host.restart(2s);
     ck_assert_ptr_nonnull(find<EraseGrant>(started));
     ck_assert_uint_eq(host.machine.grant_count(), 0);
