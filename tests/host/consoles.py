@@ -22,7 +22,7 @@ VT_LOCKSWITCH, VT_UNLOCKSWITCH, TIOCSTI = 0x560B, 0x560C, 0x5412
 KD_TEXT, KD_GRAPHICS, K_UNICODE, K_OFF = 0, 1, 3, 4
 AUTO, OURS = struct.pack("bbhhh", 0, 0, 0, 0, 0), struct.pack("bbhhh", 1, 0, 0, 0, 0)
 LAST = 63
-# Those that tests log in at. Nothing of the machine's own is there.
+# Those that tests log in at, beside the last one. Nothing of the machine's own is there.
 CONSOLES = range(20, 24)
 # Where lock consoles stand, and where logins are offered.
 OTHERS = range(2, 16)
@@ -155,7 +155,7 @@ def agrees(console):
 
 
 def as_the_kernel_makes_them():
-    for number in [*OTHERS, *CONSOLES]:
+    for number in [*OTHERS, *CONSOLES, LAST]:
         with Console(number) as console:
             console.do(VT_SETMODE, AUTO)
             console.do(KDSETMODE, KD_TEXT)

@@ -92,6 +92,19 @@ def test_a_locked_console_is_asked_for_at_another_one_and_its_programs_go_on(hos
         consoles.comes_to_front(number)
 
 
+def test_the_last_console_that_there_can_be_is_locked_and_unlocked(logins):
+    alice = logins("alice", consoles.LAST)
+    alice.lock()
+    consoles.asks()
+    lock_console = consoles.front()
+    assert lock_console == alice.lock_console() and consoles.is_shut(consoles.LAST) and not alice.frozen()
+    consoles.switch(consoles.LAST)
+    moment()
+    assert consoles.front() == lock_console
+    alice.unlock()
+    alice.answers()
+
+
 def test_typing_holds_an_idle_lock_off_and_silence_brings_it(host, alice):
     idle = 8
     limits(host, idle_lock=f"{idle}s", idle_warn="4s", unlock="[password]")

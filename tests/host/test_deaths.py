@@ -48,7 +48,7 @@ def settled(host, alice):
 
 
 def unlock_at_once(alice, step):
-    alice.type(PASSWORDS["alice"] + "\r")
+    alice.type(PASSWORDS[alice.user] + "\r")
     wait_until(lambda: alice.state() == "active", 15, f"{step}: the first password unlocks")
     for screen in screens(alice):
         screen.wait_gone(LOCK_SCREEN, 10)
@@ -93,6 +93,31 @@ def test_a_kill_before_any_step_of_locking(host, alice):
         unlock_at_once(alice, step)
     assert {"pwrite64", "ioctl", "mkdir", "write", "sendmsg"} <= {step.name for step in steps}, steps
     assert states["active", True] and states["locked", True] > len(steps) / 2, states
+
+
+def test_a_kill_while_several_are_locked_together_leaves_none_in_between(host, nobody_stays):
+    """All steps are walked with one session. Here it is one of each kind, at which not all of them have come as far."""
+    everybody = [Login(host, user) for user in ("alice", "alice", "bob", "bob")]
+    lock_all = lambda: host.run("vigilctl", "lock", "--all", check=False).stdout  # noqa: E731
+    steps = steps_of(host, lambda: [lock_all(), *(one.screen.wait_for(UNLOCK_PROMPT) for one in everybody)])
+    for one in everybody:
+        unlock_at_once(one, "none")
+    kinds = collections.defaultdict(list)
+    for step in steps:
+        kinds[step.name, step.helper > 0].append(step)
+    different = 0
+    for step in (of_a_kind[len(of_a_kind) // 6] for of_a_kind in kinds.values()):
+        killer = death(host, step)
+        told = lock_all()
+        killer.leave()
+        states = [settled(host, one) for one in everybody]
+        different += len(set(states)) > 1
+        for one, state in zip(everybody, states):
+            assert state == "locked" or one.id[:8] not in told, f"{step}: it was said to be locked"
+            if state == "locked":
+                unlock_at_once(one, step)
+            assert one.answers()
+    assert different, "each kill found all of them alike"
 
 
 def test_a_kill_before_any_step_of_unlocking(host, alice):

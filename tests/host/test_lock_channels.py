@@ -1,6 +1,7 @@
 """The lock where a session has several terminals: the channels of one ssh connection."""
 
 import re
+import time
 
 import pytest
 from logins import LOCK_SCREEN, UNLOCK_PROMPT, Login, can_seal, unlock
@@ -52,6 +53,35 @@ def test_the_terminals_of_one_connection_lock_and_unlock_together(host):
         terminal.wait_gone(LOCK_SCREEN)
         terminal.send(f"\recho terminal {number} is b''ack\r")
         terminal.wait_for(f"^terminal {number} is back$")
+
+
+def test_wrong_answers_at_two_terminals_count_together_also_for_the_next_vigild(host):
+    control = host.one_connection()
+    first = Login(host, "alice", *control)
+    screens = [first.screen, host.login("alice", *control)]
+    first.lock()
+    for wait, screen in zip((1, 2, 4), screens * 2):
+        screen.wait_for(UNLOCK_PROMPT)
+        began = time.monotonic()
+        screen.send("wrong\r")
+        screen.wait_for(rf"Next try in {wait} s\.")
+        if wait == 2:
+            host.kill_vigild()
+        if wait != 4:
+            screen.wait_for(UNLOCK_PROMPT)
+    assert first.told("unlock-failed") == [f"alice: wrong answer number {number} [{first.id[:8]}]" for number in (1, 2, 3)]
+    # With yet another vigild, and where it was not typed: nothing is looked at before its time.
+    host.kill_vigild()
+
+    def opens():
+        screens[1].wait_for(UNLOCK_PROMPT)
+        screens[1].send(PASSWORDS["alice"] + "\r")
+        screens[1].wait_gone(UNLOCK_PROMPT)
+        wait_until(lambda: first.state() == "active" or "Next try" in screens[1].text(), 10, "something comes of it")
+        return first.state() == "active"
+    wait_until(opens, 15, "the password unlocks")
+    assert time.monotonic() - began >= 4
+    assert first.answers() and len(first.told("unlock-failed")) == 3
 
 
 def test_a_terminal_that_was_given_up_under_the_lock_can_be_another_users(host):

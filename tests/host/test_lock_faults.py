@@ -32,13 +32,6 @@ def frozen_groups(host):
     return host.run("find", "/sys/fs/cgroup", "-name", "vigil-lock", "-type", "d", check=False).stdout.split()
 
 
-def all_sessions_are_over(host):
-    """Also while the host goes down, when nothing on it can be asked any more."""
-    if host.inner.kind == "vm":
-        return not host.inner.is_up()
-    return not any(name.startswith("session-") for _, names, _ in os.walk(host.inner.cgroup()) for name in names)
-
-
 # Who ends it
 
 
@@ -131,7 +124,6 @@ def test_a_host_with_fifty_locked_sessions_shuts_down_at_once(request, vigild):
             wait_until(lambda n=10 * (wave + 1): len(host.vigil_sessions(user="alice", state="active")) == n, 30, "they are in")
         host.vigilctl("lock", "--all")
         wait_until(lambda: len(host.vigil_sessions(state="locked")) == 50, 30, "all are locked")
-        assert not all_sessions_are_over(host)
         # A prompt that does not run yet sees no session's end.
         sees = "for pid in $(pgrep -x vigil-lock); do readlink /proc/$pid/fd/* | grep -m1 pidfd; done; true"
         wait_until(lambda: host.run(sees).stdout.count("pidfd") == 50, 60, "each prompt knows its session")
@@ -140,7 +132,7 @@ def test_a_host_with_fifty_locked_sessions_shuts_down_at_once(request, vigild):
         # Its answer may go down with the host.
         with contextlib.suppress(Exception):
             host.run("systemctl", "--no-block", "poweroff", check=False)
-        wait_until(lambda: all_sessions_are_over(host), NO_STALL, "no session is left")
+        wait_until(lambda: not host.inner.is_up(), NO_STALL, "it is down")
 
 
 # vigild
@@ -404,4 +396,4 @@ def test_a_pasted_megabyte_at_the_prompt_is_nobodys(host, alice):
     unlock(alice)
     alice.type("this line\r\x04")
     wait_until(lambda: host.read("/home/alice/pasted") == "this line\n", 10, "cat read what was typed afterwards, and no more")
-    assert alice.answers() and not alice.exists("/tmp/pasted")
+    assert alice.answers() and not alice.exists("/tmp/pasted") and not alice.told("unlock-failed")

@@ -226,8 +226,9 @@ def test_the_prompt_says_what_goes_on_behind_tmux(host, columns):
         host.run("pkill", "-KILL", "-x", "tmux: server|copying", check=False)
 
 
-def test_the_prompt_says_when_the_session_ends_and_how_long_that_is(host):
-    host.policy("version: 1\nsessions:\n  - {name: all, max_duration: 130m}\n")
+@pytest.mark.parametrize("first", ["max_duration: 130m", "idle_terminate: 130m, max_duration: 150m"], ids=["its-limit", "idleness"])
+def test_the_prompt_says_when_the_session_ends_and_how_long_that_is(host, first):
+    host.policy(f"version: 1\nsessions:\n  - {{name: all, {first}}}\n")
     alice = Login(host, "alice")
     alice.lock()
     ends = alice.screen.wait_for(r"^ *Ends at (\d{4}-\d\d-\d\d )?(\d\d:\d\d), in 2 h 9 min\.$")
