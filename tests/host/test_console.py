@@ -75,6 +75,8 @@ def test_a_locked_console_is_asked_for_at_another_one_and_its_programs_go_on(hos
     consoles.asks()
     assert consoles.front() == alice.lock_console()
     assert "User: alice" in consoles.screen() and SECRET not in consoles.screen()
+    consoles.sees(r"^\s*Goes on: bash$")
+    assert "Paused" not in consoles.screen()
     assert consoles.is_shut(ONE) and not alice.frozen()
     counted = count(host)
     wait_until(lambda: count(host) > counted + 2, 5, "the loop goes on")

@@ -42,18 +42,33 @@ def test_a_shell_that_left_the_session_but_not_its_terminal_stands_still_too(hos
     assert "got a key" not in alice.screen.said() and not alice.exists("/tmp/outside")
 
 
+@pytest.fixture
+def faillock(host):
+    """Three wrong passwords at whatever asks as Debian's login does, and the account is locked; what was counted so far."""
+    host.run("cd /etc/pam.d && cp -p common-auth common-account /root/ && "
+             "sed -i -e '0,/^auth/s//auth required pam_faillock.so preauth deny=3\\n&/' "
+             "-e 's/^auth.*pam_deny.so.*/auth [default=die] pam_faillock.so authfail deny=3/' common-auth && "
+             "echo account required pam_faillock.so >>common-account")
+    yield lambda: host.run("faillock", "--user", "alice").stdout.splitlines()[2:]
+    host.run("cp -p /root/common-auth /root/common-account /etc/pam.d/ && faillock --user alice --reset")
+
+
 @pytest.mark.parametrize("factor", ["password", "code"])
-def test_wrong_answers_make_this_lock_wait_and_nothing_else(host, alice, factor):
+def test_wrong_answers_make_this_lock_wait_and_nothing_else(host, alice, faillock, factor):
     codes = enroll(host, "alice")
-    before = host.run("passwd", "-S", "alice").stdout
     alice.lock()
     for wait in (1, 2, 4, 8, 16, 30) if factor == "password" else (1, 2, 4, 8, 16):
         alice.screen.wait_for(UNLOCK_PROMPT, 20)
         alice.type("000000\r" if factor == "code" else "not the password\r")
         alice.screen.wait_for(rf"Next try in {wait} s\.", 10)
     assert alice.show()["state"] == "locked"
-    assert host.run("passwd", "-S", "alice").stdout == before
-    # Another login, by password, whose own lock begins to count anew and takes a code at once.
+    assert not faillock()
+    # Another login, by password, whose own lock begins to count anew and takes a code at once. One wrong answer there counts.
+    terminal = host.ssh("alice", by="password")
+    terminal.wait_for("assword:")
+    terminal.send("not the password\r")
+    wait_until(lambda: len(faillock()) == 1, 10, "a login's wrong password is counted")
+    terminal.close()
     other = Login(host, "alice", by="password")
     other.lock()
     other.type(codes.fresh() + "\r")

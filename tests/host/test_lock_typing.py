@@ -1,10 +1,14 @@
 """Somebody types all the time as the lock comes: a program has read the first part of it, and the rest is nobody's."""
 
+import sys
 import threading
 
 import pytest
 from logins import LOCK_SCREEN, SHELL, UNLOCK_PROMPT, unlock
-from vigilhost import wait_until
+from vigilhost import SOURCE, wait_until
+
+sys.path.append(str(SOURCE / "tests" / "terminal"))
+from hostile_keys import HOSTILE  # noqa: E402  (the line above makes it known)
 
 pytestmark = pytest.mark.usefixtures("locked_by_hand", "nothing_stays")
 
@@ -79,3 +83,23 @@ def test_commands_that_are_typed_all_the_time_are_run_up_to_the_lock_and_not_beh
         # One may have stood still half-way.
         assert now.startswith(ran) and now.count("\n") - ran.count("\n") <= 1
         assert now == "".join(f"{n:04}\n" for n in range(now.count("\n")))
+
+
+def test_hostile_keys_and_other_sizes_do_nothing_over_ssh_either(host, alice):
+    alice.type("cat >keys\r")
+    wait_until(lambda: alice.exists("/home/alice/keys"), 5, "it reads")
+    alice.lock()
+    for keys in HOSTILE:
+        alice.type(keys)
+    for rows, columns in ((2, 10), (60, 200), (24, 80)):
+        alice.resize(rows, columns)
+        alice.type("x\x15")
+    # What was sent is judged by then, or dropped.
+    alice.screen.wait_for(LOCK_SCREEN, 60)
+    assert alice.state() == "locked" and alice.frozen()
+    alice.type("\x15")
+    unlock(alice)
+    assert not alice.told("unlock-failed")
+    alice.type("this line\r\x04")
+    alice.screen.wait_for(SHELL)
+    assert host.read("/home/alice/keys") == "this line\n" and alice.answers()

@@ -157,6 +157,10 @@ def test_a_tmux_server_of_an_older_session_is_named(host):
     newer.lock(prompt=LOCK_SCREEN)
     wait_until(lambda: any("(tmux: server) outside the session has" in one for one in newer.show()["uncovered"]), 5,
                "the server is named")
+    server = host.pids("-x", "tmux: server")[0]
+    line = f"process {server} (tmux: server) outside the session has {newer.path} open"
+    told = "; ".join([line, *notes_of_its_lock(host)])
+    wait_until(lambda: newer.told(LOCK_GAPS) == [f"alice: not wholly locked: {told} [{newer.id[:8]}]"], 5, "the journal names it")
     # Its own session is held wholly: what runs behind the server is nobody's to reach.
     older.lock()
     assert older.show()["uncovered"] == []
