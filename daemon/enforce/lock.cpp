@@ -43,25 +43,13 @@ public:
         : target_{request.target}, saved_{request.saved}, save_{request.save},
           taken_{request.taken}, was_frozen_{is_frozen(request.target.scope)} {}
 
-    /// Until what the session has at its terminals stands still.
+    /// Until what the session has at its terminals stands still. One that is opened before the
+    /// connection is sealed, and so can still get a program, is of this lock as well.
     void begin() {
-        auto terminals = find_terminals(target_.scope, target_.leader);
-        if (!terminals)
-            return note(std::unexpected{terminals.error()});
-        if (terminals->empty())
-            return note(fail("no terminal"));
-        std::erase_if(*terminals, [&](const Terminal& one) {
-            const auto taken = take_console(one);
-            if (!taken)
-                note(std::unexpected{taken.error()});
-            return taken.value_or(true);
-        });
-        needs_freeze_ = !terminals->empty();
-        for (const Terminal& terminal : *terminals)
-            note(take_one(terminal));
-        taken_(report_.terminals);
-        if (needs_freeze_)
-            freeze_users(*terminals);
+        for (int pass = 0; pass < max_passes && take_new(); ++pass) {
+        }
+        if (looked_ && found_.empty())
+            note(fail("no terminal"));
     }
 
     const std::vector<core::SavedTerminal>& terminals() const noexcept { return report_.terminals; }
@@ -124,6 +112,35 @@ public:
     }
 
 private:
+    /// false: there are no more than were taken before.
+    bool take_new() {
+        auto terminals = find_terminals(target_.scope, target_.leader);
+        looked_ = terminals.has_value();
+        if (!terminals) {
+            note(std::unexpected{terminals.error()});
+            return false;
+        }
+        std::erase_if(*terminals,
+                      [&](const Terminal& one) { return std::ranges::count(found_, one) > 0; });
+        if (terminals->empty())
+            return false;
+        std::ranges::copy(*terminals, std::back_inserter(found_));
+        std::erase_if(*terminals, [&](const Terminal& one) {
+            const auto taken = take_console(one);
+            if (!taken)
+                note(std::unexpected{taken.error()});
+            return taken.value_or(true);
+        });
+        for (const Terminal& terminal : *terminals)
+            note(take_one(terminal));
+        taken_(report_.terminals);
+        std::ranges::move(*terminals, std::back_inserter(frozen_at_));
+        needs_freeze_ = !frozen_at_.empty();
+        if (needs_freeze_)
+            freeze_users();
+        return true;
+    }
+
     /// Whether a lock console asks in its place, so that nothing has to be frozen. Where none can
     /// be had, it is asked at the console itself, for as long as the lock lasts. An error: it was
     /// had, so somebody may be asked there, and it is tried again.
@@ -205,10 +222,10 @@ private:
                     .is_held = false};
     }
 
-    void freeze_users(const std::vector<Terminal>& terminals) {
+    void freeze_users() {
         if (const auto made = make_frozen_child(target_.scope); !made)
             return note(made);
-        search_.emplace(target_.scope, target_.leader, terminals);
+        search_.emplace(target_.scope, target_.leader, frozen_at_);
         for (int pass = 0; pass < max_passes && gather_inside(); ++pass) {
         }
         const auto frozen = freeze(target_.scope, freeze_patience);
@@ -255,7 +272,10 @@ private:
     const SaveTerminal& save_;
     const TerminalsTaken& taken_;
     const bool was_frozen_;
-    bool needs_freeze_ = false; ///< not all of it is behind lock consoles
+    bool looked_ = false;             ///< the session's terminals could be looked for
+    std::vector<Terminal> found_;     ///< by all looks
+    std::vector<Terminal> frozen_at_; ///< those of them without a lock console
+    bool needs_freeze_ = false;       ///< not all of it is behind lock consoles
     bool stops_late_ = false;
     std::optional<UserSearch> search_;
     Unmoved unmoved_;

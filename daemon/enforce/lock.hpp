@@ -39,8 +39,8 @@ struct LockReport {
 /// Writes a terminal's old state down before it is touched (and again if it turned out different).
 using SaveTerminal = std::function<Result<>(const core::SavedTerminal&)>;
 
-/// Told once of all terminals that are taken, before anything is frozen: the prompts can be started
-/// meanwhile.
+/// Told of all terminals that are taken, before what uses them is frozen: the prompts can be started
+/// meanwhile. Told again where more were opened since.
 using TerminalsTaken = std::function<void(const std::vector<core::SavedTerminal>&)>;
 
 /// The callbacks are for as long as hold() lasts.

@@ -1,6 +1,8 @@
 """The lock where a session has several terminals: the channels of one ssh connection."""
 
+import concurrent.futures
 import re
+import threading
 import time
 
 import pytest
@@ -127,6 +129,90 @@ def test_a_command_with_a_terminal_over_the_locked_connection_is_frozen_and_meet
     unlock(first)
     wait_until(lambda: host.pids("-fx", "sleep 987"), 5, "it goes on")
     assert "gone on" not in third.said() and not third.ended
+
+
+class Typist:
+    """Opens channels of a connection, one right behind the other, and types at each from its first byte on."""
+
+    def __init__(self, host, control, count):
+        self.host, self.control = host, control
+        self.channels = []
+        self.typed = [0] * count
+        self.enough = threading.Event()
+        self.thread = threading.Thread(target=self._type)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_error):
+        self.enough.set()
+        self.thread.join()
+
+    def _type(self):
+        while not self.enough.wait(0.005):
+            if len(self.channels) < len(self.typed):
+                self.channels.append(self.host.ssh("alice", "-tt", *self.control))
+            for number, channel in enumerate(self.channels):
+                if not channel.ended:
+                    self.typed[number] += 1
+                    channel.send(f"echo {number} {self.typed[number]} >>ran\r")
+
+
+def lines_of(text):
+    """(channel, line) of each that has run."""
+    return [tuple(map(int, line.split())) for line in text.splitlines()]
+
+
+def all_are_held(host, session, count):
+    """Where channels are not refused: what was on its way when the lock came is found as it comes to its terminal."""
+    terminals = wait_until(lambda: len(found := session.now()["terminals"]) == count and found, 20, "vigil lists them all")
+    for terminal in terminals:
+        wait_until(lambda at=terminal: (held := groups_of_holders(host, at)) and all(one.endswith("/vigil-lock") for one in held),
+                   20, f"what is at {terminal} is held")
+
+
+def test_a_channel_that_is_opened_in_the_moment_of_the_lock_runs_nothing_once_it_is_locked(host):
+    """What was typed before may have run. The moment is searched for: who came too early opens them later the next time."""
+    control, count = host.one_connection(), 5
+    first = Login(host, "alice", *control)
+    wait, step, early, late = 0.0, 0.03, 0, 0
+    for _ in range(5):
+        host.write("/home/alice/ran", "", "0666")
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            locks = f"sleep {max(0, -wait)}; vigilctl lock {first.id} >/dev/null; cat /home/alice/ran"
+            locking = pool.submit(host.run, locks)
+            concurrent.futures.wait([locking], max(0, wait))
+            with Typist(host, control, count) as typist:
+                ran = locking.result().stdout
+                there = len({number for number, _ in lines_of(ran)})
+                wait_until(lambda it=typist: len(it.channels) == count, 20, "all are opened")
+                for channel in typist.channels:
+                    wait_until(lambda it=channel: it.ended or re.search(LOCK_SCREEN, it.text(), re.MULTILINE), 20,
+                               f"it is refused or locked\n{channel.text()}")
+                if not can_seal(host):
+                    all_are_held(host, first, 1 + count)
+                    ran = host.read("/home/alice/ran")
+                typed = list(typist.typed)
+                wait_until(lambda it=typist, since=typed: all(channel.ended or it.typed[number] > since[number] + 5
+                                                              for number, channel in enumerate(it.channels)), 20, "she types on")
+        assert first.state() == "locked" and host.read("/home/alice/ran") == ran
+        host.vigilctl("unlock", first.id, "--reason", "test")
+        for channel in [first.screen, *typist.channels]:
+            if not channel.ended:
+                channel.wait_gone(LOCK_SCREEN)
+                channel.send("\x15\recho it is b''ack\r")
+                channel.wait_for("^it is back$")
+        # What its shell had read already and was about to do is the one thing left.
+        behind = host.read("/home/alice/ran").removeprefix(ran)
+        assert all(line <= typed[number] for number, line in lines_of(behind)), (typed, behind)
+        for channel in typist.channels:
+            channel.close()
+        early, late = early + there, late + count - there
+        if there in (0, count):
+            wait += step if there else -step
+            step *= 2
+    assert early and late, f"all were on one side of the lock: {early}, {late}"
 
 
 @pytest.mark.parametrize("when", ["vigild-runs", "vigild-is-away"])

@@ -1,6 +1,9 @@
 // Locks that are made again, because the helper that took the terminal ended halfway.
 
+#include "base/cgroup.hpp"
+#include "base/pty.hpp"
 #include "daemon/enforce/lock.hpp"
+#include "daemon/enforce/scope.hpp"
 #include "tests/unit/holding.hpp"
 
 #include <filesystem>
@@ -19,6 +22,14 @@ using test::scope;
 namespace {
 
 constexpr mode_t login_mode = 0620;
+
+void release(const enforce::LockTarget& target, const std::vector<core::SavedTerminal>& saved) {
+    sd_event* raw = nullptr;
+    ck_assert_int_ge(sd_event_new(&raw), 0);
+    const base::EventLoop loop{raw};
+    enforce::Redraw redraw{loop.get()};
+    CHECK_OK(enforce::release(target, saved, redraw));
+}
 
 /// Someone's session with a program at its terminal.
 class Session {
@@ -44,13 +55,7 @@ public:
         return std::move(reports.front());
     }
 
-    void release() {
-        sd_event* raw = nullptr;
-        ck_assert_int_ge(sd_event_new(&raw), 0);
-        const base::EventLoop loop{raw};
-        enforce::Redraw redraw{loop.get()};
-        CHECK_OK(enforce::release(target_, saved_, redraw));
-    }
+    void release() { ::release(target_, saved_); }
 
     void check_node(uid_t uid, mode_t mode) const {
         ck_assert_uint_eq(pty.node().st_uid, uid);
@@ -194,9 +199,80 @@ START_TEST(a_job_whose_first_thread_has_ended_is_held_and_comes_back) {
 }
 END_TEST
 
+namespace {
+
+/// As sshd, which has a terminal and opens another one when it is told to.
+class Opener {
+public:
+    /// Waits until it has opened it, and for a program there.
+    void open() {
+        ck_assert_int_eq(::write(go_[1], "x", 1), 1);
+        ck_assert_int_eq(::read(done_[0], &device_, sizeof device_), sizeof device_);
+        job_ = std::make_unique<Process>(0, [this] {
+            const int fd = ::open(("/dev/pts/" + std::to_string(device_)).c_str(), O_RDWR);
+            return fd >= 0 && ::ioctl(fd, TIOCSCTTY, 0) == 0;
+        });
+        move_to_scope(job_->pid());
+    }
+
+    pid_t pid() const noexcept { return leader_.pid(); }
+    const Process* job() const noexcept { return job_.get(); }
+
+private:
+    struct Ends {
+        Ends() { ck_assert_int_eq(::pipe(ends), 0); }
+        int operator[](int end) const noexcept { return ends[end]; }
+        int ends[2];
+    };
+
+    bool wait() {
+        std::thread{[this] {
+            char word = 0;
+            if (::read(go_[0], &word, 1) != 1)
+                return;
+            const Pty late;
+            const unsigned index = base::pty_index(late.terminal.device).value_or(0);
+            if (::write(done_[1], &index, sizeof index) == sizeof index)
+                ::pause();
+        }}.detach();
+        return ::close(pty_.slave.get()) == 0;
+    }
+
+    const Ends go_;
+    const Ends done_;
+    const Pty pty_;
+    unsigned device_ = 0;
+    const Process leader_{0, [this] { return wait(); }};
+    std::unique_ptr<Process> job_;
+};
+
+} // namespace
+
+START_TEST(what_runs_at_a_terminal_that_is_opened_while_the_lock_is_made_is_held_too) {
+    Opener opener;
+    move_to_scope(opener.pid());
+    const enforce::LockTarget target{
+        .session = {}, .owner = 0, .scope = scope(), .leader = opener.pid()};
+    const auto reports =
+        enforce::hold({{.target = target,
+                        .saved = {},
+                        .save = [](const core::SavedTerminal&) { return Result<>{}; },
+                        .taken =
+                            [&](const auto&) {
+                                if (opener.job() == nullptr)
+                                    opener.open();
+                            }}});
+    ck_assert_msg(reports.front().held, "%s", reports.front().detail.c_str());
+    ck_assert_uint_eq(reports.front().terminals.size(), 2);
+    ck_assert(base::is_in_cgroup(opener.job()->pid(), scope() + "/" + enforce::frozen_child));
+    release(target, reports.front().terminals);
+}
+END_TEST
+
 int main() {
     return test::run("lock",
-                     {a_terminal_that_was_not_taken_is_taken_by_the_next_attempt,
+                     {what_runs_at_a_terminal_that_is_opened_while_the_lock_is_made_is_held_too,
+                      a_terminal_that_was_not_taken_is_taken_by_the_next_attempt,
                       a_terminal_whose_owner_alone_was_changed_is_taken_and_given_back_to_its_user,
                       a_terminal_whose_settings_were_not_set_is_taken_by_the_next_attempt,
                       a_terminal_whose_owner_alone_was_changed_is_given_back,
