@@ -31,6 +31,7 @@ struct Verb {
     const char* help;
     bool of_others;                ///< needs a reason, and never means one's own session by itself
     bool for_sleep;                ///< can be done to what the policy has locked for a sleep
+    bool of_terminals;             ///< of several sessions, those without one are left as they are
     const char* refusal = nullptr; ///< whom vigild refuses: why, and what to do; null: vigild says
 };
 

@@ -123,14 +123,27 @@ std::vector<Result<>> ask(const Client& client, const char* method, std::span<co
     return outcomes;
 }
 
+std::string name_of(const Target& target) {
+    return target.session.id.substr(0, 8) + " of " + target.session.user;
+}
+
+/// Of a refusal to lock: whether there is nothing at the session that could be locked.
+bool has_no_terminal(const Client& client, const Target& target, const Error& why) {
+    if (why.code != wire::code_denied)
+        return false;
+    const auto now = client.show(target.session.id);
+    // "locked" while it is given back.
+    return now && (now->state == "active" || now->state == "locked") && now->terminals.empty() &&
+           now->desktop.empty();
+}
+
 void tell(const Verb& verb, const Target& target, const Result<>& done, const Note& note) {
-    const std::string name = target.session.id.substr(0, 8) + " of " + target.session.user;
     if (done)
-        std::printf("%s %s\n", verb.done, base::escape(name + target.where).c_str());
+        std::printf("%s %s\n", verb.done, base::escape(name_of(target) + target.where).c_str());
     else if (exit_status(done.error()) == exit_away)
         note(done.error());
     else
-        note({done.error().code, name + ": " + done.error().what});
+        note({done.error().code, name_of(target) + ": " + done.error().what});
 }
 
 } // namespace
@@ -141,13 +154,15 @@ const std::array<Verb, 3> verbs{{
      .done = "locked",
      .help = "Lock sessions; without ID, your own.",
      .of_others = false,
-     .for_sleep = true},
+     .for_sleep = true,
+     .of_terminals = true},
     {.name = "unlock",
      .method = "Unlock",
      .done = "unlocked",
      .help = "Unlock sessions without their users' proof. For root.",
      .of_others = true,
      .for_sleep = false,
+     .of_terminals = false,
      .refusal = "only root unlocks without a proof: open your session at its own terminal with "
                 "your password or code, or ask an administrator to run `vigilctl unlock`"},
     {.name = "terminate",
@@ -155,7 +170,8 @@ const std::array<Verb, 3> verbs{{
      .done = "terminated",
      .help = "End sessions and all they run.",
      .of_others = true,
-     .for_sleep = false},
+     .for_sleep = false,
+     .of_terminals = false},
 }};
 
 int list(const Context& context, bool json) {
@@ -209,8 +225,14 @@ int act(const Context& context, const Verb& verb, const Selection& selection) {
     const std::span<const Target> all{*targets};
     for (const auto part : {all.first(others), all.subspan(others)}) {
         const auto outcomes = ask(client, verb.method, part, selection.reason);
-        for (std::size_t i = 0; i < part.size(); ++i)
-            tell(verb, part[i], outcomes[i], note);
+        for (std::size_t i = 0; i < part.size(); ++i) {
+            if (verb.of_terminals && selection.ids.empty() && !outcomes[i] &&
+                has_no_terminal(client, part[i], outcomes[i].error()))
+                std::printf("left %s, which has no terminal\n",
+                            base::escape(name_of(part[i])).c_str());
+            else
+                tell(verb, part[i], outcomes[i], note);
+        }
         std::fflush(stdout);
     }
     return status;

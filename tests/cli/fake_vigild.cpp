@@ -30,6 +30,7 @@ struct Answers {
     std::uint64_t wait = 1;
     unsigned sessions = 2;
     std::string terminal = "pts/0";     ///< of the first session
+    std::string no_terminal;            ///< id of a session that cannot be locked for want of one
     std::vector<std::string> uncovered; ///< of all sessions but the first two
     std::string code = "123456";
     std::vector<std::string> refuse;  ///< methods answered with Denied
@@ -49,7 +50,8 @@ wire::Session session_number(unsigned number) {
     session.user = number == 0 ? "alice" : "bob";
     session.uid = 1000 + number;
     session.service = "sshd";
-    session.terminals = {number == 0 ? answers.terminal : "pts/" + std::to_string(number)};
+    if (id != answers.no_terminal)
+        session.terminals = {number == 0 ? answers.terminal : "pts/" + std::to_string(number)};
     session.remote_host = "192.0.2." + std::to_string(number + 1);
     session.logind_session = std::to_string(number + 7);
     session.leader_pid = 4200 + number;
@@ -131,6 +133,8 @@ int answer(const std::string& method, const std::vector<std::string>& arguments,
     } else if (method == "Lock" || method == "Unlock" || method == "Terminate") {
         if (!known(0))
             return refuse(call, wire::error_not_found, "no such session");
+        if (method == "Lock" && arguments[0] == answers.no_terminal)
+            return refuse(call, wire::error_denied, "no terminal");
     } else if (method == "Status") {
         filled = wire::append(reply, wire::Status{.version = "0.1.0",
                                                   .mode = "enforce",
@@ -245,6 +249,7 @@ int main(int argc, char** argv) {
     app.add_option("--wait", answers.wait);
     app.add_option("--sessions", answers.sessions);
     app.add_option("--terminal", answers.terminal);
+    app.add_option("--no-terminal", answers.no_terminal);
     app.add_option("--uncovered", answers.uncovered)->take_all();
     app.add_option("--refuse", answers.refuse)->delimiter(',');
     app.add_option("--missing", answers.missing)->delimiter(',');

@@ -120,6 +120,25 @@ def test_some_found_and_some_not_is_a_refusal_after_the_rest_is_done(host):
     assert host.run("lock").returncode == REFUSED  # tests run in no session that the fake knows
 
 
+def test_a_session_without_a_terminal_is_no_failure_of_locking_all(host):
+    host.vigild("--no-terminal", BOB)
+    for which in (["--all"], ["--user", "bob"]):
+        done = host.run("lock", *which)
+        assert (done.returncode, done.stderr) == (DONE, "")
+        assert "left abc00100 of bob, which has no terminal\n" in done.stdout
+        assert ("locked abc00000 of alice" in done.stdout) == (which == ["--all"])
+    done = host.run("lock", "abc001", "abc000")
+    assert (done.returncode, done.stdout) == (REFUSED, "locked abc00000 of alice\n")
+    assert one_line(done) == "vigilctl: abc00100 of bob: no terminal\n"
+
+
+def test_what_is_refused_for_something_else_is_a_failure_of_locking_all(host):
+    host.vigild("--refuse", "Lock")
+    done = host.run("lock", "--all")
+    assert (done.returncode, done.stdout) == (REFUSED, "")
+    assert done.stderr.count("only root may do that") == 2
+
+
 def typed(host, command):
     """At a terminal of the first session's: what is written there, and the exit status."""
     with pexpect.spawn("sh", ["-c", f"read go; {command.format(ctl=CTL, socket=host.socket)}"], echo=False, encoding="utf-8",

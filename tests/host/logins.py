@@ -49,15 +49,6 @@ class Login(Session):
     def exists(self, path):
         return self.host.run("test", "-e", path, check=False).returncode == 0
 
-    def scope(self):
-        """The folder of the session's cgroup."""
-        return self.scope_of(self.show()["logind_session"])
-
-    def scope_of(self, name):
-        """The same, without vigild, by logind's name of the session."""
-        found = self.host.run("find", "/sys/fs/cgroup", "-name", f"session-{name}.scope").stdout.split()
-        return found[0]
-
     def frozen(self):
         shown = self.host.run("cat", self.scope() + "/vigil-lock/cgroup.freeze", check=False).stdout
         return shown.strip() == "1"

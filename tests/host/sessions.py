@@ -34,6 +34,15 @@ class Session:
     def show(self):
         return self.host.vigilctl("show", self.id, "--json")
 
+    def scope(self):
+        """The folder of the session's cgroup."""
+        return self.scope_of(self.show()["logind_session"])
+
+    def scope_of(self, name):
+        """The same, without vigild, by logind's name of the session."""
+        found = self.host.run("find", "/sys/fs/cgroup", "-name", f"session-{name}.scope").stdout.split()
+        return found[0]
+
     def told(self, event):
         """What the journal has of one kind of event, oldest first."""
         return [one["MESSAGE"] for one in self.host.journal(VIGIL_SESSION=self.id, VIGIL_EVENT=event)]

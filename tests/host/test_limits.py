@@ -225,15 +225,31 @@ def test_systemd_ends_it_a_minute_later_if_vigild_cannot(host):
     assert alice.state() == "gone"
 
 
-def test_a_session_without_a_terminal_is_never_locked(host):
+# Each with a client's options, and what is asked for.
+WITHOUT_TERMINAL = {"command": (["-T"], ["while :; do date +%N >tick; sleep 0.1; done"]), "no command": (["-N"], []),
+                    "sftp": (["-s"], ["sftp"])}
+
+
+@pytest.mark.parametrize("kind", WITHOUT_TERMINAL)
+def test_a_session_without_a_terminal_is_never_locked(host, kind):
+    """Neither idleness, nor a sleep, nor anybody does it; what is told then depends on whether he meant it."""
     limits(host, idle_lock="1s")
-    command = Session(host, "alice")
-    command.begin(lambda: host.ssh("alice", "-T", command=["while :; do date +%N >tick; sleep 0.1; done"]))
-    assert ticks_on(host, 30), "three times the lock's time goes by"
-    assert command.state() == "active" and not command.told("session-locked")
-    refused = host.vigilctl("lock", command.id, "--reason", "a test", check=False)
+    options, command = WITHOUT_TERMINAL[kind]
+    one = Session(host, "alice")
+    client = one.begin(lambda: host.ssh("alice", *options, command=command))
+    began = time.monotonic()
+    bob = Login(host, "bob")
+    wait_until(lambda: time.monotonic() - began > 3, 4, "three times the lock's time goes by")
+    refused = host.vigilctl("lock", one.id, "--reason", "a test", check=False)
     assert refused.returncode == 1 and "no terminal" in refused.stderr
-    assert command.state() == "active" and ticks_on(host, 3)
+    for which in (["--user", "alice"], ["--all"]):
+        done = host.vigilctl("lock", *which)
+        assert f"left {one.id[:8]} of alice, which has no terminal\n" in done.stdout
+    assert bob.state() == "locked" and f"locked {bob.id[:8]} of bob\n" in done.stdout
+    host.run("systemctl", "start", "vigil-sleep.service")
+    wait_until(lambda: one.state() == "active", 5, "it is as before")
+    assert not one.told("session-locked") and not host.run("find", one.scope(), "-name", "vigil-*").stdout
+    assert not client.ended and (kind != "command" or ticks_on(host, 3))
 
 
 def test_a_session_without_a_terminal_is_never_idle_and_ends_at_its_limit(host):
