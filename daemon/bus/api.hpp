@@ -8,6 +8,8 @@
 #include "daemon/shell/shell.hpp"
 #include "wire/errors.hpp"
 
+#include <map>
+
 namespace vigil::bus {
 
 /// Where a connection comes from.
@@ -24,6 +26,7 @@ inline constexpr std::size_t max_asking = 4096;
 struct Call {
     std::shared_ptr<sd_bus_message> message;
     uid_t uid = static_cast<uid_t>(-1); ///< who calls, from the kernel or the broker; never a field
+    pid_t pid = 0; ///< the same of the process that has the connection; 0: not known
     /// Whose things the caller is shown; nullopt: everybody's. Set by the table.
     std::optional<uid_t> shown = uid;
     /// The id in the path of a session's object; "": the first argument names the session.
@@ -91,6 +94,7 @@ private:
     void prove_unlock(const Call& call, const wire::StepUpRequest& request,
                       const wire::Proof& proof);
     Result<core::StepUpAsked> gather(const struct Question& question);
+    void note_asker(const Call& call, const core::SessionId& id);
     /// Gives the core an event that `call` waits on; the answer goes out when the core has one.
     template <typename Event>
     Result<> put(const Call& call, Event event) {
@@ -106,6 +110,8 @@ private:
     factors::Factors* factors_;
     std::string factors_error_;
     WallTime started_;
+    /// Of sessions, who asked for a lock last.
+    std::map<core::SessionId, base::Process> askers_;
 };
 
 /// A reply filled by `fill`; a failure to build or send it is logged and the call answered Broken.

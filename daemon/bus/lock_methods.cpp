@@ -72,19 +72,9 @@ std::string way_out(const std::vector<enforce::ForeignHolder>& readers, std::str
 
 /// The most that are told by name.
 constexpr std::size_t max_programs_named = 3;
-/// Of the kernel's 15 bytes each may have to be written as four.
-constexpr std::size_t max_name_bytes = 64;
-
-std::string text_of(const enforce::PausedProgram& program) {
-    constexpr std::chrono::minutes minute{1};
-    const auto ran =
-        program.ran < minute ? program.ran : std::chrono::floor<std::chrono::minutes>(program.ran);
-    return base::escape(program.name, max_name_bytes) + ", " + core::duration_text(ran);
-}
-
 /// Without a time: it would be wrong as soon as it is shown.
 std::string text_of(const std::string& going_on) {
-    return base::escape(going_on, max_name_bytes);
+    return base::escape(going_on, enforce::max_program_name_bytes);
 }
 
 template <typename Program>
@@ -96,13 +86,13 @@ void name_some(const std::vector<Program>& programs, std::vector<std::string>& n
     more = programs.size() - named;
 }
 
-/// `terminal`: where it is asked; nullopt: not at one that is held.
+/// `terminal`: where it is asked; nullopt: not at one that is held. `asker`: by whom it was locked.
 void tell_programs(wire::LockInfo& info, const core::SessionRecord& record,
-                   const std::optional<core::SavedTerminal>& terminal) {
+                   const std::optional<core::SavedTerminal>& terminal, const base::Process& asker) {
     if (record.cgroup.empty())
         return;
     const auto processes = enforce::processes_under_lock(record.cgroup, record.leader.pid);
-    name_some(enforce::paused_programs(processes, record.locked_since), info.paused,
+    name_some(enforce::paused_programs(processes, record.locked_since, asker), info.paused,
               info.paused_more);
     name_some(enforce::programs_going_on(processes), info.goes_on, info.goes_on_more);
     // Said before anything stands still there, too: a prompt comes while the lock is being made.
@@ -192,7 +182,9 @@ void Api::tell_lock(const Call& call, const core::SessionId& id, const std::stri
                 std::chrono::ceil<Seconds>(record.unlock_not_before - now.boot).count());
         tell_proofs(info, *view, terminal, age);
         const auto saved = shell_.saved_terminal(id, terminal);
-        tell_programs(info, record, saved);
+        const auto asker = askers_.find(id);
+        tell_programs(info, record, saved,
+                      asker == askers_.end() ? base::Process{} : asker->second);
         // The last, because the core hears of it.
         info.ask_screen = saved && shell_.ask_screen(*saved);
     }
@@ -271,10 +263,22 @@ Result<> Api::screen_seen(const Call& call) {
     return {};
 }
 
+/// It stands still before it has its answer, where it is in the session itself. Not written down:
+/// behind a restart it is told as any other program.
+void Api::note_asker(const Call& call, const core::SessionId& id) {
+    std::erase_if(askers_, [&](const auto& one) { return !shell_.machine().view(one.first); });
+    const auto stat = call.pid > 0 ? base::read_process_stat(call.pid) : fail(ESRCH, "nobody");
+    if (stat && shell_.machine().view(id))
+        askers_[id] = {.pid = stat->pid, .start_time = stat->start_time};
+    else
+        askers_.erase(id);
+}
+
 Result<> Api::lock(const Call& call) {
     auto order = read_order(call);
     if (!order)
         return std::unexpected{order.error()};
+    note_asker(call, order->session);
     return put(call, core::LockAsked{0, order->session, "by " + caller_name(call), order->reason});
 }
 

@@ -187,13 +187,34 @@ struct Introduced {
     Call call;
 };
 
+/// What the kernel told the broker of a connection. What is not in there stays unknown, and an
+/// unknown user is nobody: the table then says no.
+void read_caller(sd_bus_message* answer, Call& call) noexcept {
+    if (sd_bus_message_enter_container(answer, 'a', "{sv}") <= 0)
+        return;
+    while (sd_bus_message_enter_container(answer, 'e', "sv") > 0) {
+        const char* name = nullptr;
+        std::uint32_t value = 0;
+        if (sd_bus_message_read_basic(answer, 's', &name) <= 0)
+            return;
+        const bool is_user = std::strcmp(name, "UnixUserID") == 0;
+        const bool is_process = std::strcmp(name, "ProcessID") == 0;
+        if (is_user || is_process ? sd_bus_message_read(answer, "v", "u", &value) <= 0
+                                  : sd_bus_message_skip(answer, "v") < 0)
+            return;
+        if (is_user)
+            call.uid = value;
+        if (is_process)
+            call.pid = static_cast<pid_t>(value);
+        if (sd_bus_message_exit_container(answer) < 0)
+            return;
+    }
+}
+
 int on_caller(sd_bus_message* answer, void* userdata, sd_bus_error*) noexcept {
     auto& introduced = *static_cast<Introduced*>(userdata);
-    std::uint32_t uid = 0;
-    // An error is nobody: the table then says no.
-    if (!sd_bus_message_is_method_error(answer, nullptr) &&
-        sd_bus_message_read_basic(answer, 'u', &uid) > 0)
-        introduced.call.uid = uid;
+    if (!sd_bus_message_is_method_error(answer, nullptr))
+        read_caller(answer, introduced.call);
     handle_safely(*introduced.endpoint, introduced.call);
     return 0;
 }
@@ -211,7 +232,7 @@ void introduce(Endpoint& endpoint, Call call) {
     sd_bus_slot* raw = nullptr;
     if (const int r = sd_bus_call_method_async(
             bus, &raw, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
-            "GetConnectionUnixUser", on_caller, introduced.get(), "s", sender);
+            "GetConnectionCredentials", on_caller, introduced.get(), "s", sender);
         r < 0) {
         reply_error(introduced->call, wire::error_broken, "vigild cannot ask who calls");
         return;

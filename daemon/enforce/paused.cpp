@@ -1,6 +1,7 @@
 #include "daemon/enforce/paused.hpp"
 
-#include "base/process.hpp"
+#include "base/duration.hpp"
+#include "base/log.hpp"
 #include "daemon/enforce/connection.hpp"
 #include "daemon/enforce/scope.hpp"
 
@@ -39,12 +40,14 @@ BootTime start_of(const base::ProcessStat& stat) {
 }
 
 /// A process for each job among these, the foremost first.
-std::vector<base::ProcessStat> jobs_of(std::vector<pid_t> processes, pid_t leader) {
+std::vector<base::ProcessStat> jobs_of(std::vector<pid_t> processes, pid_t leader,
+                                       const base::Process& asker = {}) {
     processes.resize(std::min(processes.size(), max_paused_looked));
     std::map<pid_t, base::ProcessStat> jobs;
     for (const pid_t pid : processes) {
         auto stat = base::read_process_stat(pid);
-        if (!stat || base::has_ended(*stat) || is_login_shell(*stat, leader))
+        if (!stat || base::has_ended(*stat) || is_login_shell(*stat, leader) ||
+            base::Process{stat->pid, stat->start_time} == asker)
             continue;
         const auto [job, is_new] = jobs.try_emplace(stat->group, *stat);
         if (!is_new && stands_for_more(*stat, job->second))
@@ -63,6 +66,13 @@ std::vector<base::ProcessStat> jobs_of(std::vector<pid_t> processes, pid_t leade
 
 } // namespace
 
+std::string text_of(const PausedProgram& program) {
+    constexpr std::chrono::minutes minute{1};
+    const auto ran =
+        program.ran < minute ? program.ran : std::chrono::floor<std::chrono::minutes>(program.ran);
+    return base::escape(program.name, max_program_name_bytes) + ", " + base::duration_text(ran);
+}
+
 LockedProcesses processes_under_lock(const std::string& scope, pid_t leader) {
     return {.all = base::processes_in(scope).value_or(std::vector<pid_t>{}),
             .held = base::processes_in(scope + "/" + frozen_child).value_or(std::vector<pid_t>{}),
@@ -80,10 +90,10 @@ TerminalJobs jobs_at(const LockedProcesses& processes, std::uint64_t device) {
     return {};
 }
 
-std::vector<PausedProgram> paused_programs(const LockedProcesses& processes,
-                                           BootTime locked_since) {
+std::vector<PausedProgram> paused_programs(const LockedProcesses& processes, BootTime locked_since,
+                                           const base::Process& asker) {
     std::vector<PausedProgram> programs;
-    for (auto& stat : jobs_of(processes.held, processes.leader))
+    for (auto& stat : jobs_of(processes.held, processes.leader, asker))
         programs.push_back(
             {std::move(stat.command), std::max(Microseconds{0}, locked_since - start_of(stat))});
     return programs;

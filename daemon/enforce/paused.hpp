@@ -1,7 +1,7 @@
 #pragma once
 // What a lock has paused and what goes on behind it, for the person who comes back to it.
 
-#include "base/error.hpp"
+#include "base/process.hpp"
 #include "base/time.hpp"
 
 #include <cstdint>
@@ -22,6 +22,12 @@ struct PausedProgram {
     bool operator==(const PausedProgram&) const = default;
 };
 
+/// Of the kernel's 15 bytes each may have to be written as four.
+inline constexpr std::size_t max_program_name_bytes = 64;
+
+/// "make, 2 h 10 min": from a minute on without the seconds.
+std::string text_of(const PausedProgram& program);
+
 /// Of a session's scope, read once for all that is told of them. Empty where there is none.
 struct LockedProcesses {
     std::vector<pid_t> all;
@@ -33,8 +39,10 @@ LockedProcesses processes_under_lock(const std::string& scope, pid_t leader);
 
 /// One for each job that is frozen: the process that leads it, or the oldest that is left of it.
 /// The one in the foreground first, then the longest. Without the shells that the sessions of
-/// terminals began with, or login at a console. Empty where nothing is frozen.
-std::vector<PausedProgram> paused_programs(const LockedProcesses& processes, BootTime locked_since);
+/// terminals began with, or login at a console, and without `asker`: the vigilctl that locked its
+/// own session is no work of anybody's. Empty where nothing is frozen.
+std::vector<PausedProgram> paused_programs(const LockedProcesses& processes, BootTime locked_since,
+                                           const base::Process& asker = {});
 
 /// The names of those of the session's jobs that are not frozen: what runs behind tmux, or at no
 /// terminal. In the same order. Without the leader and what of sshd's carries the connection.

@@ -191,6 +191,12 @@ def test_the_prompt_says_what_is_paused(host):
     alice.lock()
     assert "Paused" not in alice.screen.text()
     unlock(alice)
+    # Who locks it himself has not paused what he does so with.
+    for command in ("vigilctl lock", "sh -c 'sleep 0; vigilctl lock; exit'"):
+        alice.type(f"{command}\r")
+        alice.screen.wait_for(UNLOCK_PROMPT)
+        assert "vigilctl" not in alice.screen.text() and ("Paused: sh" in alice.screen.text()) == command.startswith("sh")
+        unlock(alice)
     alice.type("sleep 1001 & (exec -a x cp /bin/sleep $'/tmp/a\\eb'); $'/tmp/a\\eb' 1002\r")
     wait_until(lambda: len(host.pids("-fx", ".*100[12]")) == 2, 5, "both run")
     alice.lock()

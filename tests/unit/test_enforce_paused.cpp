@@ -74,6 +74,38 @@ START_TEST(nothing_is_told_where_nothing_is_held) {
 }
 END_TEST
 
+START_TEST(a_time_of_minutes_is_told_without_seconds) {
+    using namespace std::chrono_literals;
+    CHECK_TEXT(enforce::text_of({"make", 59s}), "make, 59 s");
+    CHECK_TEXT(enforce::text_of({"make", 119s}), "make, 1 min");
+    CHECK_TEXT(enforce::text_of({"make", 130min + 59s}), "make, 2 h 10 min");
+    CHECK_TEXT(enforce::text_of({"a\x1b[m", 0s}), "a\\x1b[m, 0 s");
+}
+END_TEST
+
+START_TEST(who_asked_for_the_lock_is_left_out_and_nobody_who_has_its_number_later) {
+    hold_login([] {
+        job("vigilctl");
+        job("make");
+    });
+    const auto processes = enforce::processes_under_lock(scope(), 0);
+    for (const pid_t pid : processes.held) {
+        const auto stat = base::read_process_stat(pid);
+        CHECK_OK(stat);
+        if (stat->command != "vigilctl")
+            continue;
+        const auto told = [&](std::uint64_t start_time) {
+            return enforce::paused_programs(processes, base::read_boot_time(), {pid, start_time})
+                .size();
+        };
+        ck_assert_uint_eq(told(stat->start_time), 1);
+        ck_assert_uint_eq(told(stat->start_time - 1), 2);
+        return;
+    }
+    ck_abort_msg("it is not held");
+}
+END_TEST
+
 START_TEST(a_job_is_told_once_by_the_process_that_leads_it) {
     hold_login([] {
         job("make", [] {
@@ -189,7 +221,9 @@ END_TEST
 int main() {
     return vigil::test::run(
         "enforce: paused",
-        {nothing_is_told_where_nothing_is_held, a_job_is_told_once_by_the_process_that_leads_it,
+        {nothing_is_told_where_nothing_is_held, a_time_of_minutes_is_told_without_seconds,
+         who_asked_for_the_lock_is_left_out_and_nobody_who_has_its_number_later,
+         a_job_is_told_once_by_the_process_that_leads_it,
          the_oldest_stands_for_a_job_whose_leader_is_gone,
          the_shell_of_a_login_is_no_program_and_one_that_it_starts_is,
          the_shell_that_login_started_is_no_program,
