@@ -3,10 +3,11 @@
 import collections
 import itertools
 
+import desktops
 import pytest
+from desktops import Desktop
 from kills import death, is_listed_as, steps_of
-from sessions import Session
-from vigilhost import SOURCE, wait_until
+from vigilhost import wait_until
 
 POLICY = """\
 version: 1
@@ -19,50 +20,19 @@ sessions:
     match: {classes: [graphical]}
     idle_lock: IDLE
 """
-NUMBERS = itertools.count(1)
 SILENCE = "its desktop did not answer within 10 s"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def tool(host):
-    host.put(SOURCE / "build/tests/host/tools/desktop", "/usr/local/bin/desktop")
-    host.write("/etc/pam.d/desktop", "auth required pam_permit.so\n@include common-account\n@include common-session\n")
+    desktops.put_on(host)
 
 
 @pytest.fixture(autouse=True)
 def cleanly(host):
     host.policy(POLICY.replace("IDLE", "never"))
     yield
-    host.run("systemctl stop 'desktop-*.service'", check=False)
-    wait_until(lambda: not host.vigil_sessions(), 15, "vigil lists no session any more")
-
-
-class Desktop(Session):
-    def __init__(self, host, user, manner="obeys"):
-        super().__init__(host, user)
-        self.unit = f"desktop-{next(NUMBERS)}"
-        host.run("systemd-run", "--quiet", "--collect", f"--unit={self.unit}",
-                 f"--property=StandardOutput=file:/run/{self.unit}", "/usr/local/bin/desktop", user, manner)
-        listed = wait_until(lambda: [one for one in host.vigil_sessions(user=user) if one["desktop"]], 20,
-                            "vigil lists the desktop")
-        self.id = listed[0]["id"]
-        self.logind = listed[0]["logind_session"]
-        # It listens once it has said its name.
-        wait_until(lambda: self.logind in host.read(f"/run/{self.unit}").split(), 10,
-                   "it listens")
-
-    def hint(self):
-        return self.host.run("loginctl", "show-session", self.logind, "-p", "LockedHint", "--value").stdout.strip()
-
-    def says(self, method, value):
-        """What its user does there, as the desktop tells logind."""
-        path = self.host.run("busctl", "call", "org.freedesktop.login1", "/org/freedesktop/login1",
-                             "org.freedesktop.login1.Manager", "GetSession", "s", self.logind).stdout.split('"')[1]
-        self.host.run("busctl", "call", "org.freedesktop.login1", path, "org.freedesktop.login1.Session", method, "b", value)
-
-    def told(self, event):
-        """Without the session's id behind it."""
-        return [message.rpartition(" [")[0] for message in super().told(event)]
+    desktops.end(host)
 
 
 def test_a_lock_is_logind_s_and_the_desktop_s_hint_is_the_answer(host):

@@ -2,6 +2,7 @@
 
 import time
 
+import desktops
 import pytest
 from logins import UNLOCK_PROMPT, Login, unlock
 from policies import limits
@@ -20,13 +21,26 @@ def before_the_sleep(host):
     return host.run("systemctl", "show", "--property=Result", "--value", "vigil-sleep.service").stdout.strip()
 
 
-def test_all_is_held_when_the_machine_may_sleep(host):
+@pytest.fixture(scope="module")
+def desktops_program(host):
+    desktops.put_on(host)
+
+
+@pytest.fixture
+def desktop(host, desktops_program):
+    yield desktops.Desktop(host, "bob")
+    desktops.end(host)
+
+
+def test_all_is_held_when_the_machine_may_sleep(host, desktop):
     limits(host, match="users: [alice, bob]", idle_lock="10m", unlock="[password]")
     logins = [Login(host, user) for user in ("alice", "alice", "bob")]
     for login in logins:
         assert login.answers()
     assert before_the_sleep(host) == "success"
     assert [(login.state(), login.frozen()) for login in logins] == [("locked", True)] * 3
+    assert (desktop.state(), desktop.hint()) == ("locked", "yes")
+    assert [TOLD in text for text in desktop.told("session-locked")] == [True]
     for login in logins:
         assert [TOLD in text for text in login.told("session-locked")] == [True]
         login.screen.wait_for(r"Locked since .* \(the machine was put to sleep\)")
