@@ -73,7 +73,7 @@ Result<> Api::confirm(const Call& call) {
         asked.logind_session = *id;
         if (const auto session = enforce::logind_session(*id)) {
             asked.cgroup = session->scope;
-            if (session->type == "x11" || session->type == "wayland")
+            if (enforce::is_graphical(session->type))
                 asked.facts.session_class = policy::SessionClass::graphical;
         }
     }

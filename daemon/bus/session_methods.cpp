@@ -73,7 +73,7 @@ wire::Session Api::describe(const core::SessionView& view) const {
         session.last_unlock_at = wire_time(record.unlocked_wall);
         session.last_unlock_by = core::unlock_text(record);
     }
-    if (core::is_graphical(record))
+    if (view.is_desktop)
         session.desktop = record.desktop_locked ? "locked" : "unlocked";
     session.rule = view.decision->rule;
     session.idle_lock = wire_limit(view.decision->idle_lock);

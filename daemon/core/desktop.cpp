@@ -1,4 +1,7 @@
-// Graphical sessions: logind asks the desktop to lock itself, and its LockedHint is the answer.
+// Desktops: logind asks them to lock themselves, and LockedHint is the answer. So are graphical
+// sessions locked, and those at a console that a program has taken, as X does where somebody logged
+// in at a prompt starts it: it decides about switching, so that it cannot be made to stand still,
+// and draws what is seen, so that nobody could be asked there.
 
 #include "daemon/core/state.hpp"
 
@@ -21,7 +24,7 @@ void ask_desktop(Tracked& session, const Now& now, Effects& effects) {
 Effects Machine::Data::on(const DesktopSeen& seen, const Now& now) {
     Effects effects;
     auto* session = find(seen.session);
-    if (!session || !is_graphical(session->record))
+    if (!session || !is_desktop(*session))
         return effects;
     auto& record = session->record;
     session->asked_activity.reset();
@@ -31,7 +34,8 @@ Effects Machine::Data::on(const DesktopSeen& seen, const Now& now) {
     const bool settles = record.state == State::locked && seen.locked && !was_locked;
     // What opens is written down as open at once: half of it would be a lock that was never asked
     // for.
-    const bool opens = record.state == State::locked && !seen.locked && was_locked;
+    const bool opens =
+        record.state == State::locked && !seen.locked && was_locked && !session->answer_by;
     if (was_locked != seen.locked && !settles && !opens)
         effects.push_back(StoreSession{record});
     // Whether work goes on behind a desktop nobody knows: it is not ended for being quiet.
@@ -78,6 +82,29 @@ Effects Machine::Data::on(const DesktopSeen& seen, const Now& now) {
     return effects;
 }
 
+/// A Lock found it. Asked once: what it does then, and did before a crash, it says itself.
+void Machine::Data::found_desktop(Tracked& session, const LockDone& outcome, const Now& now,
+                                  Effects& effects) {
+    session.terminals = outcome.terminals;
+    session.retry_at.reset();
+    session.failure.clear();
+    session.gaps.clear();
+    const bool was_known = std::exchange(session.desktop_at_console, true);
+    if (!was_known && (!session.record.desktop_locked || !session.lock_tokens.empty()))
+        ask_desktop(session, now, effects);
+}
+
+/// What it said was its word, and none of the shell's that is there now.
+void Machine::Data::lost_desktop(Tracked& session, Effects& effects) {
+    session.desktop_at_console = false;
+    session.answer_by.reset();
+    session.settles_at.reset();
+    if (!std::exchange(session.record.desktop_locked, false))
+        return;
+    effects.push_back(StoreSession{session.record});
+    effects.push_back(ForgetHint{session.record.id});
+}
+
 void Machine::Data::desktop_holds(Tracked& session, Effects& effects) {
     session.answer_by.reset();
     session.settles_at.reset();
@@ -114,9 +141,15 @@ void Machine::Data::desktop_failed(Tracked& session, const std::string& why, con
         effects.push_back(audit(AuditKind::unlock_failed, session, "it is still locked: " + why));
         answer(session.unlock_token, effects, wire::error_broken,
                "It is still locked: " + why + ".");
+        // One that is gone does not answer: then it is asked for at a lock console.
+        if (session.desktop_at_console)
+            order_lock(session, effects);
         return;
     }
-    const Gap gap{Gap::Kind::desktop, "not locked: " + why};
+    const Gap gap{Gap::Kind::desktop,
+                  (session.desktop_at_console ? "not held: a program has taken the console: "
+                                              : "not locked: ") +
+                      why};
     auto tokens = std::exchange(session.lock_tokens, {});
     if (!ends_for(session, {gap}, now, effects)) {
         session.record.locked_since_wall = {}; // it never was

@@ -30,7 +30,8 @@ struct Forget {
     SessionId session;
 };
 
-/// Answer with ActivitySeen, for a graphical session with DesktopSeen.
+/// Answer with ActivitySeen, for a graphical session with DesktopSeen, and with both where a
+/// program has the console.
 struct ReadActivity {
     SessionId session;
 };
@@ -52,12 +53,16 @@ struct WipeLine {
 struct Lock {
     SessionId session;
 };
-/// Have the desktop of a graphical session lock itself; unlock itself. It answers by DesktopSeen;
-/// where it cannot be asked, the answer is LockDone or UnlockDone.
+/// Have the desktop of a session lock itself; unlock itself. It answers by DesktopSeen; where it
+/// cannot be asked, the answer is LockDone or UnlockDone.
 struct LockDesktop {
     SessionId session;
 };
 struct UnlockDesktop {
+    SessionId session;
+};
+/// A desktop that is gone had said that it is locked; the next one has not.
+struct ForgetHint {
     SessionId session;
 };
 /// Look for what these locks in force leave free, who reads their terminals by one look at all
@@ -159,9 +164,9 @@ struct ReplyDone {
 
 using Effect =
     std::variant<StoreSession, EraseSession, StoreGrant, EraseGrant, Watch, Forget, ReadActivity,
-                 Say, WipeLine, Lock, LockDesktop, UnlockDesktop, LookForGaps, RenewPrompts, Unlock,
-                 KillFrozen, Terminate, KillScope, CheckGone, Audit, ReplyReserve, ReplyLimit,
-                 ReplyAsk, ReplyProve, ReplyWait, ReplyId, ReplyDone>;
+                 Say, WipeLine, Lock, LockDesktop, UnlockDesktop, ForgetHint, LookForGaps,
+                 RenewPrompts, Unlock, KillFrozen, Terminate, KillScope, CheckGone, Audit,
+                 ReplyReserve, ReplyLimit, ReplyAsk, ReplyProve, ReplyWait, ReplyId, ReplyDone>;
 using Effects = std::vector<Effect>;
 
 } // namespace vigil::core

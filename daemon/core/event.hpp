@@ -78,7 +78,10 @@ struct ActivitySeen {
     BootTime last_input{};              ///< never before the true last input
     BootTime last_output{};
     bool held = false; ///< it is frozen as a lock leaves it, whatever the core knows of it
-    WorkDone work;     ///< as of now, where SessionView::counts_work asks for it
+    /// Programs have all its terminals, which are consoles; how it is used a DesktopSeen tells
+    /// next.
+    bool desktop_at_console = false;
+    WorkDone work; ///< as of now, where SessionView::counts_work asks for it
     /// As they were soon after the last input and the last output of its terminals, where somebody
     /// looked then.
     std::optional<WorkReading> work_at_input;
@@ -87,7 +90,7 @@ struct ActivitySeen {
     std::optional<policy::SessionClass> session_class;
 };
 
-/// What a desktop's hints are now: the answer to ReadActivity of a graphical session, or news.
+/// What a desktop's hints are now: the answer to ReadActivity of a session that has one, or news.
 struct DesktopSeen {
     SessionId session;
     bool locked = false;
@@ -127,7 +130,7 @@ struct SleepAsked {
     Token token = 0;
 };
 
-/// What came of a Lock effect.
+/// What came of a Lock effect, or of a LockDesktop that could not be asked.
 struct LockDone {
     SessionId session;
     bool held = false;                  ///< something is frozen and every terminal taken
@@ -135,6 +138,9 @@ struct LockDone {
     std::vector<std::string> terminals; ///< that it is held at; empty: none were found
     bool unasked = false; ///< not held because there is no prompt; what it asks about is held
     bool escaped = false; ///< somebody has taken a process out that had not been out before
+    /// Nothing is held, since programs have all its consoles; a DesktopSeen tells next how it is.
+    bool desktop_at_console = false;
+    bool by_desktop = false; ///< of a LockDesktop
 };
 
 /// The answer to LookForGaps: those that is_looked_for() is about.

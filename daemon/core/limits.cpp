@@ -101,16 +101,33 @@ Effects Machine::Data::on(const ActivitySeen& seen, const Now& now) {
     if (!session)
         return effects;
     auto& record = session->record;
-    session->asked_activity.reset();
+    // Of a desktop it is the half of the answer.
+    if (!seen.desktop_at_console)
+        session->asked_activity.reset();
     const bool before_lock = std::exchange(session->reads_at_lock, false);
     if (record.state != State::active && record.state != State::locked) {
         schedule(*session);
         return effects;
     }
     session->terminals = seen.terminals;
+    if (!seen.desktop_at_console && session->desktop_at_console) {
+        // A lock goes on where a prompt is.
+        if (record.state == State::locked)
+            order_lock(*session, effects);
+        else
+            lost_desktop(*session, effects);
+    }
     if (record.state == State::active && seen.held) {
         // The store was lost with a lock in it.
         hold(*session, {"found locked"}, now, effects);
+        schedule(*session);
+        return effects;
+    }
+    if (seen.desktop_at_console) {
+        if (record.state == State::active) {
+            note_class(*session, seen, now, effects);
+            session->desktop_at_console = true;
+        }
         schedule(*session);
         return effects;
     }

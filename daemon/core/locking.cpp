@@ -95,7 +95,7 @@ Effects Machine::Data::on(const LockAsked& asked, const Now& now) {
         return {std::move(*refusal)};
     switch (session->record.state) {
     case State::locked: {
-        const bool unasked = is_graphical(session->record) && !session->record.desktop_locked &&
+        const bool unasked = is_desktop(*session) && !session->record.desktop_locked &&
                              !session->answer_by; // a crash came before
         if (!session->lock_ordered && !session->retry_at && !session->answer_by &&
             !session->settles_at && !unasked)
@@ -103,7 +103,7 @@ Effects Machine::Data::on(const LockAsked& asked, const Now& now) {
         // It is written down, but not held yet: the answer waits for the next attempt's outcome.
         Effects effects;
         session->lock_tokens.push_back(asked.token);
-        if (!is_graphical(session->record)) {
+        if (!is_desktop(*session)) {
             if (!session->lock_ordered)
                 order_lock(*session, effects);
         } else if (unasked) {
@@ -194,6 +194,8 @@ void Machine::Data::hold(Tracked& session, const Cause& cause, const Now& now, E
     effects.push_back(StoreSession{record});
     revoke(record.id, "the session was locked", effects);
     if (!is_graphical(record)) {
+        // Whether a program has its console is seen as it is held, and not before.
+        session.desktop_at_console = false;
         order_lock(session, effects);
         return;
     }
@@ -214,13 +216,22 @@ Effects Machine::Data::on(const LockDone& outcome, const Now& now) {
     auto* session = find(outcome.session);
     if (!session || session->record.state != State::locked)
         return effects;
-    session->lock_ordered = false;
     auto& record = session->record;
-    if (is_graphical(record)) {
-        desktop_failed(*session, outcome.detail, now, effects);
+    if (outcome.by_desktop) {
+        if (is_desktop(*session))
+            desktop_failed(*session, outcome.detail, now, effects);
         schedule(*session);
         return effects;
     }
+    session->lock_ordered = false;
+    if (outcome.desktop_at_console) {
+        found_desktop(*session, outcome, now, effects);
+        schedule(*session);
+        return effects;
+    }
+    // Nothing found at all can be a look that failed.
+    if (!outcome.terminals.empty() && (session->desktop_at_console || record.desktop_locked))
+        lost_desktop(*session, effects);
     if (!outcome.terminals.empty())
         session->terminals = outcome.terminals;
     const auto tried = gaps_of(outcome);

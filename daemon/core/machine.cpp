@@ -88,6 +88,7 @@ SessionView view_of(const Tracked& session) {
                      .next_action = {},
                      .next_at = {},
                      .counts_work = counts_work(session),
+                     .is_desktop = is_desktop(session),
                      .is_warned = session.warned_at.has_value(),
                      .gaps = session.gaps};
     if (const auto why = not_holdable(session.record);

@@ -34,6 +34,7 @@ struct SessionView {
     std::string next_action; ///< "warn", "lock", "terminate", ""
     BootTime next_at{};
     bool counts_work = false; ///< processor time and bytes are asked for
+    bool is_desktop = false;  ///< it locks itself at logind's word
     bool is_warned = false;   ///< that it is idle, and no key came since: the next is asked for
     std::vector<Gap>
         gaps; ///< of the lock in force, as they were seen last, or why there can be none

@@ -50,7 +50,7 @@ struct SessionRecord {
     BootTime ending_since{};
     std::string end_reason;
     std::uint32_t end_warnings_given = 0; ///< how many of warn_before_end
-    bool desktop_locked = false;          ///< the LockedHint of a graphical session, as seen last
+    bool desktop_locked = false;          ///< the LockedHint of a desktop, as seen last
     bool adopted = false;                 ///< found in logind, not registered by the module
 
     bool operator==(const SessionRecord&) const = default;

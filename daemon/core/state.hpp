@@ -95,7 +95,9 @@ struct Tracked {
     std::optional<BootTime> retry_at;   ///< a Lock, Unlock or stage of the end that is due then
     std::optional<BootTime> answer_by;  ///< its desktop was asked to lock or unlock itself
     std::optional<BootTime> settles_at; ///< its desktop says it is locked: believed then
-    std::optional<BootTime> watch_at;   ///< the leader is to be watched again then
+    /// Programs have its consoles, as was seen last: it is a desktop for as long as that is so.
+    bool desktop_at_console = false;
+    std::optional<BootTime> watch_at; ///< the leader is to be watched again then
     /// A terminal was opened under the lock: the next look for its shell, and the pause after it.
     std::optional<BootTime> newcomer_at;
     Microseconds newcomer_pause{0};
@@ -221,6 +223,8 @@ struct Machine::Data {
 
     // desktop.cpp
     Effects on(const DesktopSeen&, const Now&);
+    void found_desktop(Tracked& session, const LockDone& outcome, const Now& now, Effects& effects);
+    void lost_desktop(Tracked& session, Effects& effects);
     void desktop_holds(Tracked& session, Effects& effects);
     void desktop_is_open(Tracked& session, AuditKind kind, const std::string& why, const Now& now,
                          Effects& effects);
@@ -265,7 +269,12 @@ void answer_prompts(Tracked& session, Effects& effects);
 /// Whoever still waits for a lock or unlock of a session that is over learns it.
 void answer_waiting(Tracked& session, Effects& effects);
 
-/// Asks a graphical session to do what its state says.
+/// Whether it locks itself: it was begun as a desktop, or is one at a console now.
+inline bool is_desktop(const Tracked& session) noexcept {
+    return is_graphical(session.record) || session.desktop_at_console;
+}
+
+/// Asks its desktop to do what its state says.
 void ask_desktop(Tracked& session, const Now& now, Effects& effects);
 
 /// What there is no way to hold at all: nothing of it may look locked.

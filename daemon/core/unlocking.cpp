@@ -60,7 +60,7 @@ Effects Machine::Data::on(const UnlockAsked& asked, const Now& now) {
         record.state = State::unlocking;
         effects.push_back(StoreSession{record});
     }
-    if (!is_graphical(record)) {
+    if (!is_desktop(*session)) {
         give_back(*session, now, effects);
         schedule(*session);
         return effects;
@@ -80,7 +80,7 @@ Effects Machine::Data::on(const UnlockDone& outcome, const Now& now) {
         return effects;
     auto& record = session->record;
     session->answer_by.reset();
-    if (!outcome.thawed && is_graphical(record)) {
+    if (!outcome.thawed && is_desktop(*session)) {
         desktop_failed(*session, outcome.detail, now, effects);
         schedule(*session);
         return effects;

@@ -47,7 +47,8 @@ BootTime last_activity(const Tracked& session) noexcept {
     if (policy::has_no_terminal(session.record.facts.session_class))
         return session.last_work;
     BootTime last = session.last_input;
-    if (session.decision.activity.output)
+    // Whatever a desktop is used for is seen as output.
+    if (session.decision.activity.output || is_desktop(session))
         last = std::max(last, session.last_output);
     return counts_work(session) ? std::max(last, session.last_work) : last;
 }

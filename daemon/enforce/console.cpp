@@ -51,6 +51,9 @@ struct Modes {
     bool is_decided_by_a_program() const noexcept {
         return switching.mode == VT_PROCESS && switching.relsig != 0;
     }
+    bool has_desktop() const noexcept {
+        return (display != KD_TEXT || is_decided_by_a_program()) && !is_shut();
+    }
 };
 
 Result<base::UniqueFd> open_number(unsigned number) {
@@ -148,7 +151,7 @@ Result<core::SavedTerminal> plan(int fd, unsigned number, const LockTarget& targ
         state->lock_console = place ? base::virtual_console(*place) : 0;
         if (state->lock_console != 0 && state->lock_console != number)
             return state;
-    } else if (modes->display != KD_TEXT || modes->is_decided_by_a_program()) {
+    } else if (modes->has_desktop()) {
         return fail(EBUSY, "a program has taken the console " + terminal.path);
     } else {
         state->keyboard_mode = static_cast<std::uint32_t>(modes->keyboard);
@@ -249,6 +252,17 @@ bool is_shut(const Terminal& terminal) {
         return false;
     const auto modes = read_modes(fd->get(), number);
     return modes && modes->is_shut();
+}
+
+bool has_desktop(const Terminal& terminal, const std::string& scope) {
+    const unsigned number = base::virtual_console(terminal.device);
+    if (number == 0)
+        return false;
+    const auto fd = open_terminal(terminal.path, terminal.device, scope);
+    if (!fd)
+        return false;
+    const auto modes = read_modes(fd->get(), number);
+    return modes && modes->has_desktop();
 }
 
 Result<core::SavedTerminal> hold_at_console(const LockTarget& target, const Terminal& terminal,

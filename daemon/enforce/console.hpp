@@ -21,9 +21,13 @@ Result<unsigned> free_lock_console();
 /// no graphical program does.
 bool is_shut(const Terminal& terminal);
 
+/// A program shows graphics there or decides about switching, and no lock does: nobody could be
+/// asked at it, and to stop the program would stop the switching. `scope`: as in terminals.hpp.
+bool has_desktop(const Terminal& terminal, const std::string& scope);
+
 /// Shuts the session's console and, where that one is in front, brings a lock console there. What
 /// will be changed is written down by `save` first. `known`: what an earlier attempt wrote down;
-/// null: nothing. EBUSY: a program shows graphics there or decides about switching. ENOSPC: no
+/// null: nothing. EBUSY: has_desktop(). ENOSPC: no
 /// console is free. After an error release_console() puts right what was begun.
 Result<core::SavedTerminal> hold_at_console(const LockTarget& target, const Terminal& terminal,
                                             const core::SavedTerminal* known,

@@ -29,6 +29,7 @@ struct Properties {
     std::optional<bool> locked;
     std::optional<bool> idle;
     std::optional<std::uint64_t> idle_since; ///< µs of CLOCK_MONOTONIC
+    std::optional<std::string> type;
 };
 
 bool read_flag(sd_bus_message* message, std::optional<bool>& out) {
@@ -55,6 +56,11 @@ std::optional<Properties> read_properties(sd_bus_message* message) {
             read = read_flag(message, found.idle);
         } else if (std::strcmp(name, "IdleSinceHintMonotonic") == 0) {
             read = sd_bus_message_read(message, "v", "t", &found.idle_since.emplace()) >= 0;
+        } else if (std::strcmp(name, "Type") == 0) {
+            const char* type = nullptr;
+            read = sd_bus_message_read(message, "v", "s", &type) >= 0;
+            if (read)
+                found.type = type;
         } else {
             read = sd_bus_message_skip(message, "v") >= 0;
         }
@@ -91,6 +97,24 @@ Result<> lock_desktop(sd_bus* system_bus, const std::string& logind_session, boo
                          const std::string&, const std::string& line) { on_failure(line); });
 }
 
+Result<> forget_hint(sd_bus* system_bus, const std::string& logind_session) {
+    if (!system_bus)
+        return fail("there is no system bus to tell logind through");
+    const auto object = object_of(logind_session);
+    if (!object)
+        return std::unexpected{object.error()};
+    const auto call = new_call(system_bus, {login_manager.name, object->c_str(), session_interface},
+                               "SetLockedHint");
+    if (!call)
+        return std::unexpected{call.error()};
+    const std::string doing = "telling that session " + logind_session + " is not locked";
+    if (const int r = sd_bus_message_append(call->get(), "b", 0); r < 0)
+        return fail(r, doing);
+    return send_call(system_bus, *call, doing, [](const std::string&, const std::string& line) {
+        base::log(base::Level::warning, line);
+    });
+}
+
 void DesktopWatch::set_bus(sd_bus* bus) {
     bus_ = bus;
     for (auto& [session, watched] : watched_) {
@@ -108,6 +132,7 @@ Result<> DesktopWatch::look(const std::string& logind_session) {
         watched = std::make_unique<Watched>(Watched{.watch = this,
                                                     .session = logind_session,
                                                     .hints = {},
+                                                    .is_graphical = false,
                                                     .changes = nullptr,
                                                     .answer = nullptr});
     if (!bus_)
@@ -146,11 +171,13 @@ int DesktopWatch::on_changed(sd_bus_message* message, void* data, sd_bus_error*)
             std::strcmp(interface, session_interface) != 0)
             return 0;
         const auto found = read_properties(message);
-        if (!found || (!found->locked && !found->idle))
+        if (!found || (!found->locked && !found->idle && !found->type))
             return 0;
         auto& hints = watched.hints;
+        if (found->type)
+            watched.is_graphical = is_graphical(*found->type);
         hints.locked = found->locked.value_or(hints.locked);
-        if (found->idle && !*found->idle)
+        if (!watched.is_graphical || (found->idle && !*found->idle))
             hints.idle_since.reset();
         else if (found->idle && !hints.idle_since)
             hints.idle_since = base::read_boot_time();
@@ -175,7 +202,8 @@ int DesktopWatch::on_all(sd_bus_message* message, void* data, sd_bus_error*) noe
         }
         auto& hints = watched.hints;
         hints.locked = *found->locked;
-        if (!found->idle.value_or(false))
+        watched.is_graphical = is_graphical(found->type.value_or(""));
+        if (!watched.is_graphical || !found->idle.value_or(false))
             hints.idle_since.reset();
         else if (!hints.idle_since)
             hints.idle_since = boot_time_of(found->idle_since.value_or(0));

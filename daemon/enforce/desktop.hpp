@@ -1,5 +1,5 @@
 #pragma once
-// Graphical sessions: logind carries the wish to lock to the desktop, and the desktop's hints back
+// Desktops: logind carries the wish to lock to the desktop, and the desktop's hints back
 // (org.freedesktop.login1(5): LockSession, LockedHint, IdleHint). Hints are what the desktop says.
 
 #include "base/systemd.hpp"
@@ -14,13 +14,19 @@ namespace vigil::enforce {
 
 struct DesktopHints {
     bool locked = false;
-    std::optional<BootTime> idle_since; ///< never before the true moment; nullopt: in use
+    /// Never before the true moment; nullopt: in use. logind takes a desktop's word for it, but of
+    /// a session that calls itself a terminal's it looks at that, which no desktop reads.
+    std::optional<BootTime> idle_since;
 };
 
 /// Asks logind, without waiting, to have the desktop lock (or unlock) itself. Whether it does is
 /// told by its LockedHint. Failures are told to `on_failure` with a line.
 Result<> lock_desktop(sd_bus* system_bus, const std::string& logind_session, bool lock,
                       std::function<void(const std::string&)> on_failure);
+
+/// Has logind no longer say that the session is locked, which was the word of a desktop that is
+/// gone. Sends it and returns.
+Result<> forget_hint(sd_bus* system_bus, const std::string& logind_session);
 
 /// Watches the hints of sessions by logind's signals; nothing polls.
 class DesktopWatch {
@@ -41,6 +47,7 @@ private:
         DesktopWatch* watch;
         std::string session;
         DesktopHints hints;
+        bool is_graphical; ///< its Type says so
         base::BusSlot changes;
         base::BusSlot answer;
     };

@@ -131,6 +131,11 @@ private:
                 note(std::unexpected{taken.error()});
             return taken.value_or(true);
         });
+        report_.is_desktop = report_.desktops.size() == found_.size();
+        if (!report_.desktops.empty()) {
+            note(fail(EBUSY, "a program has taken the console " + report_.desktops[0].path));
+            terminals->clear();
+        }
         for (const Terminal& terminal : *terminals)
             note(take_one(terminal));
         taken_(report_.terminals);
@@ -141,9 +146,9 @@ private:
         return true;
     }
 
-    /// Whether a lock console asks in its place, so that nothing has to be frozen. Where none can
-    /// be had, it is asked at the console itself, for as long as the lock lasts. An error: it was
-    /// had, so somebody may be asked there, and it is tried again.
+    /// Whether a lock console asks in its place, or a program has it, so that nothing has to be
+    /// frozen. Where no lock console can be had, it is asked at the console itself, for as long as
+    /// the lock lasts. An error: it was had, so somebody may be asked there, and it is tried again.
     Result<bool> take_console(const Terminal& terminal) {
         if (base::virtual_console(terminal.device) == 0)
             return false;
@@ -161,12 +166,18 @@ private:
             report_.terminals.push_back(std::move(*state));
             return true;
         }
-        if (known && place_of_prompt(target_.session, terminal.path)) {
+        // What was locked stays so, whatever a program does behind its back.
+        const bool is_programs = has_desktop(terminal, target_.scope);
+        if (known && (is_programs || place_of_prompt(target_.session, terminal.path))) {
             report_.terminals.push_back(*known);
             return std::unexpected{state.error()};
         }
         if (known || written.lock_console != 0)
             static_cast<void>(release_console(known ? *known : written, true, target_.scope));
+        if (is_programs) {
+            report_.desktops.push_back(terminal);
+            return true;
+        }
         report_.detail =
             "no lock console, " + std::string{stands_still} + ": " + state.error().text();
         return false;

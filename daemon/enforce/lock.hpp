@@ -27,7 +27,9 @@ struct LockTarget {
 struct LockReport {
     bool held = false;
     std::vector<core::SavedTerminal> terminals;
-    std::string detail; ///< why not held, or what is not covered
+    std::vector<Terminal> desktops; ///< consoles that programs have: nothing of them is held
+    bool is_desktop = false;        ///< and there is nothing else
+    std::string detail;             ///< why not held, or what is not covered
     /// sshd's processes beside the leader: with the end of one its connection is over, which what
     /// is frozen can keep the leader from learning.
     std::vector<pid_t> carriers;

@@ -112,6 +112,10 @@ Result<LogindSession> logind_session(const std::string& id) {
     return session;
 }
 
+bool is_graphical(std::string_view type) noexcept {
+    return type == "x11" || type == "wayland" || type == "mir";
+}
+
 Result<std::vector<LogindSession>> logind_sessions() {
     char** raw = nullptr;
     const int r = sd_get_sessions(&raw);

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace vigil::enforce {
@@ -24,6 +25,9 @@ struct LogindSession {
     std::string scope; ///< cgroup path
     WallTime since{};  ///< from the session's Timestamp
 };
+
+/// Whether a session of this Type is a desktop's.
+bool is_graphical(std::string_view type) noexcept;
 
 /// All logins that are not closing. From /run/systemd/sessions by sd-login; a
 /// session that vanishes meanwhile is left out.

@@ -60,7 +60,7 @@ policy::Facts facts_of(const enforce::LogindSession& session) {
         facts.uid = session.uid;
         facts.service = session.service;
     }
-    if (session.type == "x11" || session.type == "wayland" || session.type == "mir")
+    if (enforce::is_graphical(session.type))
         facts.session_class = policy::SessionClass::graphical;
     else
         facts.session_class = policy::SessionClass::command;

@@ -70,10 +70,11 @@ std::vector<enforce::ForeignHolder> Shell::foreign_holders(const core::SessionId
 std::vector<core::Gap> Shell::look_for_gaps(const core::SessionId& id, Microseconds age) {
     using enum core::Gap::Kind;
     std::vector<core::Gap> gaps;
-    const auto* known = record(id);
+    const auto view = machine_.view(id);
     // A desktop holds itself, and the user's units are most of it.
-    if (!known || known->cgroup.empty() || core::is_graphical(*known))
+    if (!view || view->record->cgroup.empty() || view->is_desktop)
         return gaps;
+    const auto* known = view->record;
     for (const auto& holder : foreign_holders(id, age))
         gaps.push_back(gap_of(holder));
     // Behind a lock console nothing is held in the scope.

@@ -129,6 +129,10 @@ void Shell::prepare(const core::SessionRecord& known, Watched& watched, std::lis
 
 void Shell::finish(Held& held, enforce::LockReport& report) {
     auto& watched = held.watched;
+    for (const auto& terminal : report.desktops) {
+        watched.terminals.push_back(terminal);
+        stored(store_.erase_terminal(watched.id, terminal.path));
+    }
     watch_locked(watched, held.before, held.saved);
     watch_carriers(watched, report.carriers);
     const bool escaped = note_escaped(watched, report.escaped);
@@ -147,8 +151,15 @@ void Shell::finish(Held& held, enforce::LockReport& report) {
     std::vector<std::string> paths;
     for (const auto& terminal : watched.terminals)
         paths.push_back(terminal.path);
-    events_.push_back(core::LockDone{watched.id, report.held, std::move(report.detail),
-                                     std::move(paths), unasked, escaped});
+    if (const auto* known = record(watched.id); known && report.is_desktop)
+        look_at_desktop(*known);
+    events_.push_back(core::LockDone{.session = watched.id,
+                                     .held = report.held,
+                                     .detail = std::move(report.detail),
+                                     .terminals = std::move(paths),
+                                     .unasked = unasked,
+                                     .escaped = escaped,
+                                     .desktop_at_console = report.is_desktop});
 }
 
 /// false: nobody has been taken out who had not been before.

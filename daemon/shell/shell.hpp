@@ -119,7 +119,7 @@ private:
         Shell* shell = nullptr; ///< for the callback that gets a Watched
         core::SessionId id;
         uid_t uid = 0;
-        std::string desktop; ///< of a graphical session: logind's id
+        std::string desktop; ///< logind's id, where it has or had one
         base::UniqueFd leader;
         base::EventSource leader_source;
         std::vector<enforce::Terminal> terminals;
@@ -168,6 +168,7 @@ private:
     enforce::Activity known_activity(const Watched& watched, const enforce::Terminal& terminal,
                                      const Now& now) const;
     void look_at_desktop(const core::SessionRecord& record);
+    void forget_hints();
     void desktop_seen(const std::string& logind_session, const enforce::DesktopHints& hints);
     void watch_leader(Watched& watched, const base::Process& leader);
     Result<> watch_terminal(const core::SessionId& session, const enforce::Terminal& terminal,
@@ -215,6 +216,7 @@ private:
     void perform(const core::Lock& effect);
     void perform(const core::LockDesktop& effect);
     void perform(const core::UnlockDesktop& effect);
+    void perform(const core::ForgetHint& effect);
     void perform(const core::LookForGaps& effect);
     void perform(const core::RenewPrompts& effect);
     void perform(const core::Unlock& effect);
@@ -248,6 +250,7 @@ private:
     std::unordered_multimap<uid_t, core::SessionId> by_user_;
     std::unordered_map<std::uint64_t, core::SessionId> by_terminal_; ///< those that are watched
     enforce::DesktopWatch desktops_;
+    std::set<std::string> old_hints_; ///< logind's ids of those whose desktop's hint is to go
     core::Token next_token_ = 1;
     std::deque<core::Event> events_;
     bool draining_ = false;

@@ -31,10 +31,8 @@ void Shell::perform(const core::Watch& effect) {
     }
     if (!watched.leader_source)
         watch_leader(watched, known->leader);
-    if (core::is_graphical(*known)) {
-        watched.desktop = known->logind_session;
+    if (core::is_graphical(*known))
         look_at_desktop(*known);
-    }
 }
 
 void Shell::watch_leader(Watched& watched, const base::Process& process) {
@@ -206,6 +204,10 @@ void Shell::perform(const core::ReadActivity& effect) {
     core::ActivitySeen seen{.session = effect.session, .terminals = {}};
     seen.held = (!cgroup.empty() && enforce::is_frozen(cgroup)) ||
                 std::ranges::any_of(terminals, enforce::is_shut);
+    seen.desktop_at_console =
+        !terminals.empty() && std::ranges::all_of(terminals, [&](const auto& terminal) {
+            return enforce::has_desktop(terminal, cgroup);
+        });
     for (const auto& terminal : terminals) {
         seen.terminals.push_back(terminal.path);
         // What cannot be watched counts as used now: a lock is never early.
@@ -220,6 +222,8 @@ void Shell::perform(const core::ReadActivity& effect) {
         watched.before.reset();
         write_activity(watched, std::max(view->last_input, seen.last_input), seen.last_output);
     }
+    if (seen.desktop_at_console)
+        look_at_desktop(*view->record);
     events_.push_back(std::move(seen));
 }
 

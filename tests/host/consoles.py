@@ -13,8 +13,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from policies import until_somebody_locks
 from sessions import Session
-from vigilhost import PASSWORDS, wait_until
+from vigilhost import PASSWORDS, Host, wait_until
 
 KDSETMODE, KDGETMODE, KDGKBMODE, KDSKBMODE = 0x4B3A, 0x4B3B, 0x4B44, 0x4B45
 VT_SETMODE, VT_GETSTATE, VT_RELDISP, VT_ACTIVATE, VT_DISALLOCATE = 0x5602, 0x5603, 0x5605, 0x5606, 0x5608
@@ -188,6 +189,39 @@ def give_to(host):
                    input="\n".join(nodes) + "\n", text=True, check=True)
     host.write("/etc/systemd/logind.conf.d/tests.conf", "[Login]\nNAutoVTs=0\nReserveVT=0\n")
     host.run("systemctl", "restart", "systemd-logind.service")
+
+
+@contextlib.contextmanager
+def host_at_consoles(name, suite):
+    """A container also where the others are virtual machines: those have a keyboard (test_machine_console.py)."""
+    keeper = Keeper()
+    try:
+        with Host(f"{name}-{os.getpid()}", suite) as host:
+            host.install()
+            host.policy(until_somebody_locks("password, totp"))
+            give_to(host)
+            yield host
+    finally:
+        keeper.close()
+
+
+@contextlib.contextmanager
+def logins_at_consoles(host):
+    """What logs somebody in; all are logged out at its end."""
+    there = []
+
+    def log_in(user, number):
+        # First, so that also what failed half way is taken away.
+        there.append(ConsoleLogin(host, user, number))
+        there[-1].log_in()
+        return there[-1]
+    try:
+        yield log_in
+    finally:
+        with Console(1) as console:
+            console.do(VT_UNLOCKSWITCH, 1)
+        for login in there:
+            login.off()
 
 
 def give_name(user):

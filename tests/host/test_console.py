@@ -6,12 +6,12 @@ import time
 
 import consoles
 import pytest
-from consoles import (CONSOLES, K_UNICODE, KD_TEXT, KDSETMODE, KDSKBMODE, VT_LOCKSWITCH, VT_UNLOCKSWITCH, Console,
-                      ConsoleLogin, Keeper)
+from consoles import (CONSOLES, K_UNICODE, KD_TEXT, KDSETMODE, KDSKBMODE, VT_LOCKSWITCH, Console, host_at_consoles,
+                      logins_at_consoles)
 from kills import death, is_listed_as, steps_of
 from people import one_line
 from policies import limits, until_somebody_locks
-from vigilhost import PASSWORDS, Host, wait_until
+from vigilhost import PASSWORDS, wait_until
 
 ONE, TWO, *_ = CONSOLES
 SECRET = "the-plan-of-alice"
@@ -19,32 +19,14 @@ SECRET = "the-plan-of-alice"
 
 @pytest.fixture(scope="module")
 def host(request):
-    """A container also where the others are virtual machines: those have a keyboard (test_machine_console.py)."""
-    keeper = Keeper()
-    try:
-        with Host(f"host-console-{os.getpid()}", request.config.getoption("--suite")) as host:
-            host.install()
-            host.policy(until_somebody_locks("password, totp"))
-            consoles.give_to(host)
-            yield host
-    finally:
-        keeper.close()
+    with host_at_consoles("host-console", request.config.getoption("--suite")) as host:
+        yield host
 
 
 @pytest.fixture
 def logins(host):
-    there = []
-
-    def log_in(user, number):
-        # First, so that also what failed half way is taken away.
-        there.append(ConsoleLogin(host, user, number))
-        there[-1].log_in()
-        return there[-1]
-    yield log_in
-    with Console(1) as console:
-        console.do(VT_UNLOCKSWITCH, 1)
-    for login in there:
-        login.off()
+    with logins_at_consoles(host) as log_in:
+        yield log_in
 
 
 @pytest.fixture

@@ -109,12 +109,12 @@ std::size_t count(const Effects& effects) {
 /// "StoreSession Audit Lock": which effects, in their order.
 inline std::string kinds(const Effects& effects) {
     static constexpr const char* names[] = {
-        "StoreSession", "EraseSession",  "StoreGrant",  "EraseGrant",   "Watch",
-        "Forget",       "ReadActivity",  "Say",         "WipeLine",     "Lock",
-        "LockDesktop",  "UnlockDesktop", "LookForGaps", "RenewPrompts", "Unlock",
-        "KillFrozen",   "Terminate",     "KillScope",   "CheckGone",    "Audit",
-        "ReplyReserve", "ReplyLimit",    "ReplyAsk",    "ReplyProve",   "ReplyWait",
-        "ReplyId",      "ReplyDone"};
+        "StoreSession", "EraseSession",  "StoreGrant", "EraseGrant",  "Watch",
+        "Forget",       "ReadActivity",  "Say",        "WipeLine",    "Lock",
+        "LockDesktop",  "UnlockDesktop", "ForgetHint", "LookForGaps", "RenewPrompts",
+        "Unlock",       "KillFrozen",    "Terminate",  "KillScope",   "CheckGone",
+        "Audit",        "ReplyReserve",  "ReplyLimit", "ReplyAsk",    "ReplyProve",
+        "ReplyWait",    "ReplyId",       "ReplyDone"};
     static_assert(std::size(names) == std::variant_size_v<Effect>);
     std::string text;
     for (const auto& effect : effects)

@@ -21,6 +21,10 @@ DesktopSeen idle(Microseconds since) {
     return {id_of(1), false, at(since).boot};
 }
 
+LockDone not_asked(std::string why) {
+    return {.session = id_of(1), .detail = std::move(why), .terminals = {}, .by_desktop = true};
+}
+
 /// With a desktop that is open and in use.
 Host host_with(policy::SessionRule rule = {.idle_lock = 15min}) {
     Host host{policy_of(std::move(rule))};
@@ -155,8 +159,7 @@ END_TEST
 START_TEST(where_logind_cannot_be_asked_it_is_told_at_once) {
     auto host = host_with();
     host.step(LockAsked{7, id_of(1), "by root"}, 1s);
-    CHECK_TEXT(told(host.step(LockDone{id_of(1), false, "no bus", {}}, 1s)),
-               "[not locked: no bus]");
+    CHECK_TEXT(told(host.step(not_asked("no bus"), 1s)), "[not locked: no bus]");
     ck_assert(host.state(1) == State::active);
 }
 END_TEST
@@ -210,6 +213,197 @@ START_TEST(after_a_crash_the_hint_tells_what_happened) {
 }
 END_TEST
 
+constexpr const char* console = "/dev/tty1";
+
+ActivitySeen seen_at_console(Microseconds input, bool desktop) {
+    auto seen = activity(1, input, input);
+    seen.terminals = {console};
+    seen.desktop_at_console = desktop;
+    return seen;
+}
+
+LockDone a_program_has_it() {
+    return {.session = id_of(1),
+            .detail = "a program has taken the console /dev/tty1",
+            .terminals = {console},
+            .desktop_at_console = true};
+}
+
+LockDone held_at_console() {
+    return {.session = id_of(1), .held = true, .detail = {}, .terminals = {console}};
+}
+
+/// A login at a prompt, where somebody has started a desktop since.
+Host host_at_console(policy::SessionRule rule = {.idle_lock = 15min}) {
+    Host host{policy_of(std::move(rule))};
+    host.login(1, 0s);
+    host.step(seen_at_console(0s, false), 0s);
+    return host;
+}
+
+/// The same, and it has locked itself.
+Host locked_at_console() {
+    auto host = host_at_console();
+    host.step(LockAsked{7, id_of(1), "by root"}, 1s);
+    host.step(a_program_has_it(), 1s);
+    host.step(hint(true), 2s);
+    host.tick(3s);
+    ck_assert(host.state(1) == State::locked);
+    return host;
+}
+
+START_TEST(a_program_that_has_the_console_is_asked_as_a_desktop) {
+    auto host = host_at_console();
+    CHECK_TEXT(kinds(host.step(LockAsked{7, id_of(1), "by root"}, 1s)),
+               "ReadActivity StoreSession Lock");
+    ck_assert(host.step(seen_at_console(0s, true), 1s).empty());
+    ck_assert(host.step(hint(true), 1s).empty()); // an old one, of which nobody knows yet
+    CHECK_TEXT(kinds(host.step(a_program_has_it(), 1s)), "LockDesktop");
+    ck_assert(host.machine.view(id_of(1))->is_desktop);
+    ck_assert(host.step(hint(false), 1s).empty());
+    ck_assert(host.step(hint(true), 2s).empty());
+    CHECK_TEXT(told(host.tick(3s)), "[locked: by root]");
+    // What it writes to the console is no reason to ask it again.
+    CHECK_TEXT(kinds(host.step(LockedTerminalUsed{id_of(1)}, 4s)), "Lock");
+    ck_assert(host.step(a_program_has_it(), 4s).empty());
+    CHECK_TEXT(told(host.step(hint(false), 60s)), "[unlocked by its desktop]");
+    ck_assert(host.state(1) == State::active);
+}
+END_TEST
+
+START_TEST(a_program_that_has_the_console_and_does_not_answer_is_not_held) {
+    auto host = host_at_console();
+    host.step(LockAsked{7, id_of(1), "by root"}, 1s);
+    host.step(a_program_has_it(), 1s);
+    host.step(hint(false), 1s);
+    const auto effects = host.tick(11s);
+    CHECK_TEXT(told(effects), "[not held: a program has taken the console: its desktop did not "
+                              "answer within 10 s]");
+    CHECK_TEXT(answer(effects), wire::error_broken);
+    ck_assert(host.state(1) == State::active);
+    ck_assert(first_incomplete(host.machine.view(id_of(1))->gaps) != nullptr);
+    auto other = host_at_console({.incomplete_lock = policy::IncompleteLock::end});
+    other.step(LockAsked{7, id_of(1), "by root"}, 1s);
+    other.step(a_program_has_it(), 1s);
+    other.tick(10s);
+    ck_assert(other.state(1) == State::locked);
+    other.tick(11s);
+    ck_assert(other.state(1) == State::ending);
+    auto third = host_at_console();
+    third.step(LockAsked{7, id_of(1), "by root"}, 1s);
+    third.step(a_program_has_it(), 1s);
+    CHECK_TEXT(told(third.step(not_asked("no bus"), 1s)),
+               "[not held: a program has taken the console: no bus]");
+}
+END_TEST
+
+START_TEST(a_console_that_a_program_has_is_used_unless_its_desktop_says_otherwise) {
+    auto host = host_at_console();
+    ck_assert(find<ReadActivity>(host.tick(15min)) != nullptr);
+    ck_assert(host.step(seen_at_console(0s, true), 15min).empty());
+    ck_assert(host.deadline() > 15min); // for what the desktop says
+    ck_assert(find<Lock>(host.step(hint(false), 15min)) == nullptr);
+    ck_assert(host.deadline() == 30min);
+    host.tick(30min);
+    host.step(seen_at_console(0s, true), 30min);
+    ck_assert(find<Lock>(host.step(idle(20min), 30min)) == nullptr);
+    host.tick(35min);
+    host.step(seen_at_console(0s, true), 35min);
+    CHECK_TEXT(kinds(host.step(idle(20min), 35min)), "StoreSession Lock");
+    // Given back, it is the terminal's keys that count.
+    auto other = host_at_console();
+    other.tick(15min);
+    other.step(seen_at_console(0s, true), 15min);
+    other.step(hint(false), 15min);
+    other.tick(30min);
+    CHECK_TEXT(kinds(other.step(seen_at_console(16min, false), 30min)), "");
+    other.tick(31min);
+    CHECK_TEXT(kinds(other.step(seen_at_console(16min, false), 31min)), "StoreSession Lock");
+}
+END_TEST
+
+START_TEST(a_console_that_is_given_back_is_locked_as_before) {
+    auto host = locked_at_console();
+    CHECK_TEXT(kinds(host.step(LockedTerminalUsed{id_of(1)}, 60s)), "Lock");
+    // logind would go on saying so of a desktop that is gone.
+    CHECK_TEXT(kinds(host.step(held_at_console(), 60s)), "StoreSession ForgetHint LookForGaps");
+    ck_assert(!host.machine.view(id_of(1))->is_desktop);
+    ck_assert(host.step(hint(false), 61s).empty());
+    ck_assert(host.state(1) == State::locked);
+    CHECK_TEXT(kinds(host.step(UnlockAsked{8, id_of(1), "root", "why"}, 62s)),
+               "StoreSession Unlock");
+    // One that went before it had answered.
+    auto other = host_at_console();
+    other.step(LockAsked{7, id_of(1), "by root"}, 1s);
+    other.step(a_program_has_it(), 1s);
+    other.step(LockedTerminalUsed{id_of(1)}, 2s);
+    CHECK_TEXT(told(other.step(held_at_console(), 2s)), "[locked: by root]");
+    CHECK_TEXT(told(other.tick(11s)), "");
+    ck_assert(other.state(1) == State::locked);
+    // A look that finds nothing tells nothing of it.
+    auto third = locked_at_console();
+    third.step(LockedTerminalUsed{id_of(1)}, 60s);
+    third.step(LockDone{id_of(1), false, "no look"}, 60s);
+    ck_assert(third.machine.view(id_of(1))->is_desktop);
+    ck_assert(find<Lock>(third.tick(65s)) != nullptr);
+    ck_assert(third.step(a_program_has_it(), 65s).empty());
+    ck_assert(third.state(1) == State::locked);
+}
+END_TEST
+
+START_TEST(a_console_is_given_back_where_nobody_was_told) {
+    // Not locked, and its user had locked the desktop himself.
+    auto host = host_at_console();
+    host.step(seen_at_console(0s, true), 1s);
+    host.step(hint(true), 1s);
+    CHECK_TEXT(kinds(host.step(seen_at_console(0s, false), 2s)), "StoreSession ForgetHint");
+    ck_assert(!host.machine.view(id_of(1))->is_desktop);
+    // Locked: a look for something else sees it …
+    auto other = locked_at_console();
+    CHECK_TEXT(kinds(other.step(seen_at_console(0s, false), 60s)), "Lock");
+    // … or that it does not answer.
+    auto third = locked_at_console();
+    third.step(UnlockAsked{8, id_of(1), "root", "why"}, 60s);
+    ck_assert(find<Lock>(third.tick(70s)) != nullptr);
+    third.step(held_at_console(), 70s);
+    CHECK_TEXT(kinds(third.step(UnlockAsked{8, id_of(1), "root", "why"}, 71s)),
+               "StoreSession Unlock");
+}
+END_TEST
+
+START_TEST(after_a_crash_a_console_is_looked_at_anew) {
+    auto host = locked_at_console();
+    CHECK_TEXT(kinds(host.restart(60s)), "Watch Lock");
+    ck_assert(host.step(a_program_has_it(), 60s).empty());
+    CHECK_TEXT(told(host.step(hint(false), 60s)), "[unlocked by its desktop]");
+    // It was not asked, or its answer not believed.
+    auto other = host_at_console();
+    other.step(LockAsked{7, id_of(1), "by root"}, 1s);
+    other.step(a_program_has_it(), 1s);
+    other.step(hint(true), 2s);
+    other.restart(2s);
+    CHECK_TEXT(kinds(other.step(a_program_has_it(), 2s)), "LockDesktop");
+    // It went meanwhile.
+    auto third = locked_at_console();
+    third.restart(60s);
+    ck_assert(find<ForgetHint>(third.step(held_at_console(), 60s)) != nullptr);
+    ck_assert(third.state(1) == State::locked);
+}
+END_TEST
+
+START_TEST(a_locked_desktop_whose_input_alone_counts_is_not_looked_at_all_the_time) {
+    policy::SessionRule rule{.idle_terminate = 1h};
+    rule.activity = policy::Activity{.output = false, .bytes = false, .processor = false};
+    auto host = host_with(rule);
+    host.step(LockAsked{7, id_of(1), "by root"}, 1s);
+    host.step(hint(true), 2s);
+    host.tick(3s);
+    host.tick(1h);
+    host.step(hint(true), 1h);
+    ck_assert(host.deadline() > 1h);
+}
+END_TEST
+
 } // namespace
 
 int main() {
@@ -222,5 +416,11 @@ int main() {
          an_unlock_that_is_not_answered_leaves_it_locked,
          an_unlock_that_fails_leaves_the_last_one_as_it_was,
          where_logind_cannot_be_asked_it_is_told_at_once, idleness_is_what_the_desktop_says_it_is,
-         after_a_crash_the_hint_tells_what_happened});
+         after_a_crash_the_hint_tells_what_happened,
+         a_program_that_has_the_console_is_asked_as_a_desktop,
+         a_program_that_has_the_console_and_does_not_answer_is_not_held,
+         a_console_that_a_program_has_is_used_unless_its_desktop_says_otherwise,
+         a_console_that_is_given_back_is_locked_as_before,
+         a_console_is_given_back_where_nobody_was_told, after_a_crash_a_console_is_looked_at_anew,
+         a_locked_desktop_whose_input_alone_counts_is_not_looked_at_all_the_time});
 }

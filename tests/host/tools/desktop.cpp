@@ -1,7 +1,8 @@
 // A desktop as logind sees one: opens a session of type wayland through PAM, listens to what logind
-// asks of it, and answers by its LockedHint or does not, or takes a lock back at once.
+// asks of it, and answers by its LockedHint or does not, or takes a lock back at once. For "-": in
+// the session that it is started in, whatever that one's type.
 //
-//   desktop USER obeys|ignores|fails
+//   desktop USER|- obeys|ignores|fails
 
 #include "base/systemd.hpp"
 
@@ -60,10 +61,8 @@ int on_signal(sd_bus_message* message, void* data, sd_bus_error*) noexcept {
     return 0;
 }
 
-void run_as(const passwd& user, const std::string& manner) {
+[[noreturn]] void listen(const std::string& manner) {
     const std::string session = session_of_this_process();
-    if (setgid(user.pw_gid) != 0 || setuid(user.pw_uid) != 0)
-        die("becoming the user", 0);
     sd_bus* raw = nullptr;
     if (const int r = sd_bus_open_system(&raw); r < 0)
         die("the bus", r);
@@ -88,12 +87,20 @@ void run_as(const passwd& user, const std::string& manner) {
     }
 }
 
+[[noreturn]] void run_as(const passwd& user, const std::string& manner) {
+    if (setgid(user.pw_gid) != 0 || setuid(user.pw_uid) != 0)
+        die("becoming the user", 0);
+    listen(manner);
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
+    if (argc == 3 && std::strcmp(argv[1], "-") == 0)
+        listen(argv[2]);
     const passwd* const user = argc == 3 ? getpwnam(argv[1]) : nullptr;
     if (!user)
-        die("usage: desktop USER obeys|ignores|fails", argc);
+        die("usage: desktop USER|- obeys|ignores|fails", argc);
     const pam_conv conversation{no_conversation, nullptr};
     pam_handle_t* pam = nullptr;
     int r = pam_start("desktop", argv[1], &conversation, &pam);
