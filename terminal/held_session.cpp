@@ -23,6 +23,14 @@ void HeldSession::remember(const wire::LockInfo& info) {
         leader_ = std::move(*leader);
 }
 
+bool HeldSession::stands_still() const {
+    const auto has_line = [this](const char* file, const char* line) {
+        const auto text = base::read_cgroup_file(held_, file);
+        return text && base::has_part(*text, line, "\n");
+    };
+    return !has_line("cgroup.freeze", "1") || !has_line("cgroup.events", "frozen 0");
+}
+
 bool HeldSession::wait_for_end(Microseconds patience) const noexcept {
     const BootTime deadline = base::read_boot_time() + patience;
     while (true) {

@@ -1,6 +1,7 @@
 #pragma once
-// The end of a locked session that no vigild sees: what stands still takes no SIGHUP and no
-// SIGTERM, so it would stay for ever, and a shutdown would wait for it for 90 s (systemd.kill(5)).
+// What stands still of a locked session, and its end where no vigild sees it: it takes no SIGHUP
+// and no SIGTERM, so it would stay for ever, and a shutdown would wait for it for 90 s
+// (systemd.kill(5)).
 
 #include "base/error.hpp"
 #include "base/process.hpp"
@@ -22,6 +23,10 @@ public:
 
     /// Whether anything stands still that would be left behind.
     bool is_known() const noexcept { return leader_ && !held_.empty(); }
+
+    /// Whether all of it does, or nothing has to. What is in the kernel, or waits for a processor,
+    /// stops as it comes back.
+    bool stands_still() const;
 
     /// Waits for the session's end; false: it goes on.
     bool wait_for_end(Microseconds patience) const noexcept;

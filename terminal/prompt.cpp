@@ -38,6 +38,11 @@ constexpr Microseconds longest_look_after_keys = Seconds{2};
 /// A read has 4 KiB at the most. What is more than this was pasted, and is dropped as such.
 constexpr int most_dropped_reads = 64;
 
+/// For what has not stopped yet: after that it is one that hangs in the kernel.
+constexpr Microseconds longest_stop = Seconds{3};
+constexpr Microseconds first_look_at_stop{1'000};
+constexpr Microseconds last_look_at_stop{100'000};
+
 std::string seconds_text(std::uint64_t seconds) {
     return std::to_string(seconds) + " s";
 }
@@ -84,12 +89,30 @@ void Prompt::outlast_vigild() {
 }
 
 void Prompt::ask() {
-    if (refresh() == Next::leave)
+    if (refresh() == Next::leave || await_stop() == Next::leave)
         return;
     if (info_.wait_seconds > 0 && count_down(info_.wait_seconds, "") == Next::leave)
         return;
     while (read_answer() == Next::go_on && judge() == Next::go_on) {
     }
+}
+
+/// A program that waited for a key when it was to stop, and has not had a processor since, takes
+/// what has come first: that must be no answer.
+Prompt::Next Prompt::await_stop() {
+    const BootTime until = base::read_boot_time() + longest_stop;
+    Microseconds pause = first_look_at_stop;
+    while (!held_.stands_still() && base::read_boot_time() < until) {
+        if (message_.empty()) {
+            message_ = "One moment: a program has not stopped yet.";
+            draw(false);
+        }
+        if (tty_.wait(pause, Tty::For::hang_up) == Tty::Heard::hung_up)
+            return Next::leave;
+        pause = std::min(pause * 2, last_look_at_stop);
+    }
+    message_.clear();
+    return Next::go_on;
 }
 
 /// What kind of terminal it is; and what it shows, whenever vigild asks: one that has lost its

@@ -43,6 +43,7 @@ private:
     std::optional<Keys::Event> read();
     Next drop_input();
     Microseconds screen_due() const;
+    Next await_stop();
     void meet_terminal();
     void warn_of_no_password();
     void tell_screen(wire::Screen screen);

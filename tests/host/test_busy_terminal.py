@@ -71,3 +71,18 @@ def test_an_unlock_that_cannot_give_it_back_lets_the_session_go_on_and_is_not_as
     assert alice.answers() and bob.answers()
     assert len(alice.told("session-unlocked")) == 1 and "she called" in alice.told("session-unlocked")[0]
     alice.type("kill %1\r")
+
+
+def test_nobody_is_asked_while_a_program_has_not_stopped_but_not_kept_out_by_one_that_never_does(host, alice):
+    """One that waits for a key when it is to stop, and gets no processor, takes the first that comes. So does one in the kernel."""
+    alice.type("yes | /tmp/busy /tmp/busy-file &\r")
+    alice.screen.wait_for("busy$", 20)
+    before = alice.screen.mark()
+    host.vigilctl("lock", alice.id)
+    alice.screen.wait_for(UNLOCK_PROMPT, 20)
+    said = alice.screen.said()[before:]
+    assert said.index("One moment: a program has not stopped yet.") < said.index("Password")
+    unlock(alice)
+    assert not alice.told("unlock-failed")
+    host.run("pkill", "-KILL", "-x", "busy-server")
+    assert alice.answers()
