@@ -22,7 +22,8 @@ Result<> make_frozen_child(const std::string& scope);
 Result<> move_to_frozen(const std::string& scope, pid_t pid);
 
 /// Writes cgroup.freeze and waits, at most `patience`, until cgroup.events says so. false: some
-/// process is in the kernel (state D) and stops as it comes back; nothing of it runs meanwhile.
+/// process is in the kernel (state D, or waiting for a processor) and stops as it comes back;
+/// nothing of it runs meanwhile, but a key that comes first is its: vigil-lock waits for it.
 Result<bool> freeze(const std::string& scope, Microseconds patience);
 
 /// Keeps a connection from bringing in new processes under a lock: `carriers`, wherever they are,
