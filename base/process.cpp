@@ -76,9 +76,11 @@ Result<std::string> read_small_file(const std::string& path, std::size_t limit) 
     }
 }
 
-std::optional<unsigned> read_pty_index(pid_t pid, int fd) {
+Result<std::optional<unsigned>> read_pty_index(pid_t pid, int fd) {
     const auto text = read_small_file(proc_path(pid, "fdinfo/") + std::to_string(fd));
-    const auto word = text ? first_word(*text, "tty-index:") : std::nullopt;
+    if (!text)
+        return std::unexpected{text.error()};
+    const auto word = first_word(*text, "tty-index:");
     unsigned index = 0;
     return word && parse_number(*word, index) ? std::optional{index} : std::nullopt;
 }

@@ -78,8 +78,8 @@ bool has_ended(int pidfd) noexcept;
 std::string proc_path(pid_t pid, const char* file);
 
 /// The pty (base/pty.hpp) whose master a process's descriptor is, by "tty-index:" in its fdinfo.
-/// nullopt: it is none, or may not be looked at.
-std::optional<unsigned> read_pty_index(pid_t pid, int fd);
+/// nullopt: it is none. An error: it was closed meanwhile, or may not be looked at.
+Result<std::optional<unsigned>> read_pty_index(pid_t pid, int fd);
 
 /// Reads a small file (procfs, sysfs, cgroupfs) whole; EFBIG beyond `limit` bytes.
 Result<std::string> read_small_file(const std::string& path, std::size_t limit = 64 * 1024);

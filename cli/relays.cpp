@@ -52,8 +52,8 @@ void add(pid_t pid, int fd, Descriptors& found) {
         return;
     if (node.st_rdev != pty_multiplexer)
         found.open.push_back(node.st_rdev);
-    else if (const auto index = base::read_pty_index(pid, fd))
-        found.made.push_back(base::pty_device(*index));
+    else if (const auto index = base::read_pty_index(pid, fd); index && *index)
+        found.made.push_back(base::pty_device(**index));
 }
 
 /// Of a process that may not be looked into: none.

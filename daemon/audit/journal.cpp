@@ -29,6 +29,7 @@ constexpr std::array kinds{
     Kind{session_locked, notice, "session-locked", "ce123ee6059b4377b19621c55092c9a4"},
     Kind{lock_failed, error, "lock-failed", "80a65d92c0df41f3bf6b0c55360c6967"},
     Kind{lock_gaps, notice, "lock-gaps", "a0fe3be1e1ff458f90072a0c61cf00b9"},
+    Kind{terminals_closed, notice, "terminals-closed", "6d3ab5a55e224be29fa9d8efa31d6080"},
     Kind{session_unlocked, notice, "session-unlocked", "a027f58680ad4641a4c0a5417222e1d2"},
     Kind{unlock_failed, warning, "unlock-failed", "551c99df744e48b7a6f588df5b87cc1b"},
     Kind{session_ending, notice, "session-ending", "dc9bfa3bb9f54b0595b9a62556df37cc"},

@@ -82,7 +82,8 @@ struct Unlock {
 /// session by the time this is done, so it says itself where to look.
 struct KillFrozen {
     SessionId session;
-    std::string cgroup; ///< of the scope; "" if it never had one
+    std::string cgroup;        ///< of the scope; "" if it never had one
+    bool stays_locked = false; ///< its connection goes on, and may start nothing as before
 };
 /// logind's TerminateSession.
 struct Terminate {
@@ -108,6 +109,7 @@ enum class AuditKind : std::uint8_t {
     session_locked,
     lock_failed,
     lock_gaps,
+    terminals_closed,
     session_unlocked,
     unlock_failed,
     session_ending,

@@ -102,6 +102,11 @@ struct TerminalOpened {
     SessionId session;
 };
 
+/// A terminal that the session had is closed; others may be left.
+struct TerminalClosed {
+    SessionId session;
+};
+
 /// Somebody reads from or writes to a terminal of a locked session: the prompt, or what is not
 /// held.
 struct LockedTerminalUsed {
@@ -140,7 +145,8 @@ struct LockDone {
     bool escaped = false; ///< somebody has taken a process out that had not been out before
     /// Nothing is held, since programs have all its consoles; a DesktopSeen tells next how it is.
     bool desktop_at_console = false;
-    bool by_desktop = false; ///< of a LockDesktop
+    bool by_desktop = false;  ///< of a LockDesktop
+    bool no_terminal = false; ///< not held because it has none, and that is no look that failed
 };
 
 /// The answer to LookForGaps: those that is_looked_for() is about.
@@ -261,10 +267,10 @@ struct PolicyChanged {
 
 using Event =
     std::variant<ReserveAsked, PrepareAsked, ConfirmAsked, ReleaseAsked, SessionFound, LeaderGone,
-                 WatchFailed, ActivitySeen, DesktopSeen, TerminalOpened, LockedTerminalUsed,
-                 WarnedTerminalUsed, ClientGone, TimePassed, LockAsked, SleepAsked, LockDone,
-                 GapsSeen, LookCutShort, PromptAsks, ScreenAsked, ScreenSeen, UnlockAsked,
-                 UnlockDone, UnlockRefused, ThawedByHand, TerminateAsked, ScopeSeen, StepUpAsked,
-                 ProofChecked, GrantStored, FactorsChanged, PolicyChanged>;
+                 WatchFailed, ActivitySeen, DesktopSeen, TerminalOpened, TerminalClosed,
+                 LockedTerminalUsed, WarnedTerminalUsed, ClientGone, TimePassed, LockAsked,
+                 SleepAsked, LockDone, GapsSeen, LookCutShort, PromptAsks, ScreenAsked, ScreenSeen,
+                 UnlockAsked, UnlockDone, UnlockRefused, ThawedByHand, TerminateAsked, ScopeSeen,
+                 StepUpAsked, ProofChecked, GrantStored, FactorsChanged, PolicyChanged>;
 
 } // namespace vigil::core

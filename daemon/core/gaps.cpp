@@ -15,6 +15,7 @@ bool makes_incomplete(const Gap& gap) noexcept {
     case Gap::Kind::at_its_own: // held all the same, if not as it is held elsewhere
     case Gap::Kind::slow:       // nothing of it runs meanwhile
     case Gap::Kind::unsealed:   // no key of these terminals reaches what it brings
+    case Gap::Kind::closed:     // what stood still there is gone
     case Gap::Kind::user_unit:  // the user's and not the session's: its end would not stop them
         return false;
     }
@@ -28,6 +29,7 @@ bool is_looked_for(const Gap& gap) noexcept {
     case Gap::Kind::at_its_own:
     case Gap::Kind::slow:
     case Gap::Kind::unsealed:
+    case Gap::Kind::closed:
     case Gap::Kind::user_unit:
         return true;
     case Gap::Kind::not_held:

@@ -17,6 +17,7 @@ struct Gap {
         at_its_own,  ///< a virtual console without a lock console, so its programs stand still
         slow,        ///< a process in the kernel, which stops as it comes back
         unsealed,    ///< an ssh connection that could bring in a command without a terminal
+        closed,      ///< no terminal is left, so there is nobody to ask
         desktop,     ///< a desktop that did not lock itself
         user_unit,   ///< of the user's manager, outside of every session
     };

@@ -143,8 +143,9 @@ Effects Machine::Data::on(const ActivitySeen& seen, const Now& now) {
             session->last_output =
                 std::max(session->last_output, std::min(seen.last_output, now.boot));
     }
-    // Without a terminal there is nobody whose keys could tell: for a lock it is never idle.
-    if (seen.terminals.empty())
+    // Without a terminal there is nobody whose keys could tell: for a lock it is never idle. Under
+    // one nobody comes back to a terminal that was closed.
+    if (seen.terminals.empty() && record.state == State::active)
         session->last_input = now.boot;
     warning_is_over(*session, session->last_input, effects);
     const auto work_look = moments(*session).work_look;

@@ -10,7 +10,7 @@ namespace {
 
 /// What trying to lock has found out. What it says of a lock that holds is looked for later.
 std::vector<Gap> gaps_of(const LockDone& outcome) {
-    if (outcome.held)
+    if (outcome.held || outcome.no_terminal)
         return {};
     return {{outcome.unasked ? Gap::Kind::unasked : Gap::Kind::not_held, outcome.detail}};
 }
@@ -135,6 +135,7 @@ Effects Machine::Data::on(const LockAsked& asked, const Now& now) {
     // Also, whether there is a terminal decides below what a lock that does not hold means.
     read_at_lock(*session, effects);
     lock(*session, {asked.by, asked.reason}, now, effects);
+    session->asked_anew = true;
     schedule(*session);
     return effects;
 }
@@ -183,6 +184,7 @@ void Machine::Data::hold(Tracked& session, const Cause& cause, const Now& now, E
     record.unlock_failures = 0;
     record.unlock_not_before = BootTime{};
     session.lock_told = false;
+    session.asked_anew = false;
     session.failure.clear();
     session.gaps.clear();
     session.gaps_told.reset();
@@ -230,9 +232,13 @@ Effects Machine::Data::on(const LockDone& outcome, const Now& now) {
         return effects;
     }
     // Nothing found at all can be a look that failed.
-    if (!outcome.terminals.empty() && (session->desktop_at_console || record.desktop_locked))
+    if ((!outcome.terminals.empty() || outcome.no_terminal) &&
+        (session->desktop_at_console || record.desktop_locked))
         lost_desktop(*session, effects);
-    if (!outcome.terminals.empty())
+    // By the look before it, so that nobody has it given back by closing the last one meanwhile.
+    const bool had_none = std::exchange(session->asked_anew, false) && outcome.no_terminal &&
+                          session->terminals.empty();
+    if (!outcome.terminals.empty() || outcome.no_terminal)
         session->terminals = outcome.terminals;
     const auto tried = gaps_of(outcome);
     std::erase_if(session->gaps, [](const Gap& gap) { return !is_looked_for(gap); });
@@ -248,17 +254,24 @@ Effects Machine::Data::on(const LockDone& outcome, const Now& now) {
                "It could not be locked wholly and is ended instead: " + outcome.detail + ".");
         return effects;
     }
-    if (outcome.held) {
+    if (outcome.held || (outcome.no_terminal && !had_none)) {
         session->retry_at.reset();
         if (!std::exchange(session->lock_told, true))
             effects.push_back(audit(AuditKind::session_locked, *session,
                                     "locked: " + lock_text(record) +
                                         (outcome.detail.empty() ? "" : "; " + outcome.detail),
                                     record.lock_reason));
+        else if (outcome.no_terminal)
+            note_failure(*session, AuditKind::terminals_closed, outcome.detail, effects);
         answer(tokens, effects);
+        // Nobody can be asked there again, and a hang-up does nothing to what is frozen. It is not
+        // given back: whoever has the client may be the one it was locked for. Another terminal is
+        // told of (TerminalOpened), so nothing is tried until then.
+        if (outcome.no_terminal)
+            effects.push_back(KillFrozen{record.id, record.cgroup, true});
         // After the prompts.
         want_look(*session, now, effects);
-    } else if (session->terminals.empty() && !tokens.empty() && !session->retry_at) {
+    } else if (had_none) {
         // Part of it may be held: it is given back as after a proof. It never was locked.
         record.locked_since_wall = {};
         record.state = State::unlocking;
@@ -321,6 +334,16 @@ void look_later(Tracked& session, const Now& now) {
     session.newcomer_at.reset();
     if (session.record.state == State::locked && session.newcomer_pause <= last_newcomer_look)
         session.newcomer_at = now.boot + session.newcomer_pause;
+}
+
+/// If that was the last, there is nobody to ask any more.
+Effects Machine::Data::on(const TerminalClosed& closed, const Now&) {
+    auto* session = find(closed.session);
+    if (!session || session->record.state != State::locked || is_graphical(session->record))
+        return {};
+    Effects effects;
+    order_lock(*session, effects);
+    return effects;
 }
 
 Effects Machine::Data::on(const LockedTerminalUsed& used, const Now&) {

@@ -103,7 +103,9 @@ SessionView view_of(const Tracked& session) {
     };
     consider(at.end, "terminate");
     consider(at.end_warning, "warn");
-    if (!session.terminals.empty() || policy::has_no_terminal(session.record.facts.session_class))
+    const bool is_left = session.record.state == State::locked && !is_graphical(session.record);
+    if (!session.terminals.empty() || is_left ||
+        policy::has_no_terminal(session.record.facts.session_class))
         consider(at.idle_end, "terminate");
     // Without a terminal it is never locked, but for a desktop, which locks itself.
     if (!session.terminals.empty() || is_graphical(session.record)) {

@@ -111,6 +111,7 @@ struct Tracked {
     EndStage end_stage = EndStage::announced;
     unsigned kills = 0;
     bool lock_ordered = false;      ///< a Lock is on its way
+    bool asked_anew = false;        ///< its first attempt, which somebody asked for, is not over
     std::vector<Token> lock_tokens; ///< of those who wait for its outcome
     Token unlock_token = 0;
     std::vector<Gap> gaps;                ///< of the lock in force, as they were seen last
@@ -190,6 +191,7 @@ struct Machine::Data {
     Effects on(const LockDone&, const Now&);
     Effects on(const ClientGone&, const Now&);
     Effects on(const TerminalOpened&, const Now&);
+    Effects on(const TerminalClosed&, const Now&);
     Effects on(const LockedTerminalUsed&, const Now&);
     void lock(Tracked& session, const Cause& cause, const Now& now, Effects& effects);
     void hold(Tracked& session, const Cause& cause, const Now& now, Effects& effects);

@@ -142,6 +142,7 @@ struct ActivityWatch::Implementation {
     bool look(BootTime now);
     bool look(Side& side, BootTime now);
     void tell();
+    void closed(const std::string& path);
     void unknown(Side& side, const inotify_event& event, BootTime now);
     void overflowed(Side& side);
     void after(bool seen);
@@ -175,9 +176,11 @@ Result<> ActivityWatch::Implementation::open(sd_event* loop, ActivityQueues queu
     if (opened)
         opened = outputs.inotify.open(std::move(queues.outputs));
     if (opened)
-        opened = new_terminals.open(loop, listener.new_terminal, [this](std::uint64_t device) {
-            return terminals.contains(device);
-        });
+        opened = new_terminals.open(
+            loop,
+            {.opened = listener.new_terminal,
+             .closed = [this](const std::string& path) { closed(path); },
+             .is_known = [this](std::uint64_t device) { return terminals.contains(device); }});
     if (!opened)
         return opened;
     if (const auto made = inputs.inotify.watch(current_terminal_path, IN_ACCESS))
@@ -264,6 +267,17 @@ void ActivityWatch::Implementation::tell() {
     if (std::exchange(current_terminal_told, current_terminal_read) != current_terminal_read &&
         listener.current_terminal_used)
         listener.current_terminal_used();
+}
+
+void ActivityWatch::Implementation::closed(const std::string& path) {
+    // A copy: who is told may remove terminals.
+    std::vector<Terminal> gone;
+    for (const auto& [device, watched] : terminals)
+        if (path.empty() ? !look_at(watched.terminal) : watched.terminal.path == path)
+            gone.push_back(watched.terminal);
+    if (listener.closed)
+        for (const auto& terminal : gone)
+            listener.closed(terminal);
 }
 
 /// Whose events were dropped is not known, and any user can flood the queue. Each terminal's own

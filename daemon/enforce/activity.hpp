@@ -27,6 +27,8 @@ struct ActivityListener {
     std::function<void(const std::string&, uid_t)> new_terminal;
     /// A terminal that was in use at the last look.
     std::function<void(const Terminal&, const Activity&)> used;
+    /// One that is watched is closed; its number may be another's by now.
+    std::function<void(const Terminal&)> closed{};
     /// Some terminal was read as /dev/tty; get() tells whether it was this one.
     std::function<void()> current_terminal_used{};
 };

@@ -154,4 +154,14 @@ std::optional<std::string> how_unsealed(const std::string& scope, pid_t leader) 
            (has_pids ? "" : " (no pids controller)");
 }
 
+std::string without_terminal(const std::string& scope, pid_t leader) {
+    const std::string closed = "its last terminal is closed, and what stood still there was ended";
+    if (!is_sshd(leader))
+        return closed;
+    return closed + (how_unsealed(scope, leader)
+                         ? "; who opens another over its connection is asked there"
+                         : "; none can be opened over its connection: close that, or end the "
+                           "session (vigilctl terminate)");
+}
+
 } // namespace vigil::enforce

@@ -39,4 +39,7 @@ Result<> seal(const std::string& scope, pid_t leader);
 /// another login of the user's had PID 1 move them out.
 std::optional<std::string> how_unsealed(const std::string& scope, pid_t leader);
 
+/// What is to be known of a lock whose session has lost its last terminal, and the way on.
+std::string without_terminal(const std::string& scope, pid_t leader);
+
 } // namespace vigil::enforce

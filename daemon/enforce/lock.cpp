@@ -49,7 +49,7 @@ public:
         for (int pass = 0; pass < max_passes && take_new(); ++pass) {
         }
         if (looked_ && found_.empty())
-            note(fail("no terminal"));
+            note_none();
     }
 
     const std::vector<core::SavedTerminal>& terminals() const noexcept { return report_.terminals; }
@@ -181,6 +181,14 @@ private:
         report_.detail =
             "no lock console, " + std::string{stands_still} + ": " + state.error().text();
         return false;
+    }
+
+    /// Of a leader that is elsewhere nobody knows what it has.
+    void note_none() {
+        const auto leader = base::cgroup_of(target_.leader);
+        report_.no_terminal = leader && base::is_within(*leader, target_.scope);
+        note(fail(report_.no_terminal ? without_terminal(target_.scope, target_.leader)
+                                      : "its leader is not in its scope"));
     }
 
     Result<> take_one(const Terminal& terminal) {

@@ -30,6 +30,7 @@ struct LockReport {
     std::vector<Terminal> desktops; ///< consoles that programs have: nothing of them is held
     bool is_desktop = false;        ///< and there is nothing else
     std::string detail;             ///< why not held, or what is not covered
+    bool no_terminal = false;       ///< it has none, and that is no look that failed
     /// sshd's processes beside the leader: with the end of one its connection is over, which what
     /// is frozen can keep the leader from learning.
     std::vector<pid_t> carriers;
@@ -41,8 +42,8 @@ struct LockReport {
 /// Writes a terminal's old state down before it is touched (and again if it turned out different).
 using SaveTerminal = std::function<Result<>(const core::SavedTerminal&)>;
 
-/// Told of all terminals that are taken, before what uses them is frozen: the prompts can be started
-/// meanwhile. Told again where more were opened since.
+/// Told of all terminals that are taken, before what uses them is frozen: the prompts can be
+/// started meanwhile. Told again where more were opened since.
 using TerminalsTaken = std::function<void(const std::vector<core::SavedTerminal>&)>;
 
 /// The callbacks are for as long as hold() lasts.

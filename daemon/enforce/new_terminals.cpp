@@ -24,9 +24,8 @@ constexpr int rest_factor = 9;
 
 } // namespace
 
-Result<> NewTerminals::open(sd_event* loop, Told told, Known known) {
-    told_ = std::move(told);
-    known_ = std::move(known);
+Result<> NewTerminals::open(sd_event* loop, Listener listener) {
+    listener_ = std::move(listener);
     const auto on_change = [](sd_event_source*, int, std::uint32_t, void* data) noexcept {
         try {
             static_cast<NewTerminals*>(data)->changed();
@@ -44,7 +43,7 @@ Result<> NewTerminals::open(sd_event* loop, Told told, Known known) {
     };
     if (auto opened = inotify_.open({}); !opened)
         return opened;
-    if (const auto made = inotify_.watch(directory, IN_CREATE | IN_ONLYDIR); !made)
+    if (const auto made = inotify_.watch(directory, IN_CREATE | IN_DELETE | IN_ONLYDIR); !made)
         return std::unexpected{made.error()};
     sd_event_source* source = nullptr;
     int r = sd_event_add_io(loop, &source, inotify_.fd(), EPOLLIN, on_change, this);
@@ -61,15 +60,24 @@ Result<> NewTerminals::open(sd_event* loop, Told told, Known known) {
 void NewTerminals::changed() {
     const BootTime now = base::read_boot_time();
     bool lost = false;
+    std::vector<std::string> closed;
     inotify_.read([&](const inotify_event& event, const std::string& name) {
         lost = lost || (event.mask & IN_Q_OVERFLOW) != 0;
-        if ((event.mask & IN_CREATE) != 0 && !name.empty() &&
-            name.find_first_not_of("0123456789") == name.npos)
-            wait_for(std::string{directory} + "/" + name, now);
+        if (name.empty() || name.find_first_not_of("0123456789") != name.npos)
+            return;
+        const auto path = std::string{directory} + "/" + name;
+        if ((event.mask & IN_CREATE) != 0)
+            wait_for(path, now);
+        if ((event.mask & IN_DELETE) != 0)
+            closed.push_back(path);
     });
     if (lost)
         look_at_all(now);
     settle(now);
+    if (lost)
+        closed = {std::string{}};
+    for (const auto& path : closed)
+        listener_.closed(path);
 }
 
 /// The node itself is watched, not all of the folder: changes of their own nodes would let users
@@ -86,7 +94,8 @@ void NewTerminals::look_at_all(BootTime now) {
     static_cast<void>(base::for_numbers_in(directory, [&](int folder, int number) {
         const std::string name = std::to_string(number);
         struct stat node{};
-        if (::fstatat(folder, name.c_str(), &node, AT_SYMLINK_NOFOLLOW) < 0 || known_(node.st_rdev))
+        if (::fstatat(folder, name.c_str(), &node, AT_SYMLINK_NOFOLLOW) < 0 ||
+            listener_.is_known(node.st_rdev))
             return true;
         if (node.st_uid == 0)
             wait_for(std::string{directory} + "/" + name, now);
@@ -125,7 +134,7 @@ void NewTerminals::settle(BootTime now) {
 void NewTerminals::tell(const std::map<uid_t, std::vector<std::string>>& settled) {
     const BootTime began = base::read_boot_time();
     for (const auto& [owner, paths] : settled)
-        told_(paths.size() == 1 ? paths.front() : std::string{}, owner);
+        listener_.opened(paths.size() == 1 ? paths.front() : std::string{}, owner);
     if (!settled.empty()) {
         const BootTime ended = base::read_boot_time();
         rests_until_ = ended + rest_factor * (ended - began);

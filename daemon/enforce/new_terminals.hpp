@@ -1,5 +1,6 @@
 #pragma once
 // New ptys, each told once its node has its final owner: sshd makes it as root and hands it over.
+// And those that are closed, whoever still has them open on the other side.
 
 #include "base/systemd.hpp"
 #include "base/time.hpp"
@@ -18,13 +19,17 @@ namespace vigil::enforce {
 
 class NewTerminals {
 public:
-    /// `path` is empty where it is not known which terminals of this owner are new.
-    using Told = std::function<void(const std::string& path, uid_t owner)>;
-    /// Whether this device is known, so that it is not new.
-    using Known = std::function<bool(std::uint64_t device)>;
+    struct Listener {
+        /// `path` is empty where it is not known which terminals of this owner are new.
+        std::function<void(const std::string& path, uid_t owner)> opened;
+        /// `path` is empty where it is not known which are closed.
+        std::function<void(const std::string& path)> closed;
+        /// Whether this device is known, so that it is not new.
+        std::function<bool(std::uint64_t device)> is_known;
+    };
 
     /// Attaches to the loop, which must outlive this.
-    Result<> open(sd_event* loop, Told told, Known known);
+    Result<> open(sd_event* loop, Listener listener);
 
 private:
     struct Waiting {
@@ -39,8 +44,7 @@ private:
     void tell(const std::map<uid_t, std::vector<std::string>>& settled);
     void wake_at(BootTime when);
 
-    Told told_;
-    Known known_;
+    Listener listener_;
     Inotify inotify_;
     base::EventSource source_;
     base::EventSource timer_;

@@ -240,6 +240,10 @@ Result<> kill_frozen(const std::string& scope) {
     return ended ? unsealed : ended;
 }
 
+Result<> kill_held(const std::string& scope) {
+    return unless_missing(base::write_cgroup_file(child_of(scope), "cgroup.kill", "1"));
+}
+
 Result<> kill_scope(const std::string& scope) {
     return unless_missing(base::write_cgroup_file(scope, "cgroup.kill", "1"));
 }

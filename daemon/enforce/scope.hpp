@@ -39,6 +39,10 @@ Result<> thaw(const std::string& scope);
 /// may start processes again, for what closes the session. ENOENT is no error.
 Result<> kill_frozen(const std::string& scope);
 
+/// cgroup.kill on the child alone, which stays frozen for what comes into it next, as a sealed
+/// connection stays sealed. ENOENT is no error.
+Result<> kill_held(const std::string& scope);
+
 /// cgroup.kill on the scope and all below it. ENOENT is no error.
 Result<> kill_scope(const std::string& scope);
 

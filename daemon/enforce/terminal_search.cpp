@@ -16,16 +16,25 @@ namespace vigil::enforce {
 
 namespace {
 
-/// Calls `use(descriptor, terminal)` for the pty masters that a process has open.
-void for_masters_of(pid_t pid, const std::function<void(int fd, Terminal terminal)>& use) {
-    // A folder that cannot be read has none: the process is gone.
-    static_cast<void>(base::for_numbers_in(base::proc_path(pid, "fdinfo"), [&](int, int fd) {
+/// Of vigild or the host, and of a moment: what could not be looked at may be there.
+bool is_shortage(const Error& error) noexcept {
+    return error.code == EMFILE || error.code == ENFILE || error.code == ENOMEM;
+}
+
+/// Calls `use(descriptor, terminal)` for the pty masters that a process has open. One that is gone
+/// has none.
+Result<> for_masters_of(pid_t pid, const std::function<void(int fd, Terminal terminal)>& use) {
+    Result<> seen{};
+    auto looked = base::for_numbers_in(base::proc_path(pid, "fdinfo"), [&](int, int fd) {
         const auto index = base::read_pty_index(pid, fd);
-        auto terminal = index ? pty_terminal(*index) : fail(ENOTTY, "no master of a pty");
-        if (terminal)
-            use(fd, std::move(*terminal));
-        return true;
-    }));
+        if (!index && is_shortage(index.error()))
+            seen = std::unexpected{index.error()};
+        else if (index && *index)
+            if (auto terminal = pty_terminal(**index))
+                use(fd, std::move(*terminal));
+        return seen.has_value();
+    });
+    return looked || !is_shortage(looked.error()) ? seen : looked;
 }
 
 /// 0: none has the terminal. An error: it was closed meanwhile, say.
@@ -66,12 +75,13 @@ std::optional<std::vector<pid_t>> controlling_sessions(const std::vector<pid_t>&
                                                        const std::vector<Terminal>& terminals) {
     std::map<std::uint64_t, pid_t> sessions;
     for (const pid_t carrier : carriers)
-        for_masters_of(carrier, [&](int fd, const Terminal& terminal) {
+        // What was not looked at is missing in the count.
+        static_cast<void>(for_masters_of(carrier, [&](int fd, const Terminal& terminal) {
             if (find(terminals, terminal.device) == nullptr || sessions.contains(terminal.device))
                 return;
             if (const auto session = controlling_session(carrier, fd, terminal))
                 sessions.emplace(terminal.device, *session);
-        });
+        }));
     if (sessions.size() != terminals.size())
         return std::nullopt;
     std::vector<pid_t> found;
@@ -86,11 +96,14 @@ Result<std::vector<Terminal>> find_terminals(const std::string& scope, pid_t lea
         return std::unexpected{processes.error()};
     std::vector<Terminal> terminals;
     const std::vector<pid_t> carriers = carriers_of(*processes, leader);
-    for (const pid_t pid : carriers)
-        for_masters_of(pid, [&](int, Terminal terminal) {
+    for (const pid_t pid : carriers) {
+        const auto looked = for_masters_of(pid, [&](int, Terminal terminal) {
             if (find(terminals, terminal.device) == nullptr)
                 terminals.push_back(std::move(terminal));
         });
+        if (!looked)
+            return std::unexpected{looked.error()};
+    }
     if (terminals.empty() && !carriers.empty())
         add_controlling(*processes, leader, terminals);
     return terminals;

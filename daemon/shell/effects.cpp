@@ -115,7 +115,9 @@ void Shell::perform(const core::Unlock& effect) {
 
 void Shell::perform(const core::KillFrozen& effect) {
     if (!effect.cgroup.empty())
-        base::log_failure("killing what is frozen", enforce::kill_frozen(effect.cgroup));
+        base::log_failure("killing what is frozen", effect.stays_locked
+                                                        ? enforce::kill_held(effect.cgroup)
+                                                        : enforce::kill_frozen(effect.cgroup));
 }
 
 void Shell::perform(const core::Terminate& effect) {

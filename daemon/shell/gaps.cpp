@@ -91,6 +91,8 @@ std::vector<core::Gap> Shell::look_for_gaps(const core::SessionId& id, Microseco
         gaps.push_back({slow, enforce::stops_late});
     if (auto how = frozen ? enforce::how_unsealed(known->cgroup, known->leader.pid) : std::nullopt)
         gaps.push_back({unsealed, std::move(*how)});
+    if (const auto found = watched_.find(id); found != watched_.end() && found->second.no_terminal)
+        gaps.push_back({closed, enforce::without_terminal(known->cgroup, known->leader.pid)});
     for (const auto& unit : enforce::user_units(known->facts.uid, most_units_told))
         gaps.push_back({user_unit, "user unit " + base::escape(unit, 256) + " runs on"});
     return gaps;

@@ -133,6 +133,7 @@ void Shell::finish(Held& held, enforce::LockReport& report) {
         watched.terminals.push_back(terminal);
         stored(store_.erase_terminal(watched.id, terminal.path));
     }
+    watched.no_terminal = report.no_terminal;
     watch_locked(watched, held.before, held.saved);
     watch_carriers(watched, report.carriers);
     const bool escaped = note_escaped(watched, report.escaped);
@@ -159,7 +160,8 @@ void Shell::finish(Held& held, enforce::LockReport& report) {
                                      .terminals = std::move(paths),
                                      .unasked = unasked,
                                      .escaped = escaped,
-                                     .desktop_at_console = report.is_desktop});
+                                     .desktop_at_console = report.is_desktop,
+                                     .no_terminal = report.no_terminal});
 }
 
 /// false: nobody has been taken out who had not been before.

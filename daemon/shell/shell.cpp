@@ -40,6 +40,7 @@ Shell::Shell(sd_event* loop, store::RuntimeStore store, policy::Policy policy,
                                 uid_t owner) { new_terminal(path, owner); },
          .used = [this](const enforce::Terminal& terminal,
                         const enforce::Activity& seen) { terminal_used(terminal, seen); },
+         .closed = [this](const enforce::Terminal& terminal) { terminal_closed(terminal); },
          .current_terminal_used = [this] { look_at_warned(); }},
         std::move(queues));
     if (!activity)
@@ -248,6 +249,11 @@ void Shell::new_terminal(const std::string& path, uid_t owner) {
         if (!path.empty())
             break;
     }
+}
+
+void Shell::terminal_closed(const enforce::Terminal& terminal) {
+    if (const auto session = by_terminal_.find(terminal.device); session != by_terminal_.end())
+        dispatch(core::TerminalClosed{session->second});
 }
 
 /// Written down, because atime would tell the next vigild no better than to 8 s.

@@ -126,6 +126,7 @@ private:
         /// Under a lock: sshd's own processes, by pid, and what tells of their end.
         std::map<pid_t, base::EventSource> carriers;
         bool lock_due = false;            ///< it is in locks_due_
+        bool no_terminal = false;         ///< it had none when it was held last
         std::set<std::uint64_t> prompted; ///< devices of those that a prompt was asked for
         /// Under a lock: those of its terminals that a lock console asks for.
         std::vector<core::SavedTerminal> consoles;
@@ -163,6 +164,7 @@ private:
     void adopt(const enforce::LogindSession& session);
     core::SessionId id_for(const enforce::LogindSession& session);
     void new_terminal(const std::string& path, uid_t owner);
+    void terminal_closed(const enforce::Terminal& terminal);
     void write_activity(Watched& watched, BootTime input, BootTime output);
     void terminal_used(const enforce::Terminal& terminal, const enforce::Activity& activity);
     enforce::Activity known_activity(const Watched& watched, const enforce::Terminal& terminal,

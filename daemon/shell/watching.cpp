@@ -250,7 +250,7 @@ void Shell::watch_locked(Watched& watched, const std::vector<enforce::Terminal>&
     for (const auto& known : saved) {
         const enforce::Terminal terminal{known.path, known.device};
         // Nothing found at all can be a look that failed.
-        if (!terminals.empty() && !std::ranges::count(terminals, terminal))
+        if ((watched.no_terminal || !terminals.empty()) && !std::ranges::count(terminals, terminal))
             lose_terminal(watched.id, terminal);
     }
     for (const auto& terminal : before)

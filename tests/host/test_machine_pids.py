@@ -1,6 +1,7 @@
 """The lock where the pids controller is: nothing is started over a connection whose session is locked."""
 
 import pytest
+from connections import Connection
 from logins import LOCK_SCREEN, MANAGER, Login, unlock
 from people import Shell
 from vigilhost import wait_until
@@ -58,6 +59,32 @@ def test_sshds_process_that_was_moved_out_is_sealed_again_at_the_next_key(host):
     unlock(shared.login)
     assert shared.login.answers()
     assert host.run("find", shared.login.scope(), "-mindepth", "1", "-type", "d").stdout == ""
+
+
+def test_a_connection_whose_last_terminal_is_closed_stays_sealed_and_says_the_way_out(host):
+    connection = Connection(host, "alice")
+    try:
+        window = connection.open()
+        window.type("sleep 1234 &\r")
+        wait_until(lambda: host.pids("-fx", "sleep 1234"), 20, "the job runs")
+        window.lock()
+        window.close()
+        wait_until(lambda: not host.pids("-fx", "sleep 1234"), 60, "what stood still there is ended")
+        wait_until(lambda: connection.told("terminals-closed"), 20, "the journal has it")
+        shown = connection.show()
+        assert (shown["state"], shown["terminals"], shown["uncovered"]) == ("locked", [], [])
+        (note,) = shown["runs_on"]
+        assert "none can be opened over its connection: close that, or end the session (vigilctl terminate)" in note
+        channel = connection.channel("-T", command=["touch /tmp/ran"])
+        wait_until(lambda: channel.ended, 60, "sshd refuses it")
+        assert window.sealed() and window.frozen() and not window.exists("/tmp/ran")
+        host.kill_vigild()
+        wait_until(lambda: connection.show()["runs_on"] == [note], 20, "the next vigild says so too")
+        assert connection.lives() and connection.state() == "locked" and window.sealed()
+        host.vigilctl("terminate", connection.id, "--reason", "the way out")
+        wait_until(lambda: not connection.lives(), 60, "its connection is closed")
+    finally:
+        connection.close()
 
 
 def processes(host, shared):

@@ -141,6 +141,11 @@ inline std::string answer(const Effects& effects) {
     return reply->error ? reply->error : "";
 }
 
+/// What the shell finds of a session whose terminals are all closed.
+inline LockDone none_left(std::uint32_t number) {
+    return {.session = id_of(number), .detail = "its last terminal is closed", .no_terminal = true};
+}
+
 inline bool touches(const Effect& effect) {
     return std::holds_alternative<Lock>(effect) || std::holds_alternative<Terminate>(effect) ||
            std::holds_alternative<KillFrozen>(effect) ||

@@ -58,7 +58,7 @@ START_TEST(the_policy_can_have_ended_what_is_not_wholly_locked) {
         host.lock(1, 1s);
         const auto effects = host.step(seen(kind, "it is free"), 1s);
         const bool ends = kind != unasked && kind != at_its_own && kind != slow &&
-                          kind != unsealed && kind != user_unit;
+                          kind != unsealed && kind != closed && kind != user_unit;
         ck_assert(makes_incomplete({kind, {}}) == ends);
         ck_assert(host.state(1) == (ends ? State::ending : State::locked));
         if (ends)

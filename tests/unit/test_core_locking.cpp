@@ -113,7 +113,7 @@ START_TEST(what_was_never_locked_was_not_unlocked_either) {
     host.step(no_terminal(1), 3s);
     host.step(LockAsked{7, id_of(1), "root"}, 3s);
     host.step(no_terminal(1), 3s);
-    CHECK_TEXT(told(host.step(LockDone{id_of(1), false, "no terminal"}, 3s)), "");
+    CHECK_TEXT(told(host.step(none_left(1), 3s)), "");
     host.restart(4s);
     CHECK_TEXT(told(host.step(UnlockDone{id_of(1), true, {}}, 4s)), "");
     const auto after = *host.machine.view(id_of(1))->record;
@@ -200,7 +200,7 @@ START_TEST(what_has_no_terminal_is_given_back_whole) {
     CHECK_TEXT(kinds(host.step(LockAsked{7, id_of(1), "root"}, 1s)),
                "ReadActivity StoreSession Lock");
     host.step(no_terminal(1), 1s);
-    const auto effects = host.step(LockDone{id_of(1), false, "no terminal"}, 1s);
+    const auto effects = host.step(none_left(1), 1s);
     CHECK_TEXT(kinds(effects), "StoreSession Unlock ReplyDone");
     CHECK_TEXT(answer(effects), wire::error_denied);
     host.step(UnlockDone{id_of(1), true, {}}, 1s);

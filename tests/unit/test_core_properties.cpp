@@ -109,8 +109,8 @@ private:
 
     void feed(const Event& event) {
         const auto before = ids();
-        const bool asked_lock = std::holds_alternative<LockAsked>(event) ||
-                                std::holds_alternative<SleepAsked>(event);
+        const bool asked_lock =
+            std::holds_alternative<LockAsked>(event) || std::holds_alternative<SleepAsked>(event);
         const auto effects = host_.step(event, now_);
         look_at(effects, before, asked_lock);
         answer(effects);
@@ -174,7 +174,11 @@ private:
                 seen.last_input = seen.last_output = session.last_input;
                 feed(seen);
             } else if (const auto* lock = std::get_if<Lock>(&effect)) {
-                feed(LockDone{lock->session, !chance(4), "as it went"});
+                const bool none = !model_[numbers_[lock->session]].terminal && chance(2);
+                feed(LockDone{.session = lock->session,
+                              .held = !none && !chance(4),
+                              .detail = "as it went",
+                              .no_terminal = none});
             } else if (const auto* unlock = std::get_if<Unlock>(&effect)) {
                 const bool thawed = !chance(4);
                 const auto view = host_.machine.view(unlock->session);
@@ -304,7 +308,8 @@ private:
         case 15:
             return chance(10) ? change_factors() : feed(ReleaseAsked{5, process_of(some())});
         case 16:
-            return feed(TerminalOpened{id_of(some())});
+            return feed(chance(2) ? Event{TerminalOpened{id_of(some())}}
+                                  : Event{TerminalClosed{id_of(some())}});
         case 17:
             return feed(chance(2) ? Event{LockedTerminalUsed{id_of(some())}}
                                   : Event{WarnedTerminalUsed{id_of(some()), boot()}});

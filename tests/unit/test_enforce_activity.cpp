@@ -30,6 +30,7 @@ struct Loop {
     std::unique_ptr<ActivityWatch> watch;
     std::vector<std::pair<std::string, uid_t>> created;
     std::vector<enforce::Activity> used;
+    std::vector<std::string> closed;
     std::function<void()> when_used;
     int current_used = 0;
 
@@ -47,6 +48,8 @@ struct Loop {
                      if (when_used)
                          when_used();
                  },
+             .closed =
+                 [this](const enforce::Terminal& terminal) { closed.push_back(terminal.path); },
              .current_terminal_used = [this] { ++current_used; }},
             std::move(queues));
         CHECK_OK(made);
@@ -385,6 +388,39 @@ START_TEST(a_new_terminal_that_stays_roots_is_told_after_half_a_second) {
 }
 END_TEST
 
+/// What stands still at it keeps it open on the other side, and no event of its node comes.
+START_TEST(a_terminal_that_is_closed_is_told_whoever_still_has_it_open) {
+    const Loop loop;
+    Pty watched;
+    Pty other;
+    CHECK_OK(loop.watch->add(watched.terminal, {}));
+    loop.run_for(milliseconds{20});
+    other.master.reset();
+    loop.run_for(milliseconds{20});
+    ck_assert(loop.closed.empty());
+    watched.master.reset();
+    loop.run_for(milliseconds{20});
+    ck_assert_uint_eq(loop.closed.size(), 1);
+    CHECK_TEXT(loop.closed.front(), watched.terminal.path);
+}
+END_TEST
+
+START_TEST(a_terminal_that_is_closed_is_told_where_the_queue_was_too_small) {
+    const Loop loop;
+    Pty watched;
+    const Pty other;
+    CHECK_OK(loop.watch->add(watched.terminal, {}));
+    CHECK_OK(loop.watch->add(other.terminal, {}));
+    for (int i = more_than_the_queue(); i > 0; i -= 2)
+        Pty{};
+    watched.master.reset();
+    loop.run_for(milliseconds{200});
+    ck_assert_uint_ge(loop.closed.size(), 1);
+    ck_assert(std::ranges::all_of(loop.closed,
+                                  [&](const auto& path) { return path == watched.terminal.path; }));
+}
+END_TEST
+
 void give_to(const Pty& pty, uid_t owner) {
     ck_assert_int_eq(::fchown(pty.slave.get(), owner, gid_t(-1)), 0);
 }
@@ -449,21 +485,26 @@ END_TEST
 } // namespace
 
 int main() {
-    return vigil::test::run(
-        "activity",
-        {what_is_typed_while_nobody_watches_is_seen_by_the_next,
-         a_watch_that_nobody_claims_wakes_once_and_is_gone, refresh_takes_what_the_loop_has_not,
-         typing_for_three_seconds_wakes_once_a_second_and_is_seen_within_one,
-         a_terminal_at_rest_wakes_nobody_and_one_key_is_seen_at_once, output_is_not_input,
-         keys_read_through_dev_tty_count, a_flood_of_input_leaves_the_terminals_of_others_idle,
-         a_flood_of_output_leaves_the_terminals_of_others_idle,
-         a_key_that_was_lost_in_a_flood_counts, output_that_was_lost_in_a_flood_counts,
-         who_is_told_of_a_terminal_may_remove_it,
-         a_terminals_number_that_is_used_again_is_watched_anew,
-         a_new_terminal_is_told_with_its_owner,
-         a_new_terminal_that_stays_roots_is_told_after_half_a_second,
-         changes_of_users_own_nodes_wake_nobody_and_hide_nothing,
-         owners_of_unknown_terminals_are_told_when_a_flood_hid_which_are_new,
-         a_removed_terminal_is_unknown_and_silent},
-        {.before = make_dev, .seconds = 20});
+    return vigil::test::run("activity",
+                            {what_is_typed_while_nobody_watches_is_seen_by_the_next,
+                             a_watch_that_nobody_claims_wakes_once_and_is_gone,
+                             refresh_takes_what_the_loop_has_not,
+                             typing_for_three_seconds_wakes_once_a_second_and_is_seen_within_one,
+                             a_terminal_at_rest_wakes_nobody_and_one_key_is_seen_at_once,
+                             output_is_not_input,
+                             keys_read_through_dev_tty_count,
+                             a_flood_of_input_leaves_the_terminals_of_others_idle,
+                             a_flood_of_output_leaves_the_terminals_of_others_idle,
+                             a_key_that_was_lost_in_a_flood_counts,
+                             output_that_was_lost_in_a_flood_counts,
+                             who_is_told_of_a_terminal_may_remove_it,
+                             a_terminals_number_that_is_used_again_is_watched_anew,
+                             a_new_terminal_is_told_with_its_owner,
+                             a_new_terminal_that_stays_roots_is_told_after_half_a_second,
+                             a_terminal_that_is_closed_is_told_whoever_still_has_it_open,
+                             a_terminal_that_is_closed_is_told_where_the_queue_was_too_small,
+                             changes_of_users_own_nodes_wake_nobody_and_hide_nothing,
+                             owners_of_unknown_terminals_are_told_when_a_flood_hid_which_are_new,
+                             a_removed_terminal_is_unknown_and_silent},
+                            {.before = make_dev, .seconds = 20});
 }

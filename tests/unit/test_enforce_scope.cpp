@@ -96,6 +96,22 @@ START_TEST(a_frozen_process_can_be_killed) {
 }
 END_TEST
 
+START_TEST(what_is_held_can_be_killed_and_the_lock_stay) {
+    const Ticker ticker = held_ticker();
+    CHECK_OK(enforce::freeze(scope(), Seconds{2}));
+    CHECK_OK(enforce::kill_held(scope()));
+    int status = 0;
+    ck_assert_int_eq(::waitpid(ticker.pid, &status, 0), ticker.pid);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    ck_assert(enforce::is_frozen(scope()));
+    ck_assert(enforce::is_at_rest(scope()));
+    const Ticker next;
+    CHECK_OK(enforce::move_to_frozen(scope(), next.pid));
+    ck_assert(!next.runs(50));
+    CHECK_OK(enforce::kill_held(scope() + "-gone"));
+}
+END_TEST
+
 START_TEST(killing_a_scope_reaches_what_is_frozen_in_it) {
     const Ticker ticker = held_ticker();
     CHECK_OK(enforce::freeze(scope(), Seconds{2}));
@@ -144,7 +160,8 @@ int main() {
         "scope",
         {a_frozen_process_stands_still_and_goes_on_after_the_thaw,
          what_moves_into_a_frozen_child_freezes, a_frozen_process_can_be_killed,
-         killing_a_scope_reaches_what_is_frozen_in_it, a_process_that_ended_is_no_error,
+         what_is_held_can_be_killed_and_the_lock_stay, killing_a_scope_reaches_what_is_frozen_in_it,
+         a_process_that_ended_is_no_error,
          a_scope_that_is_gone_is_thawed_and_killed_without_an_error,
          paths_that_leave_the_tree_are_refused},
         {.before = test::make_scope, .after = test::remove_scope, .seconds = 20});
