@@ -125,6 +125,19 @@ Result<ProcessStat> read_process_stat(pid_t pid) {
     return parse_process_stat(*text);
 }
 
+Result<std::uint64_t> read_bytes_moved(pid_t pid) {
+    const auto text = read_proc(pid, "io");
+    if (!text)
+        return std::unexpected{text.error()};
+    const auto read = first_word(*text, "rchar:");
+    const auto written = first_word(*text, "wchar:");
+    std::uint64_t in = 0;
+    std::uint64_t out = 0;
+    if (!read || !written || !parse_number(*read, in) || !parse_number(*written, out))
+        return fail(EBADMSG, "parsing " + proc_path(pid, "io"));
+    return in + out;
+}
+
 Result<uid_t> read_real_uid(pid_t pid) {
     const auto text = read_proc(pid, "status");
     if (!text)

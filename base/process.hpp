@@ -47,6 +47,11 @@ Result<ProcessStat> parse_process_stat(std::string_view text);
 /// ESRCH if the process is gone.
 Result<ProcessStat> read_process_stat(pid_t pid);
 
+/// Bytes that it has read and written by system calls (rchar and wchar of proc_pid_io(5)), and that
+/// those of its children had which it has waited for. To be asked where one may wait: for as long
+/// as an execve(2) of the process's stands still, so does the answer.
+Result<std::uint64_t> read_bytes_moved(pid_t pid);
+
 /// Real uid, from /proc/PID/status.
 Result<uid_t> read_real_uid(pid_t pid);
 

@@ -83,10 +83,22 @@ std::string lock_text(const SessionRecord& record);
 /// Who unlocked it last, and how.
 std::string unlock_text(const SessionRecord& record);
 
+/// What a process has read and written since it began, and those of its children that it has waited
+/// for.
+struct ProcessBytes {
+    base::Process process;
+    pid_t parent = 0;
+    std::uint64_t bytes = 0;
+
+    bool operator==(const ProcessBytes&) const = default;
+};
+
 /// What a session has done since it began. nullopt: it could not be read, which counts as work.
 struct WorkDone {
     std::optional<Microseconds> processor; ///< of all its processes, those that ended too
     std::optional<std::uint64_t> bytes;    ///< over its connection both ways; 0 where it has none
+    /// Of its programs, by pid; sshd's own carry what the connection has, and are not among them.
+    std::optional<std::vector<ProcessBytes>> moved;
 
     bool operator==(const WorkDone&) const = default;
 };

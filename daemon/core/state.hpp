@@ -24,9 +24,11 @@ inline constexpr std::int64_t idle_processor_share = 1000;
 /// Both ways together. Keepalives of 52 bytes and their answers each second are 88, from both ends
 /// 176; a copy as slow as a telephone line of 1990 is 1700.
 inline constexpr std::uint64_t idle_bytes_per_second = 256;
-/// What a short time may have in any case: a warning's line, a lock's screen.
+/// What a short time may have in any case: a warning's line, a lock's screen; and two programs that
+/// start, with 7 kB each (a loop that waits for a minute has one).
 inline constexpr Microseconds idle_processor_least = std::chrono::milliseconds{25};
 inline constexpr std::uint64_t idle_bytes_least = 4096;
+inline constexpr std::uint64_t idle_moved_least = 16384;
 /// After a login without a terminal it is looked what runs there: first, and last, and in between
 /// after pauses that grow. sshd starts it a moment after the session, and login scripts take their
 /// time.

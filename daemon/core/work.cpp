@@ -1,6 +1,7 @@
 // Whether a session works, by the processor time and the bytes it has used between two readings;
 // and which class it is of, where it has no terminal.
 
+#include "daemon/core/moved.hpp"
 #include "daemon/core/state.hpp"
 
 #include <algorithm>
@@ -10,7 +11,7 @@ namespace vigil::core {
 namespace {
 
 bool is_known(const WorkDone& work, const policy::Activity& counts) {
-    return (work.processor || !counts.processor) && (work.bytes || !counts.bytes);
+    return (work.processor || !counts.processor) && ((work.bytes && work.moved) || !counts.bytes);
 }
 
 /// Less than before is another session's, or another connection: that is work.
@@ -22,11 +23,14 @@ bool is_more(const Amount& before, const Amount& now, Amount idle) {
 bool worked(const WorkReading& from, const WorkReading& to, const policy::Activity& counts) {
     const auto length = to.at - from.at;
     const auto seconds = static_cast<std::uint64_t>(std::chrono::ceil<Seconds>(length).count());
+    const auto idle_bytes = seconds * idle_bytes_per_second;
     return (counts.processor &&
             is_more(*from.done.processor, *to.done.processor,
                     std::max(idle_processor_least, length / idle_processor_share))) ||
-           (counts.bytes && is_more(*from.done.bytes, *to.done.bytes,
-                                    std::max(idle_bytes_least, seconds * idle_bytes_per_second)));
+           (counts.bytes &&
+            (is_more(*from.done.bytes, *to.done.bytes, std::max(idle_bytes_least, idle_bytes)) ||
+             moved_between(*from.done.moved, *to.done.moved) >
+                 std::max(idle_moved_least, idle_bytes)));
 }
 
 /// Whether any rule asks what runs in a session without a terminal.

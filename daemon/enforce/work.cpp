@@ -11,6 +11,7 @@
 #include <charconv>
 #include <map>
 #include <string_view>
+#include <utility>
 
 // For tcpi_bytes_received: netinet/tcp.h has less.
 #include <fcntl.h>
@@ -145,7 +146,7 @@ Result<std::uint64_t> connection_bytes(pid_t process) {
     return 0;
 }
 
-core::WorkDone read_work(const std::string& scope, pid_t leader) {
+core::WorkDone read_work(const std::string& scope, pid_t leader, uid_t user, MovedReader& reader) {
     core::WorkDone work;
     if (const auto time = processor_time(scope))
         work.processor = *time;
@@ -154,6 +155,8 @@ core::WorkDone read_work(const std::string& scope, pid_t leader) {
         work.bytes = 0;
     else if (const auto bytes = connection_bytes(leader))
         work.bytes = *bytes;
+    if (auto moved = reader.read(user, scope, leader))
+        work.moved = std::move(*moved);
     return work;
 }
 

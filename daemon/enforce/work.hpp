@@ -2,6 +2,7 @@
 // How much a session has worked (cgroups(7), tcp(7)), and what runs in one that has no terminal.
 
 #include "daemon/core/records.hpp"
+#include "daemon/enforce/moved.hpp"
 
 namespace vigil::enforce {
 
@@ -10,8 +11,9 @@ inline constexpr std::size_t max_classified = 256;
 inline constexpr std::size_t max_leader_descriptors = 256;
 
 /// Processor time of the scope from its cpu.stat, which is there without the cpu controller too,
-/// and the bytes of the connection that its sshd holds. Each is nullopt where it cannot be read.
-core::WorkDone read_work(const std::string& scope, pid_t leader);
+/// the bytes of the connection that its sshd holds, and what its programs, which are `user`'s, have
+/// read and written. Each is nullopt where it cannot be read.
+core::WorkDone read_work(const std::string& scope, pid_t leader, uid_t user, MovedReader& reader);
 
 /// usage_usec of cpu.stat: all processes of the cgroup and below, those that ended too.
 Result<Microseconds> processor_time(const std::string& scope);

@@ -274,15 +274,17 @@ void Shell::terminal_used(const enforce::Terminal& terminal, const enforce::Acti
         dispatch(core::WarnedTerminalUsed{view->record->id, activity.input});
 }
 
+core::WorkDone Shell::work_of(const core::SessionRecord& record) {
+    return enforce::read_work(record.cgroup, record.leader.pid, record.facts.uid, moved_);
+}
+
 /// What was done up to now belongs to this use of the terminal: when nothing follows it, what is
 /// done from here on tells whether the work goes on.
 void Shell::note_use(Watched& watched, const core::SessionView& view,
-                     const enforce::Activity& activity) const {
+                     const enforce::Activity& activity) {
     if (!view.counts_work || view.record->cgroup.empty())
         return;
-    const core::WorkReading reading{
-        .at = base::read_boot_time(),
-        .done = enforce::read_work(view.record->cgroup, view.record->leader.pid)};
+    const core::WorkReading reading{.at = base::read_boot_time(), .done = work_of(*view.record)};
     if (activity.input > watched.last.input)
         watched.work_at_input = reading;
     if (activity.output > watched.last.output)

@@ -10,6 +10,7 @@
 #include "daemon/enforce/holders.hpp"
 #include "daemon/enforce/lock.hpp"
 #include "daemon/enforce/logind.hpp"
+#include "daemon/enforce/moved.hpp"
 #include "daemon/enforce/service_manager.hpp"
 #include "daemon/store/store.hpp"
 
@@ -196,10 +197,10 @@ private:
     void stop_prompts(const core::SessionId& id);
     void stop_prompt(const core::SessionId& session, const std::string& terminal_path);
     void look_at_warned();
+    core::WorkDone work_of(const core::SessionRecord& record);
     void note_use(Watched& watched, const core::SessionView& view,
-                  const enforce::Activity& activity) const;
-    void read_work(core::ActivitySeen& seen, const Watched& watched,
-                   const core::SessionView& view) const;
+                  const enforce::Activity& activity);
+    void read_work(core::ActivitySeen& seen, const Watched& watched, const core::SessionView& view);
     std::vector<enforce::Terminal> look_for_terminals(const core::SessionRecord& record);
     enforce::LockTarget target(const core::SessionRecord& record) const;
     const core::SessionRecord* record(const core::SessionId& id) const;
@@ -247,6 +248,7 @@ private:
     std::deque<core::SessionId> locks_due_;
     BootTime locks_due_since_{};
     enforce::Redraw redraw_;
+    enforce::MovedReader moved_;
     std::unordered_map<core::SessionId, Watched> watched_;
     std::unordered_map<core::Token, Responder> waiting_;
     std::unordered_multimap<uid_t, core::SessionId> by_user_;

@@ -168,12 +168,12 @@ enforce::Activity Shell::known_activity(const Watched& watched, const enforce::T
 /// What nobody asks for is not looked up. Whether a session without a terminal is asked about may
 /// change with what is found there.
 void Shell::read_work(core::ActivitySeen& seen, const Watched& watched,
-                      const core::SessionView& view) const {
+                      const core::SessionView& view) {
     const auto& known = *view.record;
     if (known.cgroup.empty())
         return;
     if (view.counts_work || policy::has_no_terminal(known.facts.session_class)) {
-        seen.work = enforce::read_work(known.cgroup, known.leader.pid);
+        seen.work = work_of(known);
         seen.work_at_input = watched.work_at_input;
         seen.work_at_output = watched.work_at_output;
     }

@@ -75,13 +75,13 @@ inline ActivitySeen activity(std::uint32_t number, Microseconds input, Microseco
             .terminals = {"/dev/pts/3"},
             .last_input = at(input).boot,
             .last_output = at(output).boot,
-            .work = {.processor = 0us, .bytes = 0}};
+            .work = {.processor = 0us, .bytes = 0, .moved = std::vector<ProcessBytes>{}}};
 }
 
 inline ActivitySeen no_terminal(std::uint32_t number) {
     return {.session = id_of(number),
             .terminals = {},
-            .work = {.processor = 0us, .bytes = 0},
+            .work = {.processor = 0us, .bytes = 0, .moved = std::vector<ProcessBytes>{}},
             .session_class = policy::SessionClass::command};
 }
 

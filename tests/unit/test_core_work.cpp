@@ -1,5 +1,6 @@
 // The second clock: what works is not ended for being quiet, and what does not is.
 
+#include "daemon/core/moved.hpp"
 #include "tests/unit/core_support.hpp"
 
 #include <functional>
@@ -13,7 +14,24 @@ namespace {
 
 ActivitySeen seen(Microseconds processor, std::uint64_t bytes, Microseconds used = 0s) {
     auto event = activity(1, used, used);
-    event.work = {.processor = processor, .bytes = bytes};
+    event.work = {.processor = processor, .bytes = bytes, .moved = std::vector<ProcessBytes>{}};
+    return event;
+}
+
+/// A shell and what it has started.
+std::vector<ProcessBytes> shell_with(std::uint64_t shell, std::vector<ProcessBytes> started = {}) {
+    std::vector<ProcessBytes> all{{process_of(1), 1, shell}};
+    all.insert(all.end(), started.begin(), started.end());
+    return all;
+}
+
+ProcessBytes started_by(std::uint32_t parent, std::uint32_t number, std::uint64_t bytes) {
+    return {process_of(number), process_of(parent).pid, bytes};
+}
+
+ActivitySeen moved(std::uint64_t bytes) {
+    auto event = seen(0s, 0);
+    event.work.moved = shell_with(500, {started_by(1, 2, bytes)});
     return event;
 }
 
@@ -144,6 +162,86 @@ START_TEST(a_slow_copy_is_never_cut_and_an_idle_one_is_ended) {
 }
 END_TEST
 
+START_TEST(what_its_programs_copy_is_never_cut) {
+    for (const double rate : {1'000.0, 1e8}) {
+        Host host{policy_of(ends_after(10min))};
+        host.login(1, 0s);
+        const auto ended = run(host, 0, rate, 3h, 24h,
+                               [](Microseconds, std::uint64_t bytes) { return moved(bytes); });
+        ck_assert(ended >= 3h + (rate > 1e6 ? 10min : 7min));
+        ck_assert(ended <= 3h + 20min + 10s);
+    }
+}
+END_TEST
+
+START_TEST(a_program_that_keeps_a_connection_alive_does_no_work) {
+    // 52 bytes read and as many written each second.
+    Host host{policy_of(ends_after(10min))};
+    host.login(1, 0s);
+    ck_assert(run(host, 0, 104, 24h, 24h,
+                  [](Microseconds, std::uint64_t bytes) { return moved(bytes); }) == 10min);
+}
+END_TEST
+
+START_TEST(bytes_count_once_whoever_has_them_in_the_end) {
+    const auto copy = [](std::uint64_t bytes) { return started_by(1, 2, bytes); };
+    struct Case {
+        std::vector<ProcessBytes> before;
+        std::vector<ProcessBytes> now;
+        std::uint64_t moved;
+    };
+    for (const auto& [before, now, bytes] : {
+             Case{{}, {}, 0},
+             Case{shell_with(500), shell_with(500), 0},
+             Case{shell_with(500), shell_with(700), 200},
+             Case{shell_with(500, {copy(30)}), shell_with(501, {copy(90)}), 61},
+             // It was started since; it was started and has ended.
+             Case{shell_with(500), shell_with(500, {copy(90)}), 90},
+             Case{shell_with(500), shell_with(590), 90},
+             // It has ended, and its shell has what it had moved, before the first look and after.
+             Case{shell_with(500, {copy(3000)}), shell_with(3500), 0},
+             Case{shell_with(500, {copy(3000)}), shell_with(3590), 90},
+             // So does who had started the shell, or whoever started that.
+             Case{shell_with(1, {started_by(1, 2, 20), started_by(2, 3, 3000)}), shell_with(3071),
+                  50},
+             // Nobody has it: what it did before its end is not known.
+             Case{shell_with(500, {started_by(7, 2, 3000)}), shell_with(500), 3000},
+             Case{{copy(3000)}, {}, 3000},
+             // Its shell has not waited for it yet, or never will.
+             Case{shell_with(500, {copy(3000)}), shell_with(510), 3010},
+             // The number is another's now, and so is the parent's.
+             Case{{{{.pid = 9, .start_time = 1}, 1, 3000}},
+                  {{{.pid = 9, .start_time = 2}, 1, 40}},
+                  3040},
+             Case{{{{.pid = 9, .start_time = 1}, 10, 7}, {{.pid = 10, .start_time = 1}, 9, 8}},
+                  {},
+                  15},
+             // Nothing goes back.
+             Case{shell_with(500), shell_with(400), 0},
+         })
+        ck_assert_uint_eq(moved_between(before, now), bytes);
+}
+END_TEST
+
+START_TEST(a_loop_that_waits_is_no_work_though_its_programs_come_and_go) {
+    // A program each minute, that reads 7 kB to begin with.
+    Host host{policy_of(ends_after(1h))};
+    host.login(1, 0s);
+    const auto look = [&](Microseconds now) {
+        const auto ended = static_cast<std::uint64_t>(now / 1min);
+        auto event = seen(0s, 0);
+        event.work.moved = shell_with(500 + 7000 * ended,
+                                      {started_by(1, 2 + static_cast<std::uint32_t>(ended), 7000)});
+        return event;
+    };
+    for (const auto now : {Microseconds{1h - work_window}, Microseconds{1h}}) {
+        host.tick(now);
+        host.step(look(now), now);
+    }
+    ck_assert(host.state(1) == State::ending);
+}
+END_TEST
+
 START_TEST(only_a_class_that_is_named_is_ended) {
     Host host{policy_of(ends_after(10min, {SessionClass::transfer}))};
     log_in(host);
@@ -220,8 +318,7 @@ START_TEST(what_is_done_while_the_terminal_is_used_belongs_to_that_use) {
     Host host{policy_of(ends_after(1h))};
     host.login(1, 0s);
     auto used = seen(500s, 1'000'000, 30min);
-    used.work_at_output =
-        WorkReading{.at = at(30min + 1s).boot, .done = {.processor = 500s, .bytes = 1'000'000}};
+    used.work_at_output = WorkReading{.at = at(30min + 1s).boot, .done = used.work};
     host.step(used, 1h - work_window);
     ck_assert(host.deadline() == 90min - work_window);
     host.step(used, 90min - work_window);
@@ -231,8 +328,10 @@ START_TEST(what_is_done_while_the_terminal_is_used_belongs_to_that_use) {
 END_TEST
 
 START_TEST(what_cannot_be_read_counts_as_work) {
-    for (const WorkDone& unknown : {WorkDone{}, WorkDone{.processor = 0us, .bytes = {}},
-                                    WorkDone{.processor = {}, .bytes = 0}}) {
+    for (const WorkDone& unknown :
+         {WorkDone{}, WorkDone{.processor = 0us, .bytes = {}, .moved = std::vector<ProcessBytes>{}},
+          WorkDone{.processor = {}, .bytes = 0, .moved = std::vector<ProcessBytes>{}},
+          WorkDone{.processor = 0us, .bytes = 0, .moved = {}}}) {
         Host host{policy_of(ends_after(1h))};
         host.login(1, 0s);
         const auto ended = run(host, 0, 0, 0s, 24h, [&](Microseconds, std::uint64_t) {
@@ -339,18 +438,26 @@ END_TEST
 } // namespace
 
 int main() {
-    return vigil::test::run(
-        "core: work",
-        {a_quiet_compile_is_not_ended_and_its_silence_is, it_runs_on_under_the_lock_too,
-         who_is_idle_is_ended_on_time_and_costs_two_looks,
-         what_begins_in_the_last_seconds_is_not_cut, keepalives_are_no_work,
-         a_slow_copy_is_never_cut_and_an_idle_one_is_ended, only_a_class_that_is_named_is_ended,
-         the_class_is_looked_at_a_few_times_and_only_where_a_rule_asks,
-         a_class_that_changes_is_written_down_and_decided_anew,
-         without_a_terminal_the_clock_begins_anew_after_a_crash,
-         after_a_crash_an_end_that_is_due_waits_until_the_work_is_known,
-         what_is_done_while_the_terminal_is_used_belongs_to_that_use,
-         what_cannot_be_read_counts_as_work, only_what_the_policy_names_counts,
-         many_looks_hide_no_work, a_warning_waits_for_the_work_and_a_key_cancels_it,
-         random_sessions_are_ended_when_their_work_is_idle});
+    return vigil::test::run("core: work",
+                            {a_quiet_compile_is_not_ended_and_its_silence_is,
+                             it_runs_on_under_the_lock_too,
+                             who_is_idle_is_ended_on_time_and_costs_two_looks,
+                             what_begins_in_the_last_seconds_is_not_cut,
+                             keepalives_are_no_work,
+                             a_slow_copy_is_never_cut_and_an_idle_one_is_ended,
+                             what_its_programs_copy_is_never_cut,
+                             a_program_that_keeps_a_connection_alive_does_no_work,
+                             bytes_count_once_whoever_has_them_in_the_end,
+                             a_loop_that_waits_is_no_work_though_its_programs_come_and_go,
+                             only_a_class_that_is_named_is_ended,
+                             the_class_is_looked_at_a_few_times_and_only_where_a_rule_asks,
+                             a_class_that_changes_is_written_down_and_decided_anew,
+                             without_a_terminal_the_clock_begins_anew_after_a_crash,
+                             after_a_crash_an_end_that_is_due_waits_until_the_work_is_known,
+                             what_is_done_while_the_terminal_is_used_belongs_to_that_use,
+                             what_cannot_be_read_counts_as_work,
+                             only_what_the_policy_names_counts,
+                             many_looks_hide_no_work,
+                             a_warning_waits_for_the_work_and_a_key_cancels_it,
+                             random_sessions_are_ended_when_their_work_is_idle});
 }

@@ -109,7 +109,9 @@ START_TEST(a_process_that_is_gone_is_an_error_and_no_idleness) {
     ck_assert_int_eq(::waitpid(gone, nullptr, 0), gone);
     CHECK_ERROR(enforce::connection_bytes(gone), ESRCH);
     ck_assert(!enforce::processor_time("/vigil-no-such.scope"));
-    ck_assert(!enforce::read_work("/vigil-no-such.scope", ::getpid()).processor);
+    enforce::MovedReader reader;
+    const auto work = enforce::read_work("/vigil-no-such.scope", ::getpid(), 0, reader);
+    ck_assert(!work.processor && !work.moved);
 }
 END_TEST
 
@@ -141,9 +143,14 @@ START_TEST(who_is_no_sshd_has_no_connection) {
     test::make_scope();
     const Connection connection;
     send(connection.here, connection.there, 100);
-    const auto work = enforce::read_work(scope(), ::getpid());
+    // A helper that lived on would be waited for.
+    const auto work = [] {
+        enforce::MovedReader reader;
+        return enforce::read_work(scope(), ::getpid(), 0, reader);
+    }();
     ck_assert(work.bytes == 0U);
     ck_assert(work.processor.has_value());
+    ck_assert(work.moved && work.moved->empty());
     test::remove_scope();
 }
 END_TEST

@@ -1,0 +1,183 @@
+#include "daemon/enforce/moved.hpp"
+
+#include "base/cgroup.hpp"
+#include "base/child.hpp"
+#include "daemon/enforce/connection.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <exception>
+#include <utility>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace vigil::enforce {
+
+namespace {
+
+using Moved = std::vector<core::ProcessBytes>;
+
+/// As it is sent: an error, or 0 and so many of these.
+struct Entry {
+    std::uint64_t start_time;
+    std::uint64_t bytes;
+    pid_t pid;
+    pid_t parent;
+};
+
+constexpr std::size_t max_question = sizeof(pid_t) + PATH_MAX;
+constexpr std::size_t max_moved = sizeof(int) + max_moving * sizeof(Entry);
+
+/// nullopt: it has ended.
+Result<std::optional<core::ProcessBytes>> moved_by(pid_t pid) {
+    const auto stat = base::read_process_stat(pid);
+    const auto bytes = stat ? base::read_bytes_moved(pid) : std::unexpected{stat.error()};
+    if (!bytes && bytes.error().code == ESRCH)
+        return std::nullopt;
+    if (!bytes)
+        return std::unexpected{bytes.error()};
+    return core::ProcessBytes{.process = {.pid = pid, .start_time = stat->start_time},
+                              .parent = stat->parent,
+                              .bytes = *bytes};
+}
+
+Result<Moved> moved_in(const std::string& scope, pid_t leader) {
+    auto processes = base::processes_in(scope);
+    if (!processes)
+        return std::unexpected{processes.error()};
+    // What they carry its connection has.
+    if (is_sshd(leader))
+        for (const pid_t carrier : carriers_of(*processes, leader))
+            std::erase(*processes, carrier);
+    if (processes->size() > max_moving)
+        return fail(E2BIG, "too many processes in " + scope);
+    Moved all;
+    for (const pid_t pid : *processes) {
+        const auto one = moved_by(pid);
+        if (!one)
+            return std::unexpected{one.error()};
+        if (*one)
+            all.push_back(**one);
+    }
+    std::ranges::sort(all, {}, [](const core::ProcessBytes& one) { return one.process.pid; });
+    return all;
+}
+
+std::string packed(const Result<Moved>& moved) {
+    const int code = moved ? 0 : moved.error().code;
+    std::string bytes{reinterpret_cast<const char*>(&code), sizeof code};
+    for (const auto& [process, parent, count] : moved.value_or(Moved{})) {
+        const Entry entry{process.start_time, count, process.pid, parent};
+        bytes.append(reinterpret_cast<const char*>(&entry), sizeof entry);
+    }
+    return bytes;
+}
+
+Result<Moved> unpacked(std::string_view bytes, const std::string& scope) {
+    int code = EIO;
+    if (bytes.size() >= sizeof code)
+        std::memcpy(&code, bytes.data(), sizeof code);
+    if (code != 0)
+        return fail(code, "what the processes of " + scope + " moved");
+    bytes.remove_prefix(sizeof code);
+    Moved all;
+    for (Entry entry{}; bytes.size() >= sizeof entry; bytes.remove_prefix(sizeof entry)) {
+        std::memcpy(&entry, bytes.data(), sizeof entry);
+        all.push_back({.process = {.pid = entry.pid, .start_time = entry.start_time},
+                       .parent = entry.parent,
+                       .bytes = entry.bytes});
+    }
+    return all;
+}
+
+/// In the child.
+[[noreturn]] void be_moved_reader(pid_t parent, int socket) noexcept {
+    const int own = base::begin_child(parent, socket, "vigild-moved");
+    try {
+        std::string question(max_question, '\0');
+        pid_t leader = 0;
+        while (base::is_readable_within(own, moved_helper_stays)) {
+            const ssize_t got = ::recv(own, question.data(), question.size(), 0);
+            if (got <= static_cast<ssize_t>(sizeof leader))
+                break;
+            std::memcpy(&leader, question.data(), sizeof leader);
+            const auto text = std::string_view{question}.substr(0, static_cast<std::size_t>(got));
+            const auto answer = packed(moved_in(std::string{text.substr(sizeof leader)}, leader));
+            if (::send(own, answer.data(), answer.size(), MSG_NOSIGNAL) < 0)
+                break;
+        }
+    } catch (const std::exception&) { // without memory: no answer is an error
+    }
+    ::_exit(0);
+}
+
+} // namespace
+
+Result<> MovedReader::start() {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return fail(errno, "making a socket");
+    base::UniqueFd ours{ends[0]};
+    const base::UniqueFd childs{ends[1]};
+    const pid_t self = ::getpid();
+    const pid_t pid = ::fork();
+    if (pid < 0)
+        return fail(errno, "starting a helper");
+    if (pid == 0)
+        be_moved_reader(self, childs.get());
+    auto pidfd = base::open_pidfd(pid);
+    if (!pidfd) // it ends by itself as its socket is closed
+        return std::unexpected{pidfd.error()};
+    child_ = std::move(*pidfd);
+    socket_ = std::move(ours);
+    return {};
+}
+
+/// Nobody waits for it.
+void MovedReader::end() noexcept {
+    socket_.reset();
+    child_.reset();
+}
+
+/// Of one that has ended for want of questions only its socket tells.
+Result<> MovedReader::ask(const std::string& question) {
+    const auto send = [&] {
+        return socket_ && ::send(socket_.get(), question.data(), question.size(),
+                                 MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
+    };
+    if (send())
+        return {};
+    end();
+    if (auto started = start(); !started)
+        return started;
+    return send() ? Result<>{} : fail(errno, "asking the helper");
+}
+
+Result<Moved> MovedReader::read(uid_t user, const std::string& scope, pid_t leader) {
+    if (hung_.refuses(user))
+        return fail(ETIMEDOUT, "what this user's processes moved is still waited for");
+    std::string question{reinterpret_cast<const char*>(&leader), sizeof leader};
+    question += scope;
+    std::string answer(max_moved, '\0');
+    // Twice: it may end between a question and its look for one.
+    for (int attempt = 0; attempt < 2; ++attempt) {
+        if (const auto asked = ask(question); !asked)
+            return std::unexpected{asked.error()};
+        if (!base::is_readable_within(socket_.get(), moved_patience)) {
+            hung_.give_up(std::move(child_), user);
+            end();
+            return fail(ETIMEDOUT, "what the processes of " + scope + " moved");
+        }
+        const ssize_t got = ::recv(socket_.get(), answer.data(), answer.size(), 0);
+        if (got > 0)
+            return unpacked(std::string_view{answer}.substr(0, static_cast<std::size_t>(got)),
+                            scope);
+        end();
+    }
+    return fail(EIO, "the helper ended");
+}
+
+} // namespace vigil::enforce

@@ -1,0 +1,47 @@
+#pragma once
+// What the processes of a session have read and written (proc_pid_io(5)).
+
+#include "base/unique_fd.hpp"
+#include "daemon/core/records.hpp"
+#include "daemon/enforce/hung_children.hpp"
+
+namespace vigil::enforce {
+
+/// How long an answer is waited for. Usually it takes 20 µs a process.
+inline constexpr Microseconds moved_patience = std::chrono::milliseconds{250};
+/// After one that did not come nothing is asked of the same user's sessions for so long.
+inline constexpr Microseconds moved_rest = std::chrono::minutes{1};
+/// As many users may be waited for at a time.
+inline constexpr std::size_t max_hung_moved = 64;
+/// A session of more processes is not looked through.
+inline constexpr std::size_t max_moving = 512;
+/// A helper that is asked nothing for so long ends: it is started in a few hundred microseconds.
+inline constexpr Microseconds moved_helper_stays = std::chrono::seconds{5};
+
+/// The kernel answers for a process only when an execve(2) of its own is through, and a user can
+/// have one stand still for as long as he likes (a file of FUSE's that it closes). So a child asks,
+/// which is killed when it takes too long. It is kept for some seconds, because while somebody
+/// types it is asked each second.
+class MovedReader {
+public:
+    MovedReader() noexcept = default;
+    MovedReader(const MovedReader&) = delete;
+    MovedReader& operator=(const MovedReader&) = delete;
+
+    /// Of all processes of the scope but sshd's own, by pid. `user`: whose doing a wait would be.
+    /// ENOENT: the scope is gone; E2BIG: more than `max_moving` processes; ETIMEDOUT: it hangs, or
+    /// did a moment ago.
+    Result<std::vector<core::ProcessBytes>> read(uid_t user, const std::string& scope,
+                                                 pid_t leader);
+
+private:
+    Result<> start();
+    Result<> ask(const std::string& question);
+    void end() noexcept;
+
+    base::UniqueFd socket_; ///< to the child
+    base::UniqueFd child_;  ///< its pidfd
+    HungChildren hung_{max_hung_moved, moved_rest};
+};
+
+} // namespace vigil::enforce

@@ -1,0 +1,140 @@
+// What the processes of a scope have read and written, told by a helper that may hang.
+
+#include "base/clock.hpp"
+#include "daemon/enforce/moved.hpp"
+#include "tests/unit/scope_help.hpp"
+#include "tests/unit/stuck_file.hpp"
+
+#include <algorithm>
+
+#include <poll.h>
+
+using namespace vigil;
+using enforce::MovedReader;
+using test::scope;
+using test::start_in_scope;
+
+namespace {
+
+constexpr uid_t owner = 1000;
+constexpr uid_t stranger = 1001;
+
+void write_away(std::size_t bytes) {
+    const base::UniqueFd nowhere{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
+    const std::string text(bytes, 'x');
+    ck_assert_int_eq(::write(nowhere.get(), text.data(), bytes), static_cast<ssize_t>(bytes));
+}
+
+core::ProcessBytes of(MovedReader& reader, pid_t pid) {
+    const auto all = reader.read(owner, scope(), ::getpid());
+    CHECK_OK(all);
+    const auto found =
+        std::ranges::find(*all, pid, [](const core::ProcessBytes& one) { return one.process.pid; });
+    ck_assert(found != all->end());
+    return *found;
+}
+
+START_TEST(what_is_read_and_written_counts_with_that_of_those_who_were_waited_for) {
+    test::make_scope();
+    const pid_t idle = start_in_scope([] {});
+    const pid_t worked = start_in_scope([] {
+        write_away(7000);
+        const pid_t child = ::fork();
+        if (child == 0) {
+            write_away(40'000);
+            ::_exit(0);
+        }
+        ::waitpid(child, nullptr, 0);
+    });
+    MovedReader reader;
+    const auto before = of(reader, idle);
+    ck_assert_int_eq(before.parent, ::getpid());
+    ck_assert_uint_eq(before.process.start_time, base::read_process_stat(idle)->start_time);
+    ck_assert_uint_ge(of(reader, worked).bytes, 47'000);
+    ck_assert_uint_lt(of(reader, worked).bytes, 48'000);
+    ck_assert(of(reader, idle) == before);
+    const auto all = reader.read(owner, scope(), ::getpid());
+    ck_assert(std::ranges::is_sorted(
+        *all, {}, [](const core::ProcessBytes& one) { return one.process.pid; }));
+    test::remove_scope();
+    CHECK_ERROR(reader.read(owner, scope(), ::getpid()), ENOENT);
+}
+END_TEST
+
+START_TEST(more_processes_than_are_looked_through_are_an_error) {
+    test::make_scope();
+    MovedReader reader;
+    for (std::size_t i = 0; i < enforce::max_moving; ++i)
+        start_in_scope([] {});
+    CHECK_OK(reader.read(owner, scope(), ::getpid()));
+    start_in_scope([] {});
+    CHECK_ERROR(reader.read(owner, scope(), ::getpid()), E2BIG);
+    test::remove_scope();
+}
+END_TEST
+
+START_TEST(an_execve_that_stands_still_costs_its_user_alone) {
+    test::make_scope();
+    {
+        start_in_scope([] {});
+        test::StuckFile file;
+        MovedReader reader;
+        CHECK_OK(reader.read(owner, scope(), ::getpid()));
+        if (::fork() == 0) {
+            ck_assert_int_ge(::open(file.path().c_str(), O_RDWR | O_CLOEXEC), 0);
+            test::move_to_scope(::getpid());
+            ::execl("/bin/sleep", "sleep", "1000", nullptr);
+            ::_exit(1);
+        }
+        Result<std::vector<core::ProcessBytes>> read;
+        const BootTime patience = base::read_boot_time() + std::chrono::seconds{30};
+        while ((read = reader.read(owner, scope(), ::getpid())))
+            ck_assert(base::read_boot_time() < patience);
+        CHECK_ERROR(read, ETIMEDOUT);
+        const BootTime began = base::read_boot_time();
+        for (int i = 0; i < 1000; ++i)
+            CHECK_ERROR(reader.read(owner, scope(), ::getpid()), ETIMEDOUT);
+        ck_assert(base::read_boot_time() - began < 100 * enforce::moved_patience);
+        CHECK_ERROR(reader.read(stranger, "/vigil-no-such.scope", ::getpid()), ENOENT);
+        file.let_go();
+    }
+    test::remove_scope();
+}
+END_TEST
+
+START_TEST(a_helper_that_ended_is_followed_by_another) {
+    test::make_scope();
+    const pid_t idle = start_in_scope([] {});
+    MovedReader reader;
+    const auto helper = [&] {
+        const auto children =
+            base::read_small_file("/proc/self/task/" + std::to_string(::getpid()) + "/children");
+        CHECK_OK(children);
+        return static_cast<pid_t>(std::stoi(children->substr(children->find(' ') + 1)));
+    };
+    of(reader, idle);
+    const pid_t first = helper();
+    ck_assert_int_ne(first, idle);
+    of(reader, idle);
+    ck_assert_int_eq(helper(), first);
+    // By itself, when nothing is asked.
+    ck_assert_int_eq(::waitpid(first, nullptr, 0), first);
+    of(reader, idle);
+    const pid_t second = helper();
+    ::kill(second, SIGKILL);
+    of(reader, idle);
+    ::kill(helper(), SIGKILL); // it would be waited for
+    test::remove_scope();
+}
+END_TEST
+
+} // namespace
+
+int main() {
+    return vigil::test::run("enforce: moved",
+                            {what_is_read_and_written_counts_with_that_of_those_who_were_waited_for,
+                             more_processes_than_are_looked_through_are_an_error,
+                             an_execve_that_stands_still_costs_its_user_alone,
+                             a_helper_that_ended_is_followed_by_another},
+                            {.seconds = 60});
+}
