@@ -7,8 +7,9 @@
 
 namespace vigil::enforce {
 
-/// How long an answer is waited for. Usually it takes 20 µs a process.
-inline constexpr Microseconds moved_patience = std::chrono::milliseconds{250};
+/// How long an answer is waited for. Usually it takes some 20 µs a process; but on a busy machine
+/// one that is given up too early would put off an end.
+inline constexpr Microseconds moved_patience = std::chrono::seconds{1};
 /// After one that did not come nothing is asked of the same user's sessions for so long.
 inline constexpr Microseconds moved_rest = std::chrono::minutes{1};
 /// As many users may be waited for at a time.
