@@ -30,8 +30,11 @@ class Login(Session):
     def resize(self, rows, columns):
         """Until the programs there can know."""
         self.screen.resize(rows, columns)
-        wait_until(lambda: self.host.run("stty", "-F", self.path, "size").stdout.strip() == f"{rows} {columns}", 5,
-                   "the new size")
+        wait_until(lambda: self.size() == f"{rows} {columns}", 5, "the new size")
+
+    def size(self):
+        """As stty(1) says it."""
+        return self.host.run("stty", "-F", self.path, "size").stdout.strip()
 
     def type(self, text):
         self.screen.send(text)
@@ -41,10 +44,10 @@ class Login(Session):
         self.screen.wait_for(prompt)
 
     def answers(self):
-        """The shell runs what is typed."""
+        """The shell runs what is typed. Where it is drawing its own line anew, the answer may follow in the same."""
         self.answered += 1
         self.type(f"echo ans''wer {self.answered}\r")
-        return self.screen.wait_for(rf"^answer {self.answered}$")
+        return self.screen.wait_for(rf"answer {self.answered}$")
 
     def exists(self, path):
         return self.host.run("test", "-e", path, check=False).returncode == 0

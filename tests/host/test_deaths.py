@@ -65,6 +65,8 @@ def is_killed_locking(host, alice, step):
     """The state that comes of it, and whether it was killed."""
     killer = death(host, step)
     done = host.run("vigilctl", "lock", alice.id, check=False).returncode == 0
+    for screen in screens(alice) if done else []:  # steps come until then
+        screen.wait_for(UNLOCK_PROMPT, 10)
     killed = killer.leave()
     state = settled(host, alice)
     assert state == "locked" or not done, f"{step}: it was said to be locked"
