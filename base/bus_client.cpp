@@ -140,7 +140,7 @@ Result<Bus> open_system_bus() {
 
 Result<Bus> open_service_manager(const char* socket) {
     if (named_system_bus() != nullptr)
-        return fail(ENOENT, "looking for PID 1's own socket");
+        return fail(EPERM, "DBUS_SYSTEM_BUS_ADDRESS is set, so PID 1 is not asked");
     return start_bus(("unix:path=" + std::string{socket}).c_str(), false, "connecting to PID 1");
 }
 

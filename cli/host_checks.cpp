@@ -370,7 +370,7 @@ Finding look_at_forwards() {
             "forwards of a locked connection go on, and its client can make new ones: sshd has " +
                 joined(*allowed, ", ") + ", Match blocks aside",
             "cp /usr/share/doc/vigil/examples/sshd-no-forwards.conf "
-            "/etc/ssh/sshd_config.d/10-no-forwards.conf && systemctl reload ssh"};
+            "/etc/ssh/sshd_config.d/10-no-forwards.conf && systemctl reload sshd"};
 }
 
 constexpr std::array checks{look_at_cgroups, look_at_freezer, look_at_pids,    look_at_drop_in,

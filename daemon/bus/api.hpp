@@ -26,7 +26,7 @@ inline constexpr std::size_t max_asking = 4096;
 struct Call {
     std::shared_ptr<sd_bus_message> message;
     uid_t uid = static_cast<uid_t>(-1); ///< who calls, from the kernel or the broker; never a field
-    pid_t pid = 0; ///< the same of the process that has the connection; 0: not known
+    pid_t pid = 0; ///< the same of the process, where the table says so; 0: not known
     /// Whose things the caller is shown; nullopt: everybody's. Set by the table.
     std::optional<uid_t> shown = uid;
     /// The id in the path of a session's object; "": the first argument names the session.

@@ -8,6 +8,7 @@
 #include "wire/grade.hpp"
 
 #include <array>
+#include <cerrno>
 
 namespace vigil::bus {
 
@@ -45,10 +46,13 @@ wire::Finding look_at_descriptors(shell::Shell&) {
 
 wire::Finding look_at_prompts(shell::Shell& shell) {
     constexpr const char* check = "prompts";
-    if (const auto can = shell.can_start_prompts(); !can)
+    if (const auto can = shell.can_start_prompts(); !can) {
+        // systemctl of some versions comes over that socket alone.
+        const bool is_gone = can.error().code == ENOENT || can.error().code == ECONNREFUSED;
         return finding(check, wire::Grade::failure,
                        "vigild cannot have a prompt started: " + can.error().text(),
-                       "kill -TERM 1"); // systemctl of some versions comes over that socket alone
+                       is_gone ? "kill -TERM 1" : "systemctl restart vigild");
+    }
     return finding(check, wire::Grade::ok, "vigild can have PID 1 start prompts");
 }
 

@@ -35,6 +35,7 @@ struct Method {
     const char* out;
     Who who;
     Result<> (Api::*handler)(const Call&);
+    bool of_process = false; ///< Call::pid is asked for
 };
 
 constexpr auto manager = wire::manager_interface;
@@ -56,11 +57,11 @@ constexpr std::array methods{
     Method{manager, "LockForSleep", "", "", Who::root, &Api::lock_for_sleep},
     Method{manager, "List", "", "aa{sv}", Who::anybody, &Api::list},
     Method{manager, "Show", "s", "a{sv}", Who::session_owner, &Api::show},
-    Method{manager, "Lock", "ss", "", Who::session_owner, &Api::lock},
+    Method{manager, "Lock", "ss", "", Who::session_owner, &Api::lock, true},
     Method{manager, "Unlock", "ss", "", Who::root, &Api::unlock},
     Method{manager, "Terminate", "ss", "", Who::session_owner, &Api::terminate},
     Method{session, "Show", "", "a{sv}", Who::session_owner, &Api::show},
-    Method{session, "Lock", "s", "", Who::session_owner, &Api::lock},
+    Method{session, "Lock", "s", "", Who::session_owner, &Api::lock, true},
     Method{session, "Unlock", "s", "", Who::root, &Api::unlock},
     Method{session, "Terminate", "s", "", Who::session_owner, &Api::terminate},
     Method{manager, "Status", "", "a{sv}", Who::anybody, &Api::status},
@@ -151,88 +152,98 @@ std::string session_in(std::string_view path) {
                : std::string{};
 }
 
-void handle(Endpoint& endpoint, Call call) {
+const Method* find_method(const Call& call) {
     const auto* member = sd_bus_message_get_member(call.get());
     const auto* interface = sd_bus_message_get_interface(call.get());
-    call.session = session_in(sd_bus_message_get_path(call.get()));
-    for (const auto& method : methods) {
-        const bool of_session = std::strcmp(method.interface, session) == 0;
-        if (std::strcmp(method.name, member) != 0 || of_session == call.session.empty() ||
-            (interface && std::strcmp(method.interface, interface) != 0))
-            continue;
-        call.shown = call.uid == 0 ? std::nullopt : std::optional{call.uid};
-        auto done = authorize(*endpoint.api, method, call);
-        if (done)
-            done = (endpoint.api->*method.handler)(call);
-        if (!done)
-            reply_failure(call, method.name, done.error());
-        return;
-    }
-    reply_error(call, wire::error_invalid, "There is no such method.");
+    const bool of_session = !session_in(sd_bus_message_get_path(call.get())).empty();
+    const auto found = std::ranges::find_if(methods, [&](const Method& method) {
+        return std::strcmp(method.name, member) == 0 &&
+               (std::strcmp(method.interface, session) == 0) == of_session &&
+               (interface == nullptr || std::strcmp(method.interface, interface) == 0);
+    });
+    return found == methods.end() ? nullptr : &*found;
 }
 
-/// What a handler throws ends with an answer.
-void handle_safely(Endpoint& endpoint, const Call& call) noexcept {
+void handle(Endpoint& endpoint, Call call) {
+    const auto* const method = find_method(call);
+    if (method == nullptr) {
+        reply_error(call, wire::error_invalid, "There is no such method.");
+        return;
+    }
+    call.session = session_in(sd_bus_message_get_path(call.get()));
+    call.shown = call.uid == 0 ? std::nullopt : std::optional{call.uid};
+    auto done = authorize(*endpoint.api, *method, call);
+    if (done)
+        done = (endpoint.api->*method->handler)(call);
+    if (!done)
+        reply_failure(call, method->name, done.error());
+}
+
+/// What is thrown ends with an answer.
+template <typename Doing>
+void guarded(const Call& call, Doing doing) noexcept {
     try {
-        handle(endpoint, call);
+        doing();
     } catch (const std::exception& error) {
         base::log(base::Level::error, std::string_view{error.what()});
         sd_bus_reply_method_errorf(call.get(), wire::error_broken, "vigild could not do that");
     }
 }
 
+void handle_safely(Endpoint& endpoint, const Call& call) noexcept {
+    guarded(call, [&] { handle(endpoint, call); });
+}
+
 /// A call whose caller the broker was asked for.
 struct Introduced {
     Endpoint* endpoint;
     Call call;
+    const char* question; ///< one of the two below
 };
 
-/// What the kernel told the broker of a connection. What is not in there stays unknown, and an
-/// unknown user is nobody: the table then says no.
-void read_caller(sd_bus_message* answer, Call& call) noexcept {
-    if (sd_bus_message_enter_container(answer, 'a', "{sv}") <= 0)
-        return;
-    while (sd_bus_message_enter_container(answer, 'e', "sv") > 0) {
-        const char* name = nullptr;
-        std::uint32_t value = 0;
-        if (sd_bus_message_read_basic(answer, 's', &name) <= 0)
-            return;
-        const bool is_user = std::strcmp(name, "UnixUserID") == 0;
-        const bool is_process = std::strcmp(name, "ProcessID") == 0;
-        if (is_user || is_process ? sd_bus_message_read(answer, "v", "u", &value) <= 0
-                                  : sd_bus_message_skip(answer, "v") < 0)
-            return;
-        if (is_user)
-            call.uid = value;
-        if (is_process)
-            call.pid = static_cast<pid_t>(value);
-        if (sd_bus_message_exit_container(answer) < 0)
-            return;
+void introduce(Endpoint& endpoint, Call call, const char* question);
+
+constexpr const char* ask_user = "GetConnectionUnixUser";
+constexpr const char* ask_process = "GetConnectionUnixProcessID";
+
+/// An error is nobody: an unknown user the table refuses, an unknown process is told of by none.
+void note_answer(sd_bus_message* answer, Introduced& introduced) {
+    std::uint32_t number = 0;
+    const bool told = !sd_bus_message_is_method_error(answer, nullptr) &&
+                      sd_bus_message_read_basic(answer, 'u', &number) > 0;
+    auto& call = introduced.call;
+    if (introduced.question == ask_process) {
+        call.pid = told ? static_cast<pid_t>(number) : 0;
+    } else {
+        call.uid = told ? number : static_cast<uid_t>(-1);
+        const auto* const method = find_method(call);
+        if (method != nullptr && method->of_process)
+            return introduce(*introduced.endpoint, call, ask_process);
     }
+    handle_safely(*introduced.endpoint, call);
 }
 
 int on_caller(sd_bus_message* answer, void* userdata, sd_bus_error*) noexcept {
     auto& introduced = *static_cast<Introduced*>(userdata);
-    if (!sd_bus_message_is_method_error(answer, nullptr))
-        read_caller(answer, introduced.call);
-    handle_safely(*introduced.endpoint, introduced.call);
+    guarded(introduced.call, [&] { note_answer(answer, introduced); });
     return 0;
 }
 
 /// Asks the broker who calls, and does not wait for it: a broker that hangs would hang the logins
-/// on the direct socket.
-void introduce(Endpoint& endpoint, Call call) {
+/// on the direct socket. Never by GetConnectionCredentials: dbus-broker puts a descriptor into its
+/// answer, and throws out who has not asked for any.
+void introduce(Endpoint& endpoint, Call call, const char* question) {
     const auto* sender = sd_bus_message_get_sender(call.get());
     if (sender == nullptr || endpoint.asking >= max_asking) {
         reply_error(call, wire::error_too_many, "vigild has too many requests waiting.");
         return;
     }
     auto* const bus = sd_bus_message_get_bus(call.get());
-    auto introduced = std::make_unique<Introduced>(&endpoint, std::move(call));
+    auto introduced = std::make_unique<Introduced>(&endpoint, std::move(call), question);
     sd_bus_slot* raw = nullptr;
-    if (const int r = sd_bus_call_method_async(
-            bus, &raw, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
-            "GetConnectionCredentials", on_caller, introduced.get(), "s", sender);
+    if (const int r = sd_bus_call_method_async(bus, &raw, "org.freedesktop.DBus",
+                                               "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                               question, on_caller, introduced.get(), "s", sender);
         r < 0) {
         reply_error(introduced->call, wire::error_broken, "vigild cannot ask who calls");
         return;
@@ -257,7 +268,7 @@ int on_method(sd_bus_message* message, void* userdata, sd_bus_error*) noexcept {
             call.uid = 0;
             handle_safely(endpoint, call);
         } else {
-            introduce(endpoint, std::move(call));
+            introduce(endpoint, std::move(call), ask_user);
         }
     } catch (const std::exception& error) {
         base::log(base::Level::error, std::string_view{error.what()});

@@ -193,8 +193,8 @@ void Shell::perform(const core::LookForGaps& effect) {
     }
 }
 
-/// Before anything stands still: PID 1 starts the prompts while it is frozen. What they show they
-/// ask vigild, which has no answer before all is held.
+/// Before it stands still wherever it can be: PID 1 starts the prompts while that is done. What
+/// they show they ask vigild, which has no answer before all is held.
 Shell::Asked Shell::ask_at(Watched& watched, const std::vector<core::SavedTerminal>& terminals) {
     watched.terminals.clear();
     for (const auto& terminal : terminals)

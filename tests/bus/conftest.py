@@ -1,4 +1,6 @@
 import os
+import pathlib
+import tempfile
 
 import pytest
 
@@ -12,11 +14,13 @@ def pytest_configure():
 
 
 @pytest.fixture(name="folder")
-def folder_fixture(tmp_path):
-    # A second uid gets as far as the socket, so that it is the socket that refuses it.
-    for each in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        each.chmod(0o755)
-    return tmp_path
+def folder_fixture():
+    # A second uid gets as far as the socket, so that it is the socket that refuses it. Not in pytest's own folder, which each
+    # pytest that begins closes to others again.
+    with tempfile.TemporaryDirectory(prefix="vigil-bus-") as name:
+        folder = pathlib.Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 @pytest.fixture(name="vigild")

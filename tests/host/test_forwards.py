@@ -64,7 +64,7 @@ def test_what_the_doctor_says_takes_them_away(host):
     found = forwards(host)
     assert (found["result"], found["looked_at"]) == ("warning", True)
     assert found["found"] == ALLOWED.format("AllowTcpForwarding yes, AllowStreamLocalForwarding yes")
-    assert found["mend"] == f"cp {EXAMPLE} {DROP_IN} && systemctl reload ssh"
+    assert found["mend"] == f"cp {EXAMPLE} {DROP_IN} && systemctl reload sshd"
     cursor = host.journal_cursor()
     host.run("/bin/sh", "-c", found["mend"])
     host.run("sshd", "-t")
