@@ -2,6 +2,7 @@
 
 #include "base/cgroup.hpp"
 #include "base/child.hpp"
+#include "base/clock.hpp"
 #include "daemon/enforce/connection.hpp"
 
 #include <algorithm>
@@ -156,9 +157,21 @@ Result<> MovedReader::ask(const std::string& question) {
     return send() ? Result<>{} : fail(errno, "asking the helper");
 }
 
-Result<Moved> MovedReader::read(uid_t user, const std::string& scope, pid_t leader) {
+Result<Moved> MovedReader::read(uid_t user, const std::string& scope, pid_t leader,
+                                Microseconds kept) {
     if (hung_.refuses(user))
         return fail(ETIMEDOUT, "what this user's processes moved is still waited for");
+    const BootTime begun = base::read_boot_time();
+    const auto patience = budget_.left(begun) - kept;
+    if (patience < moved_least)
+        return fail(EBUSY, "what other processes moved has taken the time");
+    auto moved = read_within(patience, user, scope, leader);
+    budget_.spend(begun, base::read_boot_time());
+    return moved;
+}
+
+Result<Moved> MovedReader::read_within(Microseconds patience, uid_t user, const std::string& scope,
+                                       pid_t leader) {
     std::string question{reinterpret_cast<const char*>(&leader), sizeof leader};
     question += scope;
     std::string answer(max_moved, '\0');
@@ -166,7 +179,7 @@ Result<Moved> MovedReader::read(uid_t user, const std::string& scope, pid_t lead
     for (int attempt = 0; attempt < 2; ++attempt) {
         if (const auto asked = ask(question); !asked)
             return std::unexpected{asked.error()};
-        if (!base::is_readable_within(socket_.get(), moved_patience)) {
+        if (!base::is_readable_within(socket_.get(), patience)) {
             hung_.give_up(std::move(child_), user);
             end();
             return fail(ETIMEDOUT, "what the processes of " + scope + " moved");

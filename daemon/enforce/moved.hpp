@@ -4,12 +4,22 @@
 #include "base/unique_fd.hpp"
 #include "daemon/core/records.hpp"
 #include "daemon/enforce/hung_children.hpp"
+#include "daemon/enforce/time_budget.hpp"
 
 namespace vigil::enforce {
 
 /// How long an answer is waited for. Usually it takes some 20 µs a process; but on a busy machine
-/// one that is given up too early would put off an end.
+/// one that is given up too early would put off an end. It is as well the most that all answers
+/// together take at a time, whoever's they are: logins wait meanwhile, and they have two seconds.
 inline constexpr Microseconds moved_patience = std::chrono::seconds{1};
+/// Of the time besides one part in so many: whoever has many processes at many busy terminals could
+/// have vigild do nothing else.
+inline constexpr int moved_share = 5;
+/// Nothing is begun that might have less.
+inline constexpr Microseconds moved_least = std::chrono::milliseconds{100};
+/// What is merely noted leaves as much to what decides whether a session ends: it comes each second
+/// for every terminal that is used.
+inline constexpr Microseconds moved_kept = moved_patience / 2;
 /// After one that did not come nothing is asked of the same user's sessions for so long.
 inline constexpr Microseconds moved_rest = std::chrono::minutes{1};
 /// As many users may be waited for at a time.
@@ -30,12 +40,15 @@ public:
     MovedReader& operator=(const MovedReader&) = delete;
 
     /// Of all processes of the scope but sshd's own, by pid. `user`: whose doing a wait would be.
-    /// ENOENT: the scope is gone; E2BIG: more than `max_moving` processes; ETIMEDOUT: it hangs, or
-    /// did a moment ago.
-    Result<std::vector<core::ProcessBytes>> read(uid_t user, const std::string& scope,
-                                                 pid_t leader);
+    /// `kept`: so much of the time for all answers is left alone. ENOENT: the scope is gone; E2BIG:
+    /// more than `max_moving` processes; ETIMEDOUT: it hangs, or did a moment ago; EBUSY: others
+    /// have used up the time.
+    Result<std::vector<core::ProcessBytes>> read(uid_t user, const std::string& scope, pid_t leader,
+                                                 Microseconds kept = Microseconds{0});
 
 private:
+    Result<std::vector<core::ProcessBytes>> read_within(Microseconds patience, uid_t user,
+                                                        const std::string& scope, pid_t leader);
     Result<> start();
     Result<> ask(const std::string& question);
     void end() noexcept;
@@ -43,6 +56,7 @@ private:
     base::UniqueFd socket_; ///< to the child
     base::UniqueFd child_;  ///< its pidfd
     HungChildren hung_{max_hung_moved, moved_rest};
+    TimeBudget budget_{moved_patience, moved_share};
 };
 
 } // namespace vigil::enforce

@@ -146,7 +146,8 @@ Result<std::uint64_t> connection_bytes(pid_t process) {
     return 0;
 }
 
-core::WorkDone read_work(const std::string& scope, pid_t leader, uid_t user, MovedReader& reader) {
+core::WorkDone read_work(const std::string& scope, pid_t leader, uid_t user, MovedReader& reader,
+                         Microseconds kept) {
     core::WorkDone work;
     if (const auto time = processor_time(scope))
         work.processor = *time;
@@ -155,7 +156,7 @@ core::WorkDone read_work(const std::string& scope, pid_t leader, uid_t user, Mov
         work.bytes = 0;
     else if (const auto bytes = connection_bytes(leader))
         work.bytes = *bytes;
-    if (auto moved = reader.read(user, scope, leader))
+    if (auto moved = reader.read(user, scope, leader, kept))
         work.moved = std::move(*moved);
     return work;
 }

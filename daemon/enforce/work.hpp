@@ -12,8 +12,9 @@ inline constexpr std::size_t max_leader_descriptors = 256;
 
 /// Processor time of the scope from its cpu.stat, which is there without the cpu controller too,
 /// the bytes of the connection that its sshd holds, and what its programs, which are `user`'s, have
-/// read and written. Each is nullopt where it cannot be read.
-core::WorkDone read_work(const std::string& scope, pid_t leader, uid_t user, MovedReader& reader);
+/// read and written. Each is nullopt where it cannot be read. `kept`: see MovedReader::read().
+core::WorkDone read_work(const std::string& scope, pid_t leader, uid_t user, MovedReader& reader,
+                         Microseconds kept = Microseconds{0});
 
 /// usage_usec of cpu.stat: all processes of the cgroup and below, those that ended too.
 Result<Microseconds> processor_time(const std::string& scope);

@@ -274,8 +274,8 @@ void Shell::terminal_used(const enforce::Terminal& terminal, const enforce::Acti
         dispatch(core::WarnedTerminalUsed{view->record->id, activity.input});
 }
 
-core::WorkDone Shell::work_of(const core::SessionRecord& record) {
-    return enforce::read_work(record.cgroup, record.leader.pid, record.facts.uid, moved_);
+core::WorkDone Shell::work_of(const core::SessionRecord& record, Microseconds kept) {
+    return enforce::read_work(record.cgroup, record.leader.pid, record.facts.uid, moved_, kept);
 }
 
 /// What was done up to now belongs to this use of the terminal: when nothing follows it, what is
@@ -284,7 +284,8 @@ void Shell::note_use(Watched& watched, const core::SessionView& view,
                      const enforce::Activity& activity) {
     if (!view.counts_work || view.record->cgroup.empty())
         return;
-    const core::WorkReading reading{.at = base::read_boot_time(), .done = work_of(*view.record)};
+    const core::WorkReading reading{.at = base::read_boot_time(),
+                                    .done = work_of(*view.record, enforce::moved_kept)};
     if (activity.input > watched.last.input)
         watched.work_at_input = reading;
     if (activity.output > watched.last.output)

@@ -197,7 +197,7 @@ private:
     void stop_prompts(const core::SessionId& id);
     void stop_prompt(const core::SessionId& session, const std::string& terminal_path);
     void look_at_warned();
-    core::WorkDone work_of(const core::SessionRecord& record);
+    core::WorkDone work_of(const core::SessionRecord& record, Microseconds kept = Microseconds{0});
     void note_use(Watched& watched, const core::SessionView& view,
                   const enforce::Activity& activity);
     void read_work(core::ActivitySeen& seen, const Watched& watched, const core::SessionView& view);
