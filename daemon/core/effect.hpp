@@ -34,6 +34,10 @@ struct Forget {
 /// program has the console.
 struct ReadActivity {
     SessionId session;
+    /// A lock waits for it, and many may in front of a sleep: nothing is looked for but how its
+    /// terminals were used. What its programs have done can take a second to learn, if their user
+    /// likes.
+    bool before_lock = false;
 };
 
 /// A line for every terminal of the session, from vigil. The last one before the end also leaves

@@ -74,6 +74,7 @@ struct WatchFailed {
 /// The answer to ReadActivity, and what a new terminal causes.
 struct ActivitySeen {
     SessionId session;
+    bool before_lock = false; ///< as it was asked; of what its programs did and are nothing is said
     std::vector<std::string> terminals; ///< "/dev/pts/3"; empty: the session has none
     BootTime last_input{};              ///< never before the true last input
     BootTime last_output{};

@@ -104,7 +104,6 @@ Effects Machine::Data::on(const ActivitySeen& seen, const Now& now) {
     // Of a desktop it is the half of the answer.
     if (!seen.desktop_at_console)
         session->asked_activity.reset();
-    const bool before_lock = std::exchange(session->reads_at_lock, false);
     if (record.state != State::active && record.state != State::locked) {
         schedule(*session);
         return effects;
@@ -134,7 +133,7 @@ Effects Machine::Data::on(const ActivitySeen& seen, const Now& now) {
     if (record.state == State::active)
         note_class(*session, seen, now, effects);
     // Under the lock a key is the prompt's, and what is drawn is it.
-    if (record.state == State::active || before_lock) {
+    if (record.state == State::active || seen.before_lock) {
         session->last_input = std::max(session->last_input, std::min(seen.last_input, now.boot));
         const bool our_own = session->said_at != BootTime{} &&
                              seen.last_output >= session->said_at &&
@@ -148,6 +147,11 @@ Effects Machine::Data::on(const ActivitySeen& seen, const Now& now) {
     if (seen.terminals.empty() && record.state == State::active)
         session->last_input = now.boot;
     warning_is_over(*session, session->last_input, effects);
+    // Whether it is idle the work decides too. Where its end is due, that is looked for at once.
+    if (seen.before_lock) {
+        schedule(*session);
+        return effects;
+    }
     const auto work_look = moments(*session).work_look;
     note_work(*session, seen, now);
     if (is_due(work_look, now))

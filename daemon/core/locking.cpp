@@ -73,8 +73,7 @@ void order_lock(Tracked& session, Effects& effects) {
 void read_at_lock(Tracked& session, Effects& effects) {
     if (is_graphical(session.record))
         return;
-    session.reads_at_lock = true;
-    effects.push_back(ReadActivity{session.record.id});
+    effects.push_back(ReadActivity{.session = session.record.id, .before_lock = true});
 }
 
 void answer_prompts(Tracked& session, Effects& effects) {

@@ -85,7 +85,6 @@ struct Tracked {
     std::optional<BootTime> class_look_at;
     Microseconds class_look_pause{0};
     std::optional<BootTime> asked_activity; ///< a ReadActivity is under way since
-    bool reads_at_lock = false;             ///< one that is done before the lock is held
     std::optional<BootTime> warned_for;     ///< the lock or end that the idle warning was about
     /// Its line stands on the terminals since, and nothing that has to be read was said after it.
     std::optional<BootTime> warned_at;

@@ -201,7 +201,8 @@ void Shell::perform(const core::ReadActivity& effect) {
             watch_terminal(effect.session, terminal, known_activity(watched, terminal, now)));
     activity_->refresh();
     const auto& cgroup = view->record->cgroup;
-    core::ActivitySeen seen{.session = effect.session, .terminals = {}};
+    core::ActivitySeen seen{
+        .session = effect.session, .before_lock = effect.before_lock, .terminals = {}};
     seen.held = (!cgroup.empty() && enforce::is_frozen(cgroup)) ||
                 std::ranges::any_of(terminals, enforce::is_shut);
     seen.desktop_at_console =
@@ -216,7 +217,8 @@ void Shell::perform(const core::ReadActivity& effect) {
         seen.last_input = std::max(seen.last_input, activity.input);
         seen.last_output = std::max(seen.last_output, activity.output);
     }
-    read_work(seen, watched, *view);
+    if (!effect.before_lock)
+        read_work(seen, watched, *view);
     watched.terminals = std::move(terminals);
     if (!watched.terminals.empty()) {
         watched.before.reset();

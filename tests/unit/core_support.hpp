@@ -85,6 +85,14 @@ inline ActivitySeen no_terminal(std::uint32_t number) {
             .session_class = policy::SessionClass::command};
 }
 
+/// As it is seen when a lock waits for it.
+inline ActivitySeen before_lock(ActivitySeen seen) {
+    seen.before_lock = true;
+    seen.work = {};
+    seen.session_class.reset();
+    return seen;
+}
+
 /// One rule for everybody.
 inline policy::Policy policy_of(policy::SessionRule rule,
                                 policy::Mode mode = policy::Mode::enforce) {

@@ -245,13 +245,28 @@ START_TEST(what_was_typed_up_to_a_lock_puts_the_end_off_and_no_key_in_its_prompt
         const auto effects = for_sleep ? host.step(SleepAsked{7}, 50min)
                                        : host.step(LockAsked{7, id_of(1), "root"}, 50min);
         CHECK_TEXT(kinds(effects), "ReadActivity StoreSession Lock");
-        host.step(activity(1, 49min, 0s), 50min);
+        ck_assert(find<ReadActivity>(effects)->before_lock);
+        host.step(before_lock(activity(1, 49min, 0s)), 50min);
         host.step(LockDone{id_of(1), true, {}}, 50min);
         ck_assert(host.machine.view(id_of(1))->next_at == at(109min).boot);
         host.step(activity(1, 51min, 51min), 52min);
         ck_assert(host.machine.view(id_of(1))->next_at == at(109min).boot);
         ck_assert(host.deadline() == 109min - work_window);
     }
+}
+END_TEST
+
+START_TEST(a_look_that_a_lock_waits_for_ends_nothing_since_it_sees_no_work) {
+    Host host{policy_of({.idle_lock = 3h, .idle_terminate = 1h})};
+    host.login(1, 0s);
+    host.restart(2h);
+    host.step(LockAsked{7, id_of(1), "root"}, 2h);
+    host.step(before_lock(activity(1, 0s, 0s)), 2h);
+    ck_assert(host.state(1) == State::locked);
+    // It is looked for at once.
+    host.step(activity(1, 0s, 0s), 2h);
+    ck_assert(host.state(1) == State::locked);
+    ck_assert(host.deadline() <= 2h + work_window);
 }
 END_TEST
 
@@ -382,6 +397,7 @@ int main() {
                          a_line_of_a_warning_is_not_taken_away_under_a_lock_or_with_another,
                          output_puts_off_the_end_but_not_the_lock,
                          what_was_typed_up_to_a_lock_puts_the_end_off_and_no_key_in_its_prompt,
+                         a_look_that_a_lock_waits_for_ends_nothing_since_it_sees_no_work,
                          an_end_put_off_by_output_is_warned_of_again,
                          without_a_terminal_nobody_is_idle,
                          a_warning_as_long_as_the_limit_is_none,

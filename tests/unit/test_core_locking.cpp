@@ -199,7 +199,7 @@ START_TEST(what_has_no_terminal_is_given_back_whole) {
     host.step(confirm(1), 0s);
     CHECK_TEXT(kinds(host.step(LockAsked{7, id_of(1), "root"}, 1s)),
                "ReadActivity StoreSession Lock");
-    host.step(no_terminal(1), 1s);
+    host.step(before_lock(no_terminal(1)), 1s);
     const auto effects = host.step(none_left(1), 1s);
     CHECK_TEXT(kinds(effects), "StoreSession Unlock ReplyDone");
     CHECK_TEXT(answer(effects), wire::error_denied);
@@ -213,7 +213,7 @@ START_TEST(a_fresh_login_at_a_terminal_is_not_taken_for_one_without) {
     host.step(reserve(1), 0s);
     host.step(confirm(1), 0s);
     host.step(LockAsked{7, id_of(1), "root"}, 1s);
-    host.step(activity(1, 0s, 0s), 1s);
+    host.step(before_lock(activity(1, 0s, 0s)), 1s);
     CHECK_TEXT(answer(host.step(LockDone{id_of(1), false, "no freezer"}, 1s)), wire::error_broken);
     ck_assert(host.state(1) == State::locked);
 }

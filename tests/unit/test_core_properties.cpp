@@ -168,7 +168,8 @@ private:
         for (const auto& effect : effects) {
             if (const auto* read = std::get_if<ReadActivity>(&effect)) {
                 const auto& session = model_[numbers_[read->session]];
-                ActivitySeen seen{.session = read->session, .terminals = {}};
+                ActivitySeen seen{
+                    .session = read->session, .before_lock = read->before_lock, .terminals = {}};
                 if (session.terminal)
                     seen.terminals.emplace_back("/dev/pts/1");
                 seen.last_input = seen.last_output = session.last_input;
