@@ -167,6 +167,8 @@ Effects Machine::Data::wake(const Now& now) {
             *due_at + input_lags > now.boot)
             continue;
         session.lock_observed = due_at;
+        if (enforcing())
+            read_at_lock(session, effects);
         lock(session, {idle_reason(session.decision)}, now, effects);
         schedule(session);
     }

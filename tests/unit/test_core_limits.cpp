@@ -22,9 +22,30 @@ START_TEST(a_key_after_a_suspend_comes_too_late_for_a_lock_that_was_due_in_it) {
     machine.step(activity(1, 1min, 1min), at(1min));
     ck_assert(find<Lock>(machine.step(activity(1, 10min, 10min), at(10min))) == nullptr);
     const auto effects = machine.step(activity(1, 8h, 8h), after_sleep(8h, 7h));
-    CHECK_TEXT(kinds(effects), "StoreSession Lock");
+    CHECK_TEXT(kinds(effects), "ReadActivity StoreSession Lock");
+    ck_assert(machine.step(before_lock(activity(1, 8h, 8h)), after_sleep(8h, 7h)).empty());
     // Told of once: a key in the prompt is nobody's.
     ck_assert(machine.step(TimePassed{}, after_sleep(8h, 7h)).empty());
+}
+END_TEST
+
+START_TEST(what_was_typed_up_to_a_suspend_puts_the_end_off) {
+    Machine machine{
+        policy_of({.idle_lock = 15min, .idle_terminate = 30min, .lock_on_sleep = false}),
+        {},
+        {},
+        at(0s)};
+    machine.step(reserve(1), at(0s));
+    machine.step(confirm(1), at(0s));
+    machine.step(activity(1, 0s, 0s), at(0s));
+    const auto woken = after_sleep(16min, 2min);
+    const auto effects = machine.step(TimePassed{}, woken);
+    CHECK_TEXT(kinds(effects), "ReadActivity StoreSession Lock");
+    ck_assert(find<ReadActivity>(effects)->before_lock);
+    machine.step(before_lock(activity(1, 14min, 0s)), woken);
+    const auto view = machine.view(id_of(1));
+    ck_assert(view->record->state == State::locked);
+    ck_assert(view->next_at == at(44min).boot);
 }
 END_TEST
 
@@ -384,6 +405,7 @@ int main() {
     return vigil::test::run(
         "core: limits", {a_key_after_a_suspend_comes_too_late_for_a_lock_that_was_due_in_it,
                          many_that_are_due_at_one_moment_are_many_ticks,
+                         what_was_typed_up_to_a_suspend_puts_the_end_off,
                          a_suspend_that_ends_before_the_lock_is_due_locks_nothing,
                          a_suspend_locks_nothing_where_nothing_is_enforced_or_there_is_no_terminal,
                          end_warnings_come_at_their_times_and_are_stored,
