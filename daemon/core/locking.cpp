@@ -70,12 +70,6 @@ void order_lock(Tracked& session, Effects& effects) {
     effects.push_back(Lock{session.record.id});
 }
 
-void read_at_lock(Tracked& session, Effects& effects) {
-    if (is_graphical(session.record))
-        return;
-    effects.push_back(ReadActivity{.session = session.record.id, .before_lock = true});
-}
-
 void answer_prompts(Tracked& session, Effects& effects) {
     for (const auto token : std::exchange(session.prompt_tokens, {}))
         effects.push_back(done(token));
@@ -131,12 +125,19 @@ Effects Machine::Data::on(const LockAsked& asked, const Now& now) {
         return effects;
     }
     session->lock_tokens.push_back(asked.token);
-    // Also, whether there is a terminal decides below what a lock that does not hold means.
-    read_at_lock(*session, effects);
-    lock(*session, {asked.by, asked.reason}, now, effects);
-    session->asked_anew = true;
-    schedule(*session);
+    lock_unseen(*session, {asked.by, asked.reason}, now, effects);
     return effects;
+}
+
+/// Its idle time runs on from its last key; and whether it has a terminal decides what a lock that
+/// does not hold means, since its last one may have been closed after the look before.
+void Machine::Data::lock_unseen(Tracked& session, const Cause& cause, const Now& now,
+                                Effects& effects) {
+    if (enforcing() && !is_graphical(session.record))
+        effects.push_back(ReadActivity{.session = session.record.id, .before_lock = true});
+    lock(session, cause, now, effects);
+    session.asked_anew = session.record.state == State::locked;
+    schedule(session);
 }
 
 void Machine::Data::lock(Tracked& session, const Cause& cause, const Now& now, Effects& effects) {
@@ -167,10 +168,7 @@ Effects Machine::Data::wake(const Now& now) {
             *due_at + input_lags > now.boot)
             continue;
         session.lock_observed = due_at;
-        if (enforcing())
-            read_at_lock(session, effects);
-        lock(session, {idle_reason(session.decision)}, now, effects);
-        schedule(session);
+        lock_unseen(session, {idle_reason(session.decision)}, now, effects);
     }
     return effects;
 }

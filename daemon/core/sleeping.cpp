@@ -29,12 +29,8 @@ Effects Machine::Data::on(const SleepAsked& asked, const Now& now) {
     Effects effects;
     sleep_tokens.push_back(asked.token);
     for (auto& [id, session] : sessions)
-        if (locks_for_sleep(session)) {
-            if (enforcing())
-                read_at_lock(session, effects);
-            lock(session, {"the machine was put to sleep"}, now, effects);
-            schedule(session);
-        }
+        if (locks_for_sleep(session))
+            lock_unseen(session, {"the machine was put to sleep"}, now, effects);
     return effects;
 }
 

@@ -111,8 +111,10 @@ struct Tracked {
     std::string failure;              ///< of a Lock or Unlock, told once as long as it is the same
     EndStage end_stage = EndStage::announced;
     unsigned kills = 0;
-    bool lock_ordered = false;      ///< a Lock is on its way
-    bool asked_anew = false;        ///< its first attempt, which somebody asked for, is not over
+    bool lock_ordered = false; ///< a Lock is on its way
+    /// Its first attempt is not over, and what it has was looked for anew before: by hand, before a
+    /// sleep and after one (lock_unseen()). To a lock for idleness a look has led.
+    bool asked_anew = false;
     std::vector<Token> lock_tokens; ///< of those who wait for its outcome
     Token unlock_token = 0;
     std::vector<Gap> gaps;                ///< of the lock in force, as they were seen last
@@ -195,6 +197,8 @@ struct Machine::Data {
     Effects on(const TerminalClosed&, const Now&);
     Effects on(const LockedTerminalUsed&, const Now&);
     void lock(Tracked& session, const Cause& cause, const Now& now, Effects& effects);
+    /// One to which no look at the session has led: it has one of its own before it is held.
+    void lock_unseen(Tracked& session, const Cause& cause, const Now& now, Effects& effects);
     void hold(Tracked& session, const Cause& cause, const Now& now, Effects& effects);
     void note_failure(Tracked& session, AuditKind kind, const std::string& why, Effects& effects);
     bool ends_for(Tracked& session, const std::vector<Gap>& gaps, const Now& now, Effects& effects);
@@ -263,8 +267,6 @@ void answer(std::vector<Token>& tokens, Effects& effects, const char* error = nu
             const std::string& why = {});
 /// Its outcome is a LockDone, some events later.
 void order_lock(Tracked& session, Effects& effects);
-/// For a lock to which no look at the session's last input has led.
-void read_at_lock(Tracked& session, Effects& effects);
 
 /// Its prompts, which waited for a look, say what is known.
 void answer_prompts(Tracked& session, Effects& effects);

@@ -1,13 +1,19 @@
 """What is done before a machine sleeps, without the sleep: that is the virtual machine's (test_machine_sleep)."""
 
+import contextlib
 import time
 
 import desktops
 import pytest
+from connections import Connection
 from logins import UNLOCK_PROMPT, Login, unlock
+from loops import ticks_on
 from policies import limits
+from vigilhost import wait_until
 
 TOLD = "locked: the machine was put to sleep"
+# How late a thing may be seen on a busy machine.
+SEEN = 20
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +63,25 @@ def test_what_the_policy_leaves_open_stays_open(host):
     limits(host, max_duration="10m")
     assert before_the_sleep(host) == "success"
     assert alice.state() == "active" and alice.answers()
+
+
+def test_what_has_lost_its_terminal_since_vigil_looked_last_goes_on(host):
+    """Nobody could be asked there after the sleep, and what runs on over its connection is no reason to end it."""
+    limits(host, idle_lock="10m")
+    with contextlib.closing(Connection(host, "alice")) as connection:
+        window = connection.open()
+        assert window.answers()
+        command = connection.channel("-T", command=["while :; do date +%N >tick; sleep 0.1; done"])
+        assert ticks_on(host, 3)
+        terminal = window.path
+        window.close()
+        wait_until(lambda: not window.exists(terminal), SEEN, "it is closed")
+        assert connection.now()["terminals"] == [terminal.removeprefix("/dev/")]
+        assert before_the_sleep(host) == "success"
+        wait_until(lambda: connection.state() == "active" and not connection.now()["terminals"], SEEN, "it is as before")
+        assert not connection.told("session-locked")
+        assert not host.run("find", connection.scope(), "-name", "vigil-*").stdout
+        assert not command.ended and ticks_on(host, 3) and connection.lives()
 
 
 def test_a_sleep_waits_for_it_and_for_nothing_that_hangs(host):

@@ -68,6 +68,20 @@ START_TEST(many_that_are_due_at_one_moment_are_many_ticks) {
 }
 END_TEST
 
+START_TEST(what_has_lost_its_terminal_by_the_end_of_a_suspend_is_given_back) {
+    Machine machine{policy_of({.idle_lock = 15min}), {}, {}, at(0s)};
+    machine.step(reserve(1), at(0s));
+    machine.step(confirm(1), at(0s));
+    machine.step(activity(1, 0s, 0s), at(0s));
+    const auto woken = after_sleep(8h, 7h);
+    ck_assert(find<Lock>(machine.step(TimePassed{}, woken)) != nullptr);
+    machine.step(before_lock(no_terminal(1)), woken);
+    CHECK_TEXT(kinds(machine.step(none_left(1), woken)), "StoreSession Unlock");
+    machine.step(UnlockDone{id_of(1), true, {}}, woken);
+    ck_assert(machine.view(id_of(1))->record->state == State::active);
+}
+END_TEST
+
 START_TEST(a_suspend_that_ends_before_the_lock_is_due_locks_nothing) {
     Machine machine{policy_of({.idle_lock = 15min}), {}, {}, at(0s)};
     machine.step(reserve(1), at(0s));
@@ -406,6 +420,7 @@ int main() {
         "core: limits", {a_key_after_a_suspend_comes_too_late_for_a_lock_that_was_due_in_it,
                          many_that_are_due_at_one_moment_are_many_ticks,
                          what_was_typed_up_to_a_suspend_puts_the_end_off,
+                         what_has_lost_its_terminal_by_the_end_of_a_suspend_is_given_back,
                          a_suspend_that_ends_before_the_lock_is_due_locks_nothing,
                          a_suspend_locks_nothing_where_nothing_is_enforced_or_there_is_no_terminal,
                          end_warnings_come_at_their_times_and_are_stored,

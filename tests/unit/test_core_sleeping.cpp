@@ -71,6 +71,23 @@ START_TEST(what_no_rule_locks_sleeps_open) {
 }
 END_TEST
 
+START_TEST(what_has_lost_its_terminal_since_the_last_look_is_given_back) {
+    Host host{policy_of({.idle_lock = 15min, .idle_terminate = 1h})};
+    host.login(1, 0s);
+    host.step(SleepAsked{5}, 1min);
+    host.step(before_lock(no_terminal(1)), 1min);
+    const auto effects = host.step(none_left(1), 1min);
+    CHECK_TEXT(kinds(effects), "StoreSession Unlock ReplyDone");
+    ck_assert_uint_eq(find<ReplyDone>(effects)->token, 5);
+    ck_assert(find<ReadActivity>(host.step(UnlockDone{id_of(1), true, {}}, 1min)) != nullptr);
+    host.step(no_terminal(1), 1min);
+    ck_assert(host.state(1) == State::active);
+    ck_assert(host.machine.view(id_of(1))->record->facts.session_class ==
+              policy::SessionClass::command);
+    CHECK_TEXT(host.machine.view(id_of(1))->next_action, "");
+}
+END_TEST
+
 START_TEST(where_vigil_only_observes_it_says_so) {
     auto host = at_a_terminal({.idle_lock = 15min}, policy::Mode::observe);
     const auto effects = host.step(SleepAsked{5}, 1s);
@@ -107,6 +124,8 @@ int main() {
         "core: sleeping",
         {it_sleeps_when_the_last_lock_is_held, a_lock_that_cannot_be_held_is_not_waited_for,
          a_lock_under_way_is_waited_for, an_end_of_what_is_being_locked_is_none_to_wait_for,
-         what_no_rule_locks_sleeps_open, where_vigil_only_observes_it_says_so,
+         what_no_rule_locks_sleeps_open,
+         what_has_lost_its_terminal_since_the_last_look_is_given_back,
+         where_vigil_only_observes_it_says_so,
          a_desktop_is_asked_and_waited_for_until_it_is_believed, two_who_ask_are_both_answered});
 }
