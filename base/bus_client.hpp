@@ -21,7 +21,7 @@ Result<Bus> open_system_bus();
 inline constexpr const char* service_manager_socket = "/run/systemd/private";
 
 /// Starts connecting to PID 1's own socket, with no broker between; it takes root alone, as
-/// systemctl does. ENOENT: the system bus is another than the machine's (DBUS_SYSTEM_BUS_ADDRESS),
+/// systemctl does. EPERM: the system bus is another than the machine's (DBUS_SYSTEM_BUS_ADDRESS),
 /// and so may PID 1 be.
 Result<Bus> open_service_manager(const char* socket = service_manager_socket);
 
