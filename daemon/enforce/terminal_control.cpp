@@ -215,6 +215,29 @@ Result<> give_back_here(const core::SavedTerminal& terminal, const std::string& 
     return set_mode(fd->get(), terminal);
 }
 
+Result<> leave_here(const core::SavedTerminal& terminal) {
+    const auto fd = open_terminal(terminal.path, terminal.device);
+    if (!fd)
+        return is_gone_terminal(fd.error()) ? Result<>{} : std::unexpected{fd.error()};
+    struct stat node{};
+    if (::fstat(fd->get(), &node) < 0)
+        return fail(errno, "looking at " + terminal.path);
+    const auto before = from_bytes(terminal.settings);
+    const auto now = read_settings(fd->get(), terminal.path);
+    if (!before || !now)
+        return std::unexpected{before ? now.error() : before.error()};
+    // Else getty has it already, or root.
+    if (!is_taken(node) || !same_settings(*now, taken_settings(*before)))
+        return {};
+    const auto fresh = as_new(terminal, 0);
+    ::tcflush(fd->get(), TCIFLUSH);
+    start_output(fd->get());
+    if (const auto written = write_settings(fd->get(), terminal.path, *from_bytes(fresh.settings));
+        !written)
+        return is_gone_terminal(written.error()) ? Result<>{} : written;
+    return set_mode(fd->get(), fresh);
+}
+
 Result<> say_here(const Terminal& terminal, const std::string& line, bool leaves) {
     const auto fd = open_terminal(terminal.path, terminal.device);
     if (!fd)
@@ -303,6 +326,13 @@ Result<std::optional<std::string>> retake(const core::SavedTerminal& terminal,
 Result<> give_back(const core::SavedTerminal& terminal, const std::string& scope) {
     return do_aside(culprit(terminal.path, terminal.uid), "giving back " + terminal.path,
                     [&] { return give_back_here(terminal, scope); });
+}
+
+Result<> leave(const core::SavedTerminal& terminal) {
+    if (terminal.path.starts_with("/dev/pts/"))
+        return {};
+    return do_aside(culprit(terminal.path), "giving back " + terminal.path,
+                    [&] { return leave_here(terminal); });
 }
 
 Result<> say(const Terminal& terminal, const std::string& line, bool leaves) {

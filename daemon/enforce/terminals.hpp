@@ -67,8 +67,13 @@ Result<std::optional<std::string>> retake(const core::SavedTerminal& terminal,
                                           const std::string& scope);
 
 /// Flushes what was typed ahead, takes the prompt's screen down, restores settings and node. A
-/// terminal that is gone is no error. `scope` "": the session is over.
-Result<> give_back(const core::SavedTerminal& terminal, const std::string& scope = {});
+/// terminal that is gone is no error. It has to be known to be the session's still.
+Result<> give_back(const core::SavedTerminal& terminal, const std::string& scope);
+
+/// The session is over: a line that outlives it (a serial one) is as new and root's, if it is as
+/// take() left it. One below /dev/pts went with its session, and whoever has its number by now has
+/// it to himself.
+Result<> leave(const core::SavedTerminal& terminal);
 
 /// Whether a program there places all that it writes, and takes the whole screen or passes on what
 /// another one draws, by the settings: the newline's carriage return is off, which no shell at its

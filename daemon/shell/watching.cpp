@@ -129,7 +129,7 @@ void Shell::perform(const core::Forget& effect) {
                                   is_own ? enforce::leave_console(terminal)
                                          : enforce::release_console(terminal, false));
             } else if (is_own) {
-                base::log_failure("giving a terminal back", enforce::give_back(terminal));
+                base::log_failure("giving a terminal back", enforce::leave(terminal));
             }
         }
     const auto found = watched_.find(effect.session);

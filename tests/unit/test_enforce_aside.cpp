@@ -117,13 +117,13 @@ START_TEST(a_terminal_that_is_not_let_go_of_costs_its_user_alone) {
         CHECK_ERROR(enforce::take(*state, {}), ETIMEDOUT);
         CHECK_ERROR(enforce::take(*own_state, {}), ETIMEDOUT);
         CHECK_ERROR(enforce::say(own.terminal, "words"), ETIMEDOUT);
-        CHECK_ERROR(enforce::give_back(*own_state), ETIMEDOUT);
+        CHECK_ERROR(enforce::give_back(*own_state, {}), ETIMEDOUT);
         // Taken, and root's: it is still he who would be waited for.
         own.becomes(0);
         CHECK_ERROR(enforce::save({}, own.terminal, {}, owner), ETIMEDOUT);
         own.becomes(owner);
         CHECK_OK(enforce::take(*others, {}));
-        CHECK_OK(enforce::give_back(*others));
+        CHECK_OK(enforce::give_back(*others, {}));
         ck_assert_int_lt((base::read_boot_time() - began).count(), long_time.count());
         file.let_go();
     }

@@ -38,7 +38,7 @@ START_TEST(what_was_typed_ahead_is_gone_when_a_terminal_is_given_back) {
     const auto state = saved(pty);
     CHECK_OK(enforce::take(state, {}));
     pty.type("rm -rf x\r");
-    CHECK_OK(enforce::give_back(state));
+    CHECK_OK(enforce::give_back(state, {}));
     ck_assert_uint_eq(pty.settings().c_lflag, before.c_lflag);
     ck_assert_uint_eq(pty.settings().c_iflag, before.c_iflag);
     ck_assert_uint_eq(pty.node().st_mode & 0777, 0620);
@@ -60,7 +60,7 @@ std::string written_back(core::Screen screen, bool translates_newlines,
     state.screen = screen;
     state.cursor = cursor;
     CHECK_OK(enforce::take(state, {}));
-    CHECK_OK(enforce::give_back(state));
+    CHECK_OK(enforce::give_back(state, {}));
     char text[128] = {};
     ck_assert_int_gt(::read(pty.master.get(), text, sizeof text - 1), 0);
     return text;
@@ -93,11 +93,11 @@ START_TEST(giving_back_twice_leaves_what_was_changed_since) {
     ck_assert_int_eq(::fchmod(pty.slave.get(), 0620), 0);
     const auto state = saved(pty);
     CHECK_OK(enforce::take(state, {}));
-    CHECK_OK(enforce::give_back(state));
+    CHECK_OK(enforce::give_back(state, {}));
     termios changed = pty.settings();
     changed.c_lflag &= ~tcflag_t{ECHO};
     ck_assert_int_eq(::tcsetattr(pty.slave.get(), TCSANOW, &changed), 0);
-    CHECK_OK(enforce::give_back(state));
+    CHECK_OK(enforce::give_back(state, {}));
     ck_assert_uint_eq(pty.settings().c_lflag & ECHO, 0);
 }
 END_TEST
@@ -119,7 +119,7 @@ START_TEST(settings_changed_between_take_and_freeze_are_the_ones_to_give_back) {
     ck_assert_uint_eq(pty.settings().c_lflag & ISIG, 0);
     auto newer = state;
     newer.settings = **other;
-    CHECK_OK(enforce::give_back(newer));
+    CHECK_OK(enforce::give_back(newer, {}));
     ck_assert_uint_eq(pty.settings().c_lflag & (ISIG | ECHO), ISIG);
 }
 END_TEST
@@ -148,7 +148,7 @@ START_TEST(output_that_a_program_stopped_goes_on_under_the_lock_and_after_it) {
     CHECK_OK(enforce::retake(state, {}));
     ck_assert(takes_output(pty));
     ck_assert_int_eq(::tcflow(pty.slave.get(), TCOOFF), 0);
-    CHECK_OK(enforce::give_back(state));
+    CHECK_OK(enforce::give_back(state, {}));
     ck_assert(takes_output(pty));
 }
 END_TEST
@@ -159,7 +159,7 @@ START_TEST(output_that_ctrl_s_stopped_goes_on_with_the_lock) {
     type_ctrl_s(pty);
     CHECK_OK(enforce::take(state, {}));
     ck_assert(takes_output(pty));
-    CHECK_OK(enforce::give_back(state));
+    CHECK_OK(enforce::give_back(state, {}));
     ck_assert(takes_output(pty));
     type_ctrl_s(pty);
 }
@@ -170,7 +170,7 @@ START_TEST(a_terminal_that_is_gone_is_given_back_without_an_error_and_not_taken)
     const auto state = saved(pty);
     pty.slave.reset();
     pty.master.reset();
-    CHECK_OK(enforce::give_back(state));
+    CHECK_OK(enforce::give_back(state, {}));
     CHECK_ERROR(enforce::take(state, {}), ENOENT);
 }
 END_TEST
@@ -181,7 +181,7 @@ START_TEST(another_device_under_the_same_path_is_left_alone) {
     state.device += 1;
     const auto before = pty.node().st_mode;
     CHECK_ERROR(enforce::take(state, {}), ENOENT);
-    CHECK_OK(enforce::give_back(state));
+    CHECK_OK(enforce::give_back(state, {}));
     ck_assert_uint_eq(pty.node().st_mode, before);
 }
 END_TEST
