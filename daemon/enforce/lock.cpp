@@ -40,7 +40,8 @@ const core::SavedTerminal* find(const std::vector<core::SavedTerminal>& saved,
 class Hold {
 public:
     explicit Hold(const LockRequest& request)
-        : target_{request.target}, saved_{request.saved}, save_{request.save},
+        : target_{request.target}, saved_{request.saved},
+          had_one_{!request.saved.empty() || !request.before.empty()}, save_{request.save},
           taken_{request.taken}, was_frozen_{is_frozen(request.target.scope)} {}
 
     /// Until what the session has at its terminals stands still. One that is opened before the
@@ -114,7 +115,7 @@ public:
 private:
     /// false: there are no more than were taken before.
     bool take_new() {
-        auto terminals = find_terminals(target_.scope, target_.leader);
+        auto terminals = find_terminals(target_.scope, target_.leader, shut_among(saved_));
         looked_ = terminals.has_value();
         if (!terminals) {
             note(std::unexpected{terminals.error()});
@@ -183,12 +184,17 @@ private:
         return false;
     }
 
-    /// Of a leader that is elsewhere nobody knows what it has.
+    /// Of a leader that is elsewhere nobody knows what it has. A terminal that sshd has no master
+    /// of is closed. Of another leader's a program may only have let it go (TIOCNOTTY,
+    /// ioctl_tty(2)), which what stands still cannot.
     void note_none() {
         const auto leader = base::cgroup_of(target_.leader);
-        report_.no_terminal = leader && base::is_within(*leader, target_.scope);
-        note(fail(report_.no_terminal ? without_terminal(target_.scope, target_.leader)
-                                      : "its leader is not in its scope"));
+        if (!leader || !base::is_within(*leader, target_.scope))
+            return note(fail("its leader is not in its scope"));
+        if (had_one_ && !was_frozen_ && !is_sshd(target_.leader))
+            return note(fail("its programs have let its terminal go"));
+        report_.no_terminal = true;
+        note(fail(without_terminal(target_.scope, target_.leader)));
     }
 
     Result<> take_one(const Terminal& terminal) {
@@ -288,6 +294,7 @@ private:
 
     const LockTarget& target_;
     const std::vector<core::SavedTerminal>& saved_;
+    const bool had_one_; ///< a terminal
     const SaveTerminal& save_;
     const TerminalsTaken& taken_;
     const bool was_frozen_;
@@ -353,7 +360,7 @@ std::vector<LockReport> hold(std::vector<LockRequest> requests) {
 Result<> release(const LockTarget& target, const std::vector<core::SavedTerminal>& saved,
                  Redraw& redraw) {
     // Only what still is this session's: numbers of terminals are used again.
-    const auto terminals = find_terminals(target.scope, target.leader);
+    const auto terminals = find_terminals(target.scope, target.leader, shut_among(saved));
     if (!terminals && terminals.error().code != ENOENT)
         return std::unexpected{terminals.error()};
     Result<> first{};

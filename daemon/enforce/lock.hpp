@@ -30,7 +30,7 @@ struct LockReport {
     std::vector<Terminal> desktops; ///< consoles that programs have: nothing of them is held
     bool is_desktop = false;        ///< and there is nothing else
     std::string detail;             ///< why not held, or what is not covered
-    bool no_terminal = false;       ///< it has none, and that is no look that failed
+    bool no_terminal = false;       ///< it has none, and that is proven
     /// sshd's processes beside the leader: with the end of one its connection is over, which what
     /// is frozen can keep the leader from learning.
     std::vector<pid_t> carriers;
@@ -52,6 +52,7 @@ struct LockRequest {
     /// What the store already has for this session (after a crash, or with a new terminal of a
     /// locked session); those are not saved again, only taken.
     std::vector<core::SavedTerminal> saved;
+    std::vector<Terminal> before; ///< that it had when it was looked at last
     SaveTerminal save;
     TerminalsTaken taken;
 };

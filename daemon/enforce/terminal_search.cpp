@@ -90,7 +90,16 @@ std::optional<std::vector<pid_t>> controlling_sessions(const std::vector<pid_t>&
     return found;
 }
 
-Result<std::vector<Terminal>> find_terminals(const std::string& scope, pid_t leader) {
+std::vector<Terminal> shut_among(const std::vector<core::SavedTerminal>& saved) {
+    std::vector<Terminal> shut;
+    for (const auto& one : saved)
+        if (one.lock_console != 0)
+            shut.push_back({one.path, one.device});
+    return shut;
+}
+
+Result<std::vector<Terminal>> find_terminals(const std::string& scope, pid_t leader,
+                                             const std::vector<Terminal>& shut) {
     const auto processes = scope.empty() ? leader_and_children(leader) : base::processes_in(scope);
     if (!processes)
         return std::unexpected{processes.error()};
@@ -106,6 +115,9 @@ Result<std::vector<Terminal>> find_terminals(const std::string& scope, pid_t lea
     }
     if (terminals.empty() && !carriers.empty())
         add_controlling(*processes, leader, terminals);
+    for (const Terminal& terminal : shut)
+        if (!carriers.empty() && find(terminals, terminal.device) == nullptr)
+            terminals.push_back(terminal);
     return terminals;
 }
 

@@ -25,8 +25,14 @@ inline const Terminal* find(const std::vector<Terminal>& terminals, std::uint64_
 /// The OUTER terminals: those whose master is held by the session's sshd (tty-index in the fdinfo
 /// of its ptmx descriptors), or a console that processes of the session have as theirs. A pane of
 /// tmux is none. `leader` is the session's leader; without a scope ("") its children alone are
-/// looked at.
-Result<std::vector<Terminal>> find_terminals(const std::string& scope, pid_t leader);
+/// looked at. `shut`: consoles of its that are asked for at lock consoles. Its programs go on there
+/// and can let theirs go (TIOCNOTTY, ioctl_tty(2)), so these it has for as long as it has its
+/// leader.
+Result<std::vector<Terminal>> find_terminals(const std::string& scope, pid_t leader,
+                                             const std::vector<Terminal>& shut = {});
+
+/// Those of `saved` that are asked for at lock consoles.
+std::vector<Terminal> shut_among(const std::vector<core::SavedTerminal>& saved);
 
 /// The sessions (setsid(2)) that have these as their controlling terminals, as their masters tell
 /// (TIOCGSID, ioctl_tty(2)), which `carriers` have. nullopt: one of them does not tell.

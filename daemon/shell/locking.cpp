@@ -115,6 +115,7 @@ void Shell::prepare(const core::SessionRecord& known, Watched& watched, std::lis
     requests.push_back(
         {.target = target(known),
          .saved = held.saved,
+         .before = held.before,
          .save =
              [this, &watched](const core::SavedTerminal& terminal) {
                  // A number that was used again has no prompt yet.
@@ -134,6 +135,9 @@ void Shell::finish(Held& held, enforce::LockReport& report) {
         stored(store_.erase_terminal(watched.id, terminal.path));
     }
     watched.no_terminal = report.no_terminal;
+    std::vector<std::string> paths;
+    for (const auto& terminal : watched.terminals)
+        paths.push_back(terminal.path);
     watch_locked(watched, held.before, held.saved);
     watch_carriers(watched, report.carriers);
     const bool escaped = note_escaped(watched, report.escaped);
@@ -149,9 +153,6 @@ void Shell::finish(Held& held, enforce::LockReport& report) {
         unasked = true;
         report.detail = nobody_asks(asked.prompts.error().text());
     }
-    std::vector<std::string> paths;
-    for (const auto& terminal : watched.terminals)
-        paths.push_back(terminal.path);
     if (const auto* known = record(watched.id); known && report.is_desktop)
         look_at_desktop(*known);
     events_.push_back(core::LockDone{.session = watched.id,

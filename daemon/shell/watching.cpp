@@ -149,7 +149,10 @@ void Shell::perform(const core::Forget& effect) {
 }
 
 std::vector<enforce::Terminal> Shell::look_for_terminals(const core::SessionRecord& known) {
-    auto terminals = enforce::find_terminals(known.cgroup, known.leader.pid);
+    const auto found = watched_.find(known.id);
+    const auto shut = found == watched_.end() ? std::vector<enforce::Terminal>{}
+                                              : enforce::shut_among(found->second.consoles);
+    auto terminals = enforce::find_terminals(known.cgroup, known.leader.pid, shut);
     return terminals.value_or(std::vector<enforce::Terminal>{});
 }
 
@@ -249,10 +252,14 @@ void Shell::watch_locked(Watched& watched, const std::vector<enforce::Terminal>&
                          const std::vector<core::SavedTerminal>& saved) {
     const auto now = base::read_boot_time();
     const auto terminals = watched.terminals;
+    // Nothing found at all can be a look that failed: what it had it has.
+    if (terminals.empty() && !watched.no_terminal) {
+        watched.terminals = before;
+        return;
+    }
     for (const auto& known : saved) {
         const enforce::Terminal terminal{known.path, known.device};
-        // Nothing found at all can be a look that failed.
-        if ((watched.no_terminal || !terminals.empty()) && !std::ranges::count(terminals, terminal))
+        if (!std::ranges::count(terminals, terminal))
             lose_terminal(watched.id, terminal);
     }
     for (const auto& terminal : before)

@@ -269,40 +269,6 @@ START_TEST(what_runs_at_a_terminal_that_is_opened_while_the_lock_is_made_is_held
 }
 END_TEST
 
-START_TEST(what_has_no_terminal_says_so_and_what_could_not_be_looked_at_does_not) {
-    const Process leader{0, [] { return true; }};
-    move_to_scope(leader.pid());
-    enforce::LockTarget target{
-        .session = {}, .owner = owner, .scope = scope(), .leader = leader.pid()};
-    const auto hold = [&] {
-        return enforce::hold({{.target = target,
-                               .saved = {},
-                               .save = [](const auto&) { return Result<>{}; },
-                               .taken = [](const auto&) {}}})
-            .front();
-    };
-    auto report = hold();
-    ck_assert(!report.held && report.no_terminal);
-    CHECK_TEXT(report.detail, "its last terminal is closed, and what stood still there was ended");
-    rlimit before{};
-    ck_assert_int_eq(::getrlimit(RLIMIT_NOFILE, &before), 0);
-    // The folder can be read then, but no file in it.
-    const base::UniqueFd next{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
-    for (rlim_t more = 0; more < 3; ++more) {
-        const rlimit few{static_cast<rlim_t>(next.get()) + more, before.rlim_max};
-        ck_assert_int_eq(::setrlimit(RLIMIT_NOFILE, &few), 0);
-        report = hold();
-        ck_assert_int_eq(::setrlimit(RLIMIT_NOFILE, &before), 0);
-        ck_assert_msg(!report.held && (!report.no_terminal || more > 1), "%lu: %s", more,
-                      report.detail.c_str());
-    }
-    const Process elsewhere{0, [] { return true; }};
-    target.leader = elsewhere.pid();
-    report = hold();
-    ck_assert(!report.held && !report.no_terminal);
-}
-END_TEST
-
 int main() {
     return test::run("lock",
                      {what_runs_at_a_terminal_that_is_opened_while_the_lock_is_made_is_held_too,
@@ -311,7 +277,6 @@ int main() {
                       a_terminal_whose_settings_were_not_set_is_taken_by_the_next_attempt,
                       a_terminal_whose_owner_alone_was_changed_is_given_back,
                       a_terminal_that_was_given_back_but_for_its_mode_has_it_again,
-                      a_job_whose_first_thread_has_ended_is_held_and_comes_back,
-                      what_has_no_terminal_says_so_and_what_could_not_be_looked_at_does_not},
+                      a_job_whose_first_thread_has_ended_is_held_and_comes_back},
                      {.before = test::make_scope, .after = test::remove_scope, .seconds = 60});
 }
