@@ -184,6 +184,7 @@ void Machine::Data::hold(Tracked& session, const Cause& cause, const Now& now, E
     record.unlock_not_before = BootTime{};
     session.lock_told = false;
     session.asked_anew = false;
+    session.closed_told = false;
     session.failure.clear();
     session.gaps.clear();
     session.gaps_told.reset();
@@ -239,6 +240,9 @@ Effects Machine::Data::on(const LockDone& outcome, const Now& now) {
                           session->terminals.empty();
     if (!outcome.terminals.empty() || outcome.no_terminal)
         session->terminals = outcome.terminals;
+    // What stands still there may be ended, which is told each time.
+    if (!outcome.terminals.empty())
+        session->closed_told = false;
     const auto tried = gaps_of(outcome);
     std::erase_if(session->gaps, [](const Gap& gap) { return !is_looked_for(gap); });
     session->gaps.insert(session->gaps.begin(), tried.begin(), tried.end());
@@ -255,13 +259,14 @@ Effects Machine::Data::on(const LockDone& outcome, const Now& now) {
     }
     if (outcome.held || (outcome.no_terminal && !had_none)) {
         session->retry_at.reset();
+        const bool is_told = outcome.no_terminal && std::exchange(session->closed_told, true);
         if (!std::exchange(session->lock_told, true))
             effects.push_back(audit(AuditKind::session_locked, *session,
                                     "locked: " + lock_text(record) +
                                         (outcome.detail.empty() ? "" : "; " + outcome.detail),
                                     record.lock_reason));
-        else if (outcome.no_terminal)
-            note_failure(*session, AuditKind::terminals_closed, outcome.detail, effects);
+        else if (outcome.no_terminal && !is_told)
+            effects.push_back(audit(AuditKind::terminals_closed, *session, outcome.detail));
         answer(tokens, effects);
         // Nobody can be asked there again, and a hang-up does nothing to what is frozen. It is not
         // given back: whoever has the client may be the one it was locked for. Another terminal is

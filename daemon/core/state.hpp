@@ -108,6 +108,7 @@ struct Tracked {
     bool looks_alone = false;         ///< and for no other lock in the same look
     std::vector<Token> prompt_tokens; ///< of prompts that wait for this look
     bool lock_told = false;           ///< the audit has the lock in force
+    bool closed_told = false;         ///< and that nothing is left to hold, since it last held some
     std::string failure;              ///< of a Lock or Unlock, told once as long as it is the same
     EndStage end_stage = EndStage::announced;
     unsigned kills = 0;

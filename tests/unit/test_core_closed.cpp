@@ -126,10 +126,14 @@ START_TEST(a_terminal_that_is_opened_then_is_held_and_asked_at) {
     CHECK_TEXT(kinds(host.step(TerminalOpened{id_of(1)}, 3s)), "Lock");
     host.step(LockDone{id_of(1), true, {}, {"/dev/pts/4"}}, 3s);
     CHECK_TEXT(view_of(host).terminals.front(), "/dev/pts/4");
-    // What is closed again and again is told once, and ended each time.
+    // What was held there is ended, which is told each time; another look that finds none is not.
     const auto effects = host.step(none_left(1), 4s);
-    CHECK_TEXT(told(effects), "");
+    CHECK_TEXT(told(effects), "[its last terminal is closed]");
     ck_assert(find<KillFrozen>(effects) != nullptr);
+    CHECK_TEXT(told(host.step(none_left(1), 5s)), "");
+    // Nor does it take a prompt to hold something.
+    host.step(LockDone{id_of(1), false, "no prompt", {"/dev/pts/4"}, true}, 6s);
+    CHECK_TEXT(told(host.step(none_left(1), 7s)), "[its last terminal is closed]");
 }
 END_TEST
 
