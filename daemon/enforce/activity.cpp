@@ -70,6 +70,7 @@ struct Side {
     Result<bool> watch(Watched& terminal);
     void claim(Watched& terminal);
     void forget(Watched& terminal) noexcept;
+    bool still_watches(const Watched& terminal);
 };
 
 /// true: it was watched under this number already.
@@ -104,6 +105,15 @@ void Side::forget(Watched& terminal) noexcept {
         return;
     inotify.forget(own.watch);
     watched.erase(own.watch);
+}
+
+/// Numbers of terminals are used again, and a node that goes takes its watch along. false: where it
+/// could not be watched, too.
+bool Side::still_watches(const Watched& terminal) {
+    const auto made = inotify.watch(terminal.terminal.path, mask | IN_MASK_CREATE);
+    if (made)
+        inotify.forget(*made);
+    return !made && made.error().code == EEXIST;
 }
 
 /// The terminal's own times, if it is still the one.
@@ -177,10 +187,13 @@ Result<> ActivityWatch::Implementation::open(sd_event* loop, ActivityQueues queu
         opened = outputs.inotify.open(std::move(queues.outputs));
     if (opened)
         opened = new_terminals.open(
-            loop,
-            {.opened = listener.new_terminal,
-             .closed = [this](const std::string& path) { closed(path); },
-             .is_known = [this](std::uint64_t device) { return terminals.contains(device); }});
+            loop, {.opened = listener.new_terminal,
+                   .closed = [this](const std::string& path) { closed(path); },
+                   .is_known =
+                       [this](std::uint64_t device) {
+                           const auto found = terminals.find(device);
+                           return found != terminals.end() && inputs.still_watches(found->second);
+                       }});
     if (!opened)
         return opened;
     if (const auto made = inputs.inotify.watch(current_terminal_path, IN_ACCESS))
@@ -273,7 +286,7 @@ void ActivityWatch::Implementation::closed(const std::string& path) {
     // A copy: who is told may remove terminals.
     std::vector<Terminal> gone;
     for (const auto& [device, watched] : terminals)
-        if (path.empty() ? !look_at(watched.terminal) : watched.terminal.path == path)
+        if (path.empty() ? !inputs.still_watches(watched) : watched.terminal.path == path)
             gone.push_back(watched.terminal);
     if (listener.closed)
         for (const auto& terminal : gone)

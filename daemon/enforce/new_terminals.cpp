@@ -71,13 +71,14 @@ void NewTerminals::changed() {
         if ((event.mask & IN_DELETE) != 0)
             closed.push_back(path);
     });
-    if (lost)
+    if (lost) {
         look_at_all(now);
-    settle(now);
-    if (lost)
         closed = {std::string{}};
+    }
+    // First: whoever has the number of one next takes over what is known of it.
     for (const auto& path : closed)
         listener_.closed(path);
+    settle(now);
 }
 
 /// The node itself is watched, not all of the folder: changes of their own nodes would let users

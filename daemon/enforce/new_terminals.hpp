@@ -24,7 +24,7 @@ public:
         std::function<void(const std::string& path, uid_t owner)> opened;
         /// `path` is empty where it is not known which are closed.
         std::function<void(const std::string& path)> closed;
-        /// Whether this device is known, so that it is not new.
+        /// Whether this device is known, and still the same terminal, so that it is not new.
         std::function<bool(std::uint64_t device)> is_known;
     };
 

@@ -68,8 +68,11 @@ Result<> Shell::watch_terminal(const core::SessionId& session, const enforce::Te
     const auto [owner, is_new] = by_terminal_.try_emplace(terminal.device, session);
     if (!is_new && owner->second == session)
         return {};
-    if (!is_new)
+    if (!is_new) {
+        // That it was closed was told of it, or of nobody.
+        events_.push_back(core::TerminalClosed{owner->second});
         lose_terminal(owner->second, terminal);
+    }
     by_terminal_[terminal.device] = session;
     return activity_->add(terminal, known);
 }

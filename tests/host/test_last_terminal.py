@@ -101,6 +101,32 @@ def test_a_vigild_that_comes_back_finds_it_out(host, connection, how):
     is_left_locked(connection)
 
 
+def test_who_has_its_number_before_vigild_hears_of_it_hides_nothing(host, connection):
+    other = Connection(host, "bob")
+    try:
+        window = connection.open()
+        # It has the terminal, and no file of it that would keep its number.
+        window.type(f"nohup {JOB} </dev/null >/dev/null 2>&1 &\r")
+        wait_until(lambda: host.pids("-fx", JOB), SEEN, "the job runs")
+        window.lock()
+        path = window.path
+        host.run("systemctl kill --signal=STOP vigild.service")
+        try:
+            host.run("pkill", "-KILL", "-u", "alice", "-x", "bash")
+            wait_until(lambda: not window.exists(path), SEEN, "its terminal is gone")
+            host.run("pkill", "-KILL", "-x", "vigil-lock", check=False)
+            next_one = other.open()
+            wait_until(lambda: host.run("stat", "-c", "%U", path, check=False).stdout.strip() == "bob", SEEN,
+                       "another has its number")
+        finally:
+            host.run("systemctl kill --signal=CONT vigild.service")
+        is_left_locked(connection)
+        wait_until(lambda: connection.told("terminals-closed"), SEEN, "the journal has it")
+        assert next_one.path == path and other.state() == "active"
+    finally:
+        other.close()
+
+
 def test_its_user_does_not_get_it_back_by_locking_it_once_more(host, connection):
     locked_window(connection).close()
     is_left_locked(connection)

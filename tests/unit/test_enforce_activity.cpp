@@ -31,6 +31,7 @@ struct Loop {
     std::vector<std::pair<std::string, uid_t>> created;
     std::vector<enforce::Activity> used;
     std::vector<std::string> closed;
+    std::vector<std::string> order; ///< of what was made and closed
     std::function<void()> when_used;
     int current_used = 0;
 
@@ -40,8 +41,11 @@ struct Loop {
         loop.reset(raw);
         auto made = ActivityWatch::create(
             raw,
-            {.new_terminal = [this](const std::string& path,
-                                    uid_t uid) { created.emplace_back(path, uid); },
+            {.new_terminal =
+                 [this](const std::string& path, uid_t uid) {
+                     created.emplace_back(path, uid);
+                     order.push_back("made " + path);
+                 },
              .used =
                  [this](const enforce::Terminal&, const enforce::Activity& seen) {
                      used.push_back(seen);
@@ -49,7 +53,10 @@ struct Loop {
                          when_used();
                  },
              .closed =
-                 [this](const enforce::Terminal& terminal) { closed.push_back(terminal.path); },
+                 [this](const enforce::Terminal& terminal) {
+                     closed.push_back(terminal.path);
+                     order.push_back("closed " + terminal.path);
+                 },
              .current_terminal_used = [this] { ++current_used; }},
             std::move(queues));
         CHECK_OK(made);
@@ -388,6 +395,10 @@ START_TEST(a_new_terminal_that_stays_roots_is_told_after_half_a_second) {
 }
 END_TEST
 
+void give_to(const Pty& pty, uid_t owner) {
+    ck_assert_int_eq(::fchown(pty.slave.get(), owner, gid_t(-1)), 0);
+}
+
 /// What stands still at it keeps it open on the other side, and no event of its node comes.
 START_TEST(a_terminal_that_is_closed_is_told_whoever_still_has_it_open) {
     const Loop loop;
@@ -421,9 +432,56 @@ START_TEST(a_terminal_that_is_closed_is_told_where_the_queue_was_too_small) {
 }
 END_TEST
 
-void give_to(const Pty& pty, uid_t owner) {
-    ck_assert_int_eq(::fchown(pty.slave.get(), owner, gid_t(-1)), 0);
+/// Who has the number next is told of afterwards: he takes it over.
+START_TEST(a_terminal_is_closed_before_another_has_its_number) {
+    const Loop loop;
+    std::string path;
+    {
+        const Pty closing;
+        path = closing.terminal.path;
+        CHECK_OK(loop.watch->add(closing.terminal, {}));
+        loop.run_for(milliseconds{600});
+    }
+    const auto before = loop.order.size();
+    const Pty next;
+    CHECK_TEXT(next.terminal.path, path);
+    give_to(next, 1234);
+    loop.run_for(milliseconds{50});
+    ck_assert_uint_eq(loop.order.size(), before + 2);
+    CHECK_TEXT(loop.order[before], "closed " + path);
+    CHECK_TEXT(loop.order[before + 1], "made " + path);
 }
+END_TEST
+
+START_TEST(a_number_that_another_has_is_closed_and_new_after_a_flood) {
+    const Loop loop;
+    const Pty other;
+    std::string path;
+    give_to(other, 1233);
+    CHECK_OK(loop.watch->add(other.terminal, {}));
+    {
+        const Pty closing;
+        path = closing.terminal.path;
+        CHECK_OK(loop.watch->add(closing.terminal, {}));
+    }
+    for (int i = more_than_the_queue(); i > 0; i -= 2)
+        Pty{};
+    const Pty next;
+    CHECK_TEXT(next.terminal.path, path);
+    give_to(next, 1234);
+    loop.run_for(milliseconds{200});
+    ck_assert(std::ranges::count(loop.closed, path) > 0);
+    ck_assert(std::ranges::count(loop.closed, other.terminal.path) == 0);
+    ck_assert(std::ranges::count(loop.created, std::pair{std::string{}, uid_t{1234}}) == 1);
+    ck_assert(std::ranges::count(loop.created, std::pair{std::string{}, uid_t{1233}}) == 0);
+    // The other one is watched as before.
+    loop.run_for(milliseconds{1100});
+    type_and_read(other);
+    const BootTime typed = base::read_boot_time();
+    loop.watch->refresh();
+    ck_assert(loop.watch->get(other.terminal)->input >= typed - Seconds{1});
+}
+END_TEST
 
 START_TEST(changes_of_users_own_nodes_wake_nobody_and_hide_nothing) {
     const Loop loop;
@@ -503,6 +561,8 @@ int main() {
                              a_new_terminal_that_stays_roots_is_told_after_half_a_second,
                              a_terminal_that_is_closed_is_told_whoever_still_has_it_open,
                              a_terminal_that_is_closed_is_told_where_the_queue_was_too_small,
+                             a_terminal_is_closed_before_another_has_its_number,
+                             a_number_that_another_has_is_closed_and_new_after_a_flood,
                              changes_of_users_own_nodes_wake_nobody_and_hide_nothing,
                              owners_of_unknown_terminals_are_told_when_a_flood_hid_which_are_new,
                              a_removed_terminal_is_unknown_and_silent},
