@@ -96,7 +96,7 @@ bool has_part(std::string_view text, std::string_view part, const char* separato
     return false;
 }
 
-std::vector<std::string> folders_in(const std::string& directory) {
+Result<std::vector<std::string>> folders_in(const std::string& directory) {
     std::vector<std::string> names;
     std::error_code error;
     std::filesystem::directory_iterator entries{directory, error};
@@ -105,6 +105,8 @@ std::vector<std::string> folders_in(const std::string& directory) {
         if (entries->is_directory(gone))
             names.push_back(entries->path().filename().string());
     }
+    if (error)
+        return fail(error.value(), "looking through " + directory);
     return names;
 }
 

@@ -29,8 +29,8 @@ bool is_missing(const Error& error) noexcept;
 /// Whether a word is among others: "pids" in the text of cgroup.controllers.
 bool has_part(std::string_view text, std::string_view part, const char* separators) noexcept;
 
-/// Names of the folders in one; none if it is gone.
-std::vector<std::string> folders_in(const std::string& directory);
+/// Names of the folders in one. ENOENT: it is gone.
+Result<std::vector<std::string>> folders_in(const std::string& directory);
 
 /// The cgroup of a process, without the mount point. ENODATA where there is no v2 hierarchy.
 Result<std::string> cgroup_of(pid_t pid);

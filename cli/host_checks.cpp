@@ -138,8 +138,9 @@ struct Scopes {
 /// A user who leaves meanwhile has no more sessions.
 Scopes look_through_scopes(const std::string& root) {
     Scopes scopes;
-    for (const auto& user : base::folders_in(root + all_users))
-        for (const auto& unit : base::folders_in(root + all_users + "/" + user)) {
+    using Names = std::vector<std::string>;
+    for (const auto& user : base::folders_in(root + all_users).value_or(Names{}))
+        for (const auto& unit : base::folders_in(root + all_users + "/" + user).value_or(Names{})) {
             const auto scope = std::string{all_users} + "/" + user + "/" + unit;
             const auto session = rescue::logind_session_in(scope);
             if (session.empty())

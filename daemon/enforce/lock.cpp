@@ -115,18 +115,20 @@ public:
 private:
     /// false: there are no more than were taken before.
     bool take_new() {
-        auto terminals = find_terminals(target_.scope, target_.leader, shut_among(saved_));
-        looked_ = terminals.has_value();
-        if (!terminals) {
-            note(std::unexpected{terminals.error()});
+        auto look = look_for_terminals(target_.scope, target_.leader, shut_among(saved_));
+        looked_ = look.has_value();
+        if (!look) {
+            note(std::unexpected{look.error()});
             return false;
         }
-        std::erase_if(*terminals,
+        has_leader_ = look->has_leader;
+        auto& terminals = look->terminals;
+        std::erase_if(terminals,
                       [&](const Terminal& one) { return std::ranges::count(found_, one) > 0; });
-        if (terminals->empty())
+        if (terminals.empty())
             return false;
-        std::ranges::copy(*terminals, std::back_inserter(found_));
-        std::erase_if(*terminals, [&](const Terminal& one) {
+        std::ranges::copy(terminals, std::back_inserter(found_));
+        std::erase_if(terminals, [&](const Terminal& one) {
             const auto taken = take_console(one);
             if (!taken)
                 note(std::unexpected{taken.error()});
@@ -135,12 +137,12 @@ private:
         report_.is_desktop = report_.desktops.size() == found_.size();
         if (!report_.desktops.empty()) {
             note(fail(EBUSY, "a program has taken the console " + report_.desktops[0].path));
-            terminals->clear();
+            terminals.clear();
         }
-        for (const Terminal& terminal : *terminals)
+        for (const Terminal& terminal : terminals)
             note(take_one(terminal));
         taken_(report_.terminals);
-        std::ranges::move(*terminals, std::back_inserter(frozen_at_));
+        std::ranges::move(terminals, std::back_inserter(frozen_at_));
         needs_freeze_ = !frozen_at_.empty();
         if (needs_freeze_)
             freeze_users();
@@ -188,8 +190,7 @@ private:
     /// of is closed. Of another leader's a program may only have let it go (TIOCNOTTY,
     /// ioctl_tty(2)), which what stands still cannot.
     void note_none() {
-        const auto leader = base::cgroup_of(target_.leader);
-        if (!leader || !base::is_within(*leader, target_.scope))
+        if (!has_leader_)
             return note(fail("its leader is not in its scope"));
         if (had_one_ && !was_frozen_ && !is_sshd(target_.leader))
             return note(fail("its programs have let its terminal go"));
@@ -299,6 +300,7 @@ private:
     const TerminalsTaken& taken_;
     const bool was_frozen_;
     bool looked_ = false;             ///< the session's terminals could be looked for
+    bool has_leader_ = false;         ///< and its leader was found there
     std::vector<Terminal> found_;     ///< by all looks
     std::vector<Terminal> frozen_at_; ///< those of them without a lock console
     bool needs_freeze_ = false;       ///< not all of it is behind lock consoles

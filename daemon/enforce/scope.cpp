@@ -75,7 +75,7 @@ Result<> remove_child(const std::string& scope, const char* child) {
 /// Cgroups come and go meanwhile, so a folder that vanishes ends nothing.
 void find_held(const std::string& root, const std::string& cgroup, int depth,
                std::vector<std::string>& scopes) {
-    for (const auto& name : base::folders_in(root + cgroup)) {
+    for (const auto& name : base::folders_in(root + cgroup).value_or(std::vector<std::string>{})) {
         const std::string path = root + cgroup + "/" + name;
         struct stat info{};
         if (name == frozen_child && ::lstat(path.c_str(), &info) == 0 && info.st_uid == 0)

@@ -16,9 +16,9 @@ namespace vigil::enforce {
 
 namespace {
 
-/// Of vigild or the host, and of a moment: what could not be looked at may be there.
-bool is_shortage(const Error& error) noexcept {
-    return error.code == EMFILE || error.code == ENFILE || error.code == ENOMEM;
+/// Then nothing is there. What could not be looked at for any other reason may be.
+bool is_gone(const Error& error) noexcept {
+    return error.code == ESRCH || error.code == ENOENT;
 }
 
 /// Calls `use(descriptor, terminal)` for the pty masters that a process has open. One that is gone
@@ -27,14 +27,16 @@ Result<> for_masters_of(pid_t pid, const std::function<void(int fd, Terminal ter
     Result<> seen{};
     auto looked = base::for_numbers_in(base::proc_path(pid, "fdinfo"), [&](int, int fd) {
         const auto index = base::read_pty_index(pid, fd);
-        if (!index && is_shortage(index.error()))
-            seen = std::unexpected{index.error()};
-        else if (index && *index)
-            if (auto terminal = pty_terminal(**index))
-                use(fd, std::move(*terminal));
+        if (index && !*index)
+            return true;
+        auto terminal = index ? pty_terminal(**index) : std::unexpected{index.error()};
+        if (terminal)
+            use(fd, std::move(*terminal));
+        else if (!is_gone(terminal.error()))
+            seen = std::unexpected{terminal.error()};
         return seen.has_value();
     });
-    return looked || !is_shortage(looked.error()) ? seen : looked;
+    return looked || is_gone(looked.error()) ? seen : looked;
 }
 
 /// 0: none has the terminal. An error: it was closed meanwhile, say.
@@ -56,17 +58,22 @@ Result<pid_t> controlling_session(pid_t carrier, int fd, const Terminal& termina
 
 /// The terminal that login(1) and its like were started on: the leader's own, or, as login gives
 /// it to the shell, its child's.
-void add_controlling(const std::vector<pid_t>& processes, pid_t leader,
-                     std::vector<Terminal>& terminals) {
+Result<> add_controlling(const std::vector<pid_t>& processes, pid_t leader,
+                         std::vector<Terminal>& terminals) {
     for (const pid_t pid : processes) {
         const auto stat = base::read_process_stat(pid);
+        if (!stat && !is_gone(stat.error()))
+            return std::unexpected{stat.error()};
         if (!stat || stat->terminal == 0 || (pid != leader && stat->parent != leader) ||
             find(terminals, stat->terminal) != nullptr)
             continue;
         auto terminal = terminal_of(stat->terminal);
         if (terminal)
             terminals.push_back(std::move(*terminal));
+        else if (!is_gone(terminal.error()))
+            return std::unexpected{terminal.error()};
     }
+    return {};
 }
 
 } // namespace
@@ -100,6 +107,14 @@ std::vector<Terminal> shut_among(const std::vector<core::SavedTerminal>& saved) 
 
 Result<std::vector<Terminal>> find_terminals(const std::string& scope, pid_t leader,
                                              const std::vector<Terminal>& shut) {
+    auto found = look_for_terminals(scope, leader, shut);
+    if (!found)
+        return std::unexpected{found.error()};
+    return std::move(found->terminals);
+}
+
+Result<FoundTerminals> look_for_terminals(const std::string& scope, pid_t leader,
+                                          const std::vector<Terminal>& shut) {
     const auto processes = scope.empty() ? leader_and_children(leader) : base::processes_in(scope);
     if (!processes)
         return std::unexpected{processes.error()};
@@ -113,12 +128,14 @@ Result<std::vector<Terminal>> find_terminals(const std::string& scope, pid_t lea
         if (!looked)
             return std::unexpected{looked.error()};
     }
-    if (terminals.empty() && !carriers.empty())
-        add_controlling(*processes, leader, terminals);
+    const bool has_leader = !carriers.empty();
+    if (terminals.empty() && has_leader)
+        if (const auto looked = add_controlling(*processes, leader, terminals); !looked)
+            return std::unexpected{looked.error()};
     for (const Terminal& terminal : shut)
-        if (!carriers.empty() && find(terminals, terminal.device) == nullptr)
+        if (has_leader && find(terminals, terminal.device) == nullptr)
             terminals.push_back(terminal);
-    return terminals;
+    return FoundTerminals{.terminals = std::move(terminals), .has_leader = has_leader};
 }
 
 } // namespace vigil::enforce

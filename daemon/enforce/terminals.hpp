@@ -31,6 +31,15 @@ inline const Terminal* find(const std::vector<Terminal>& terminals, std::uint64_
 Result<std::vector<Terminal>> find_terminals(const std::string& scope, pid_t leader,
                                              const std::vector<Terminal>& shut = {});
 
+struct FoundTerminals {
+    std::vector<Terminal> terminals;
+    bool has_leader = false; ///< it was among those that were looked through
+};
+
+/// The same, with what finding none is worth. An error: some of it could not be looked at.
+Result<FoundTerminals> look_for_terminals(const std::string& scope, pid_t leader,
+                                          const std::vector<Terminal>& shut);
+
 /// Those of `saved` that are asked for at lock consoles.
 std::vector<Terminal> shut_among(const std::vector<core::SavedTerminal>& saved);
 

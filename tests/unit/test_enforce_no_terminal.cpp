@@ -88,15 +88,14 @@ START_TEST(what_has_no_terminal_says_so_and_what_could_not_be_looked_at_does_not
     CHECK_TEXT(report.detail, "its last terminal is closed, and what stood still there was ended");
     rlimit before{};
     ck_assert_int_eq(::getrlimit(RLIMIT_NOFILE, &before), 0);
-    // The folder can be read then, but no file in it.
+    // With the last, the lists can be read, and no file of one that is open.
     const base::UniqueFd next{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
     for (rlim_t more = 0; more < 3; ++more) {
         const rlimit few{static_cast<rlim_t>(next.get()) + more, before.rlim_max};
         ck_assert_int_eq(::setrlimit(RLIMIT_NOFILE, &few), 0);
         report = hold(target);
         ck_assert_int_eq(::setrlimit(RLIMIT_NOFILE, &before), 0);
-        ck_assert_msg(!report.held && (!report.no_terminal || more > 1), "%lu: %s", more,
-                      report.detail.c_str());
+        ck_assert_msg(!report.held && !report.no_terminal, "%lu: %s", more, report.detail.c_str());
     }
     const Process elsewhere{0, [] { return true; }};
     target.leader = elsewhere.pid();
@@ -154,6 +153,72 @@ START_TEST(what_is_asked_for_at_a_lock_console_a_session_has_for_as_long_as_its_
 }
 END_TEST
 
+/// In place of a file of procfs: a read of it fails.
+constexpr const char* unreadable = "/proc/self/mem";
+
+/// `path` cannot be read for as long as this lives, in this test's mount namespace.
+class Broken {
+public:
+    Broken(const char* by, std::string path) : path_{std::move(path)} {
+        ck_assert_int_eq(::mount(by, path_.c_str(), nullptr, MS_BIND, nullptr), 0);
+    }
+    ~Broken() { ::umount2(path_.c_str(), MNT_DETACH); }
+    Broken(const Broken&) = delete;
+    Broken& operator=(const Broken&) = delete;
+
+private:
+    const std::string path_;
+};
+
+void is_not_known_to_be_without(const enforce::LockTarget& target) {
+    ck_assert(!enforce::find_terminals(target.scope, target.leader));
+    const auto report = hold(target);
+    ck_assert_msg(!report.held && !report.no_terminal, "%s", report.detail.c_str());
+}
+
+START_TEST(a_shell_that_cannot_be_looked_at_may_have_one) {
+    const Pty pty;
+    const Login login{pty};
+    {
+        const Broken broken{unreadable, base::proc_path(login.child(), "stat")};
+        is_not_known_to_be_without(target_of(login.pid()));
+    }
+    ck_assert(enforce::find_terminals(scope(), login.pid()) == std::vector{pty.terminal});
+}
+END_TEST
+
+START_TEST(a_file_of_the_leader_that_cannot_be_looked_at_may_be_a_master) {
+    const Process leader{0, [] { return true; }};
+    move_to_scope(leader.pid());
+    ck_assert_int_eq(::mount("tmpfs", "/mnt", "tmpfs", 0, nullptr), 0);
+    ck_assert_int_eq(::symlink(unreadable, "/mnt/3"), 0);
+    const Broken broken{"/mnt", base::proc_path(leader.pid(), "fdinfo")};
+    is_not_known_to_be_without(target_of(leader.pid()));
+}
+END_TEST
+
+/// A sealed leader is in a folder below.
+START_TEST(a_scope_whose_folders_cannot_be_listed_has_not_been_looked_through) {
+    const std::string below = test::directory() + "/" + enforce::connection_child;
+    ck_assert_int_eq(::mkdir(below.c_str(), 0755), 0);
+    {
+        const Process leader{0, [] { return true; }};
+        CHECK_OK(base::write_cgroup_file(scope() + "/" + enforce::connection_child, "cgroup.procs",
+                                         std::to_string(leader.pid())));
+        ck_assert(base::processes_in(scope()) == std::vector{leader.pid()});
+        ck_assert_int_eq(::chmod(test::directory().c_str(), 0711), 0);
+        ck_assert_int_eq(::seteuid(owner), 0);
+        const auto processes = base::processes_in(scope());
+        const auto files = base::own_processes(scope());
+        ck_assert_int_eq(::seteuid(0), 0);
+        CHECK_OK(files);
+        ck_assert(!processes);
+        ck_assert_int_eq(processes.error().code, EACCES);
+    }
+    test::eventually([&] { return ::rmdir(below.c_str()) == 0; });
+}
+END_TEST
+
 } // namespace
 
 int main() {
@@ -161,6 +226,9 @@ int main() {
                      {what_has_no_terminal_says_so_and_what_could_not_be_looked_at_does_not,
                       a_terminal_that_a_program_may_have_let_go_is_not_closed,
                       one_that_is_closed_where_all_stands_still_is,
-                      what_is_asked_for_at_a_lock_console_a_session_has_for_as_long_as_its_leader},
+                      what_is_asked_for_at_a_lock_console_a_session_has_for_as_long_as_its_leader,
+                      a_shell_that_cannot_be_looked_at_may_have_one,
+                      a_file_of_the_leader_that_cannot_be_looked_at_may_be_a_master,
+                      a_scope_whose_folders_cannot_be_listed_has_not_been_looked_through},
                      {.before = test::make_scope, .after = test::remove_scope, .seconds = 60});
 }
