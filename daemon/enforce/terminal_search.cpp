@@ -78,22 +78,32 @@ Result<> add_controlling(const std::vector<pid_t>& processes, pid_t leader,
 
 } // namespace
 
-std::optional<std::vector<pid_t>> controlling_sessions(const std::vector<pid_t>& carriers,
-                                                       const std::vector<Terminal>& terminals) {
-    std::map<std::uint64_t, pid_t> sessions;
-    for (const pid_t carrier : carriers)
-        // What was not looked at is missing in the count.
-        static_cast<void>(for_masters_of(carrier, [&](int fd, const Terminal& terminal) {
-            if (find(terminals, terminal.device) == nullptr || sessions.contains(terminal.device))
+Result<Controlling> controlling_sessions(const std::vector<pid_t>& carriers,
+                                         const std::vector<Terminal>& terminals) {
+    std::map<std::uint64_t, std::optional<pid_t>> sessions; // by device, of those that are there
+    for (const pid_t carrier : carriers) {
+        const auto looked = for_masters_of(carrier, [&](int fd, const Terminal& terminal) {
+            if (find(terminals, terminal.device) == nullptr)
                 return;
-            if (const auto session = controlling_session(carrier, fd, terminal))
-                sessions.emplace(terminal.device, *session);
-        }));
-    if (sessions.size() != terminals.size())
-        return std::nullopt;
-    std::vector<pid_t> found;
-    for (const auto& [device, session] : sessions)
-        found.push_back(session);
+            auto& session = sessions[terminal.device];
+            if (session)
+                return;
+            if (const auto told = controlling_session(carrier, fd, terminal))
+                session = *told;
+        });
+        if (!looked)
+            return std::unexpected{looked.error()};
+    }
+    Controlling found;
+    for (const auto& terminal : terminals) {
+        const auto session = sessions.find(terminal.device);
+        if (session == sessions.end())
+            found.closed.push_back(terminal);
+        else if (!session->second)
+            found.untold.push_back(terminal);
+        else
+            found.sessions.push_back(*session->second);
+    }
     return found;
 }
 

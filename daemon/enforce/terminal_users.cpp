@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <string_view>
+#include <utility>
 
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -55,18 +56,37 @@ UserSearch::UserSearch(std::string scope, pid_t leader, std::vector<Terminal> te
 /// A controlling terminal is the whole session's (in the sense of setsid(2)), and its leader has it
 /// for as long as the others do. In a container the number of a pty is another terminal's: there
 /// the leader does not see the file system of ours, and has none of ours open.
-bool UserSearch::has_terminal(pid_t session) {
-    const auto [known, is_new] = sessions_.try_emplace(session, false);
+bool UserSearch::has_untold(pid_t session) {
+    if (controlling_.untold.empty())
+        return false;
+    const auto [known, is_new] = sessions_.try_emplace(session, 0);
     if (!is_new)
-        return known->second;
+        return find(controlling_.untold, known->second) != nullptr;
     const auto stat = base::read_process_stat(session);
-    const auto* const terminal = stat ? find(terminals_, stat->terminal) : nullptr;
+    const auto* const terminal = stat ? find(controlling_.untold, stat->terminal) : nullptr;
     struct stat node{};
-    if (terminal != nullptr)
-        known->second =
-            ::stat(terminal->path.c_str(), &node) < 0 || sees_file_system(session, node.st_dev) ||
-            open_terminal_of(session, terminals_, budget_, fetcher_).terminal != nullptr;
-    return known->second;
+    if (terminal != nullptr &&
+        (::stat(terminal->path.c_str(), &node) < 0 || sees_file_system(session, node.st_dev) ||
+         open_terminal_of(session, terminals_, budget_, fetcher_).terminal != nullptr))
+        known->second = terminal->device;
+    return known->second != 0;
+}
+
+/// Each time anew: of a terminal that was closed meanwhile the number is another's, whoever that is.
+/// Only sshd is known to have a master of each; a console has none.
+Result<> UserSearch::ask_masters() {
+    controlling_ = {};
+    const auto leader = base::read_process_stat(leader_);
+    if (is_gone_ || !leader || base::has_ended(*leader))
+        return {};
+    auto controlling = controlling_sessions(carriers_, terminals_);
+    if (!controlling)
+        return std::unexpected{controlling.error()};
+    controlling_ = std::move(*controlling);
+    if (!is_sshd(leader_))
+        std::ranges::move(std::exchange(controlling_.closed, {}),
+                          std::back_inserter(controlling_.untold));
+    return {};
 }
 
 Result<std::vector<pid_t>> UserSearch::look(const std::vector<pid_t>& held) {
@@ -102,9 +122,8 @@ void UserSearch::look_inside(const std::vector<pid_t>& loose, std::vector<pid_t>
 Result<std::vector<std::vector<pid_t>>>
 UserSearch::look_elsewhere(const std::vector<UserSearch*>& searches) {
     for (auto* search : searches)
-        search->controlling_ = search->is_gone_
-                                   ? std::vector<pid_t>{}
-                                   : controlling_sessions(search->carriers_, search->terminals_);
+        if (const auto asked = search->ask_masters(); !asked)
+            return std::unexpected{asked.error()};
     std::vector<std::vector<pid_t>> users(searches.size());
     const auto looked = base::for_numbers_in("/proc", [&](int, int pid) {
         // getsid(2) and not /proc/PID/stat, which takes fifty times as long.
@@ -126,7 +145,7 @@ bool UserSearch::is_held(const base::ProcessStat& stat) const {
 }
 
 bool UserSearch::is_job(pid_t pid, pid_t session) {
-    if (!(controlling_ ? std::ranges::count(*controlling_, session) > 0 : has_terminal(session)) ||
+    if (!(std::ranges::count(controlling_.sessions, session) > 0 || has_untold(session)) ||
         std::ranges::binary_search(inside_, pid))
         return false;
     const auto stat = base::read_process_stat(pid);

@@ -37,7 +37,8 @@ private:
     void look_inside(const std::vector<pid_t>& loose, std::vector<pid_t>& users);
     bool is_held(const base::ProcessStat& stat) const;
     bool is_job(pid_t pid, pid_t session);
-    bool has_terminal(pid_t session);
+    bool has_untold(pid_t session);
+    Result<> ask_masters();
 
     const std::string scope_;
     const pid_t leader_;
@@ -48,11 +49,10 @@ private:
     bool is_gone_ = false;
     std::vector<pid_t> inside_; ///< sorted
     std::vector<pid_t> carriers_;
-    /// The sessions (setsid(2)) that have the terminals; nullopt: that is not known.
-    std::optional<std::vector<pid_t>> controlling_;
-    /// By session leader, whether its terminal is one of ours. A session cannot get a terminal that
-    /// is another's, so one look at each is enough.
-    std::unordered_map<pid_t, bool> sessions_;
+    Controlling controlling_; ///< by the last look_elsewhere()
+    /// By session leader, which of ours is its terminal; 0: none. A session cannot get a terminal
+    /// that is another's, so one look at each is enough.
+    std::unordered_map<pid_t, std::uint64_t> sessions_;
     std::set<pid_t> elsewhere_;
 };
 

@@ -43,10 +43,16 @@ Result<FoundTerminals> look_for_terminals(const std::string& scope, pid_t leader
 /// Those of `saved` that are asked for at lock consoles.
 std::vector<Terminal> shut_among(const std::vector<core::SavedTerminal>& saved);
 
-/// The sessions (setsid(2)) that have these as their controlling terminals, as their masters tell
-/// (TIOCGSID, ioctl_tty(2)), which `carriers` have. nullopt: one of them does not tell.
-std::optional<std::vector<pid_t>> controlling_sessions(const std::vector<pid_t>& carriers,
-                                                       const std::vector<Terminal>& terminals);
+/// Who has terminals as theirs, as the masters tell (TIOCGSID, ioctl_tty(2)).
+struct Controlling {
+    std::vector<pid_t> sessions;  ///< in the sense of setsid(2)
+    std::vector<Terminal> untold; ///< the master is there, and could not be asked
+    std::vector<Terminal> closed; ///< no master is there: its number may be anybody's by now
+};
+
+/// Of these terminals, by the masters that `carriers` have.
+Result<Controlling> controlling_sessions(const std::vector<pid_t>& carriers,
+                                         const std::vector<Terminal>& terminals);
 
 // `scope` is that of the terminal's session: where a program has the terminal to itself (TIOCEXCL),
 // it is opened with the help of those in there; EBUSY if none of them has it open. That it was the

@@ -1,9 +1,13 @@
 """Numbers of terminals are used again: nothing is done to who has one next, whatever vigil was about to do there."""
 
+import concurrent.futures
+import time
+
 import pytest
+from connections import Connection
 from logins import Login
 from policies import until_somebody_locks
-from vigilhost import wait_until
+from vigilhost import SOURCE, wait_until
 
 pytestmark = pytest.mark.usefixtures("nothing_stays")
 
@@ -91,3 +95,41 @@ def test_a_terminal_of_roots_stays_roots_where_vigild_was_away_meanwhile(host):
         assert owner_and_mode(host, path) == before and before[0] == "root"
     finally:
         host.run("systemctl stop roots", check=False)
+
+
+@pytest.fixture
+def busy_program(host):
+    host.run("modprobe fuse; [ -e /dev/fuse ] || mknod /dev/fuse c 10 229; chmod 0666 /dev/fuse")
+    host.put(SOURCE / "build/tests/host/tools/busy", "/tmp/busy")
+    yield
+    host.run("pkill", "-KILL", "-x", "busy-server", check=False)
+
+
+def test_who_gets_the_number_while_a_lock_is_being_made_is_not_held_for_it(host, busy_program):
+    """A terminal that is kept busy makes the lock take a second; another of the connection is closed meanwhile."""
+    host.policy(until_somebody_locks())
+    bob, connection = Login(host, "bob"), Connection(host, "alice")
+    try:
+        slow, closed = connection.open(), connection.open()
+        number = wait_until(lambda: len(found := connection.now()["terminals"]) == 2 and found[-1], 5, "it has both")
+        path = "/dev/" + number
+        slow.type("/tmp/busy /tmp/busy-file\r")
+        wait_until(lambda: host.pids("-x", "busy-server"), 10, "it has its file")
+        slow.type("x" * 200 + "\r")
+        slow.screen.wait_for("^busy$")
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            locking = pool.submit(host.vigilctl, "lock", connection.id, "--reason", "mine", user="alice", check=False)
+            time.sleep(0.25)
+            closed.screen.child.kill(9)
+            wait_until(lambda: is_gone(host, path), 5, "it is closed")
+            bob.type("script -qc 'sleep 456' /dev/null\r")
+            wait_until(lambda: host.pids("-u", "bob", "-fx", "sleep 456"), 5, "bob has it")
+            (job,) = host.pids("-u", "bob", "-fx", "sleep 456")
+            assert not is_gone(host, path) and not locking.done()
+        assert "vigil-lock" not in host.read(f"/proc/{job}/cgroup")
+        host.run("pkill", "-KILL", "-x", "busy-server")
+        slow.screen.child.kill(9)
+        wait_until(lambda: not connection.now()["terminals"], 30, "her last terminal is closed")
+        assert host.pids("-u", "bob", "-fx", "sleep 456") == [job]
+    finally:
+        connection.close()

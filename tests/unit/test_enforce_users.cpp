@@ -27,14 +27,17 @@ START_TEST(a_terminals_master_tells_whose_it_is_and_else_nobody_does) {
     const Process job{owner, [&] { return own_and_close(pty); }};
     const std::vector carriers{::getpid()};
     const auto sessions = enforce::controlling_sessions(carriers, {pty.terminal, free.terminal});
-    ck_assert(sessions.has_value());
-    ck_assert_uint_eq(sessions->size(), 2);
-    ck_assert_int_eq(std::ranges::max(*sessions), job.pid());
-    ck_assert_int_eq(std::ranges::min(*sessions), 0);
+    CHECK_OK(sessions);
+    ck_assert((sessions->sessions == std::vector{job.pid(), 0}));
+    ck_assert(sessions->untold.empty() && sessions->closed.empty());
     // job.pid() has no master, nor has anybody that of a terminal that is none.
-    ck_assert(!enforce::controlling_sessions({job.pid()}, {pty.terminal}));
+    const auto without = enforce::controlling_sessions({job.pid()}, {pty.terminal});
+    CHECK_OK(without);
+    ck_assert(without->sessions.empty() && without->closed == std::vector{pty.terminal});
     const enforce::Terminal none{.path = "/dev/tty9", .device = makedev(4, 9)};
-    ck_assert(!enforce::controlling_sessions(carriers, {pty.terminal, none}));
+    const auto some = enforce::controlling_sessions(carriers, {pty.terminal, none});
+    CHECK_OK(some);
+    ck_assert(some->sessions == std::vector{job.pid()} && some->closed == std::vector{none});
 }
 END_TEST
 
