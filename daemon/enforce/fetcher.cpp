@@ -1,13 +1,12 @@
 #include "daemon/enforce/fetcher.hpp"
 
-#include "base/child.hpp"
 #include "base/process.hpp"
 #include "daemon/enforce/aside.hpp"
-#include "daemon/enforce/hung_children.hpp"
 
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include <fcntl.h>
@@ -115,12 +114,10 @@ Result<FetchedTerminal> fetch_here(const Request& request) {
     return fetched;
 }
 
-[[noreturn]] void be_fetcher(pid_t parent, int socket) noexcept {
-    const int own = base::begin_child(parent, socket, "vigild-fetch");
+void serve_all(int socket) noexcept {
     Request request;
-    while (::recv(own, &request, sizeof request, 0) == sizeof request)
-        serve(own, request);
-    ::_exit(0);
+    while (::recv(socket, &request, sizeof request, 0) == sizeof request)
+        serve(socket, request);
 }
 
 /// The descriptor of a message, if one came.
@@ -135,35 +132,7 @@ base::UniqueFd received(msghdr& header) noexcept {
 
 } // namespace
 
-Fetcher::~Fetcher() {
-    end();
-}
-
-Result<> Fetcher::start() {
-    int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-        return fail(errno, "making a socket");
-    base::UniqueFd ours{ends[0]};
-    const base::UniqueFd childs{ends[1]};
-    const pid_t self = ::getpid();
-    const pid_t pid = ::fork();
-    if (pid < 0)
-        return fail(errno, "starting a helper");
-    if (pid == 0)
-        be_fetcher(self, childs.get());
-    auto pidfd = base::open_pidfd(pid);
-    if (!pidfd) // it ends by itself as its socket is closed
-        return std::unexpected{pidfd.error()};
-    child_ = std::move(*pidfd);
-    socket_ = std::move(ours);
-    return {};
-}
-
-/// Nobody waits for it.
-void Fetcher::end() {
-    socket_.reset();
-    child_.reset();
-}
+Fetcher::Fetcher() noexcept : helper_{"vigild-fetch", serve_all} {}
 
 Result<FetchedTerminal> Fetcher::fetch(pid_t thread, int number) {
     const Request request{.thread = thread, .number = number};
@@ -174,26 +143,19 @@ Result<FetchedTerminal> Fetcher::fetch(pid_t thread, int number) {
         return std::unexpected{user.error()};
     if (given_up_.contains(*user) || hung_fetchers().refuses(*user))
         return fail(ETIMEDOUT, "a descriptor of this user's is still waited for");
-    if (!socket_)
-        if (const auto started = start(); !started)
-            return std::unexpected{started.error()};
-    if (::send(socket_.get(), &request, sizeof request, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
-        const int error = errno;
-        end();
-        return fail(error, "asking the helper");
-    }
-    if (!base::is_readable_within(socket_.get(), fetch_patience)) {
+    const std::string_view question{reinterpret_cast<const char*>(&request), sizeof request};
+    if (const auto asked = helper_.ask(question); !asked)
+        return std::unexpected{asked.error()};
+    if (!helper_.answers_within(fetch_patience, hung_fetchers(), *user)) {
         given_up_.insert(*user);
-        hung_fetchers().give_up(std::move(child_), *user);
-        end();
         return fail(ETIMEDOUT, "fetching a descriptor of process " + std::to_string(thread));
     }
     Reply reply;
     Message message{reply};
-    const ssize_t got = ::recvmsg(socket_.get(), &message.header, MSG_CMSG_CLOEXEC);
+    const ssize_t got = ::recvmsg(helper_.socket(), &message.header, MSG_CMSG_CLOEXEC);
     auto fd = got > 0 ? received(message.header) : base::UniqueFd{};
     if (got != sizeof reply || (reply.error == 0 && !fd)) {
-        end();
+        helper_.end();
         return fail(EIO, "the helper ended");
     }
     if (reply.error != 0)

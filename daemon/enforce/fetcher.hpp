@@ -4,6 +4,7 @@
 #include "base/error.hpp"
 #include "base/time.hpp"
 #include "base/unique_fd.hpp"
+#include "daemon/enforce/helper.hpp"
 
 #include <optional>
 #include <set>
@@ -34,8 +35,7 @@ struct FetchedTerminal {
 /// the child still hangs: one wait for one look and user, and others' are not touched.
 class Fetcher {
 public:
-    Fetcher() noexcept = default;
-    ~Fetcher();
+    Fetcher() noexcept;
     Fetcher(const Fetcher&) = delete;
     Fetcher& operator=(const Fetcher&) = delete;
 
@@ -45,11 +45,7 @@ public:
     Result<FetchedTerminal> fetch(pid_t thread, int number);
 
 private:
-    Result<> start();
-    void end();
-
-    base::UniqueFd socket_; ///< to the child
-    base::UniqueFd child_;  ///< its pidfd
+    Helper helper_;
     std::set<uid_t> given_up_;
 };
 

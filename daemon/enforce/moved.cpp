@@ -10,10 +10,8 @@
 #include <climits>
 #include <cstring>
 #include <exception>
-#include <utility>
 
 #include <sys/socket.h>
-#include <unistd.h>
 
 namespace vigil::enforce {
 
@@ -95,67 +93,27 @@ Result<Moved> unpacked(std::string_view bytes, const std::string& scope) {
 }
 
 /// In the child.
-[[noreturn]] void be_moved_reader(pid_t parent, int socket) noexcept {
-    const int own = base::begin_child(parent, socket, "vigild-moved");
+void answer_all(int socket) noexcept {
     try {
         std::string question(max_question, '\0');
         pid_t leader = 0;
-        while (base::is_readable_within(own, moved_helper_stays)) {
-            const ssize_t got = ::recv(own, question.data(), question.size(), 0);
+        while (base::is_readable_within(socket, moved_helper_stays)) {
+            const ssize_t got = ::recv(socket, question.data(), question.size(), 0);
             if (got <= static_cast<ssize_t>(sizeof leader))
                 break;
             std::memcpy(&leader, question.data(), sizeof leader);
             const auto text = std::string_view{question}.substr(0, static_cast<std::size_t>(got));
             const auto answer = packed(moved_in(std::string{text.substr(sizeof leader)}, leader));
-            if (::send(own, answer.data(), answer.size(), MSG_NOSIGNAL) < 0)
+            if (::send(socket, answer.data(), answer.size(), MSG_NOSIGNAL) < 0)
                 break;
         }
     } catch (const std::exception&) { // without memory: no answer is an error
     }
-    ::_exit(0);
 }
 
 } // namespace
 
-Result<> MovedReader::start() {
-    int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-        return fail(errno, "making a socket");
-    base::UniqueFd ours{ends[0]};
-    const base::UniqueFd childs{ends[1]};
-    const pid_t self = ::getpid();
-    const pid_t pid = ::fork();
-    if (pid < 0)
-        return fail(errno, "starting a helper");
-    if (pid == 0)
-        be_moved_reader(self, childs.get());
-    auto pidfd = base::open_pidfd(pid);
-    if (!pidfd) // it ends by itself as its socket is closed
-        return std::unexpected{pidfd.error()};
-    child_ = std::move(*pidfd);
-    socket_ = std::move(ours);
-    return {};
-}
-
-/// Nobody waits for it.
-void MovedReader::end() noexcept {
-    socket_.reset();
-    child_.reset();
-}
-
-/// Of one that has ended for want of questions only its socket tells.
-Result<> MovedReader::ask(const std::string& question) {
-    const auto send = [&] {
-        return socket_ && ::send(socket_.get(), question.data(), question.size(),
-                                 MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
-    };
-    if (send())
-        return {};
-    end();
-    if (auto started = start(); !started)
-        return started;
-    return send() ? Result<>{} : fail(errno, "asking the helper");
-}
+MovedReader::MovedReader() noexcept : helper_{"vigild-moved", answer_all} {}
 
 Result<Moved> MovedReader::read(uid_t user, const std::string& scope, pid_t leader,
                                 Microseconds kept) {
@@ -177,18 +135,15 @@ Result<Moved> MovedReader::read_within(Microseconds patience, uid_t user, const 
     std::string answer(max_moved, '\0');
     // Twice: it may end between a question and its look for one.
     for (int attempt = 0; attempt < 2; ++attempt) {
-        if (const auto asked = ask(question); !asked)
+        if (const auto asked = helper_.ask(question); !asked)
             return std::unexpected{asked.error()};
-        if (!base::is_readable_within(socket_.get(), patience)) {
-            hung_.give_up(std::move(child_), user);
-            end();
+        if (!helper_.answers_within(patience, hung_, user))
             return fail(ETIMEDOUT, "what the processes of " + scope + " moved");
-        }
-        const ssize_t got = ::recv(socket_.get(), answer.data(), answer.size(), 0);
+        const ssize_t got = ::recv(helper_.socket(), answer.data(), answer.size(), 0);
         if (got > 0)
             return unpacked(std::string_view{answer}.substr(0, static_cast<std::size_t>(got)),
                             scope);
-        end();
+        helper_.end();
     }
     return fail(EIO, "the helper ended");
 }

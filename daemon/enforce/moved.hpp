@@ -1,9 +1,8 @@
 #pragma once
 // What the processes of a session have read and written (proc_pid_io(5)).
 
-#include "base/unique_fd.hpp"
 #include "daemon/core/records.hpp"
-#include "daemon/enforce/hung_children.hpp"
+#include "daemon/enforce/helper.hpp"
 #include "daemon/enforce/time_budget.hpp"
 
 namespace vigil::enforce {
@@ -35,7 +34,7 @@ inline constexpr Microseconds moved_helper_stays = std::chrono::seconds{5};
 /// types it is asked each second.
 class MovedReader {
 public:
-    MovedReader() noexcept = default;
+    MovedReader() noexcept;
     MovedReader(const MovedReader&) = delete;
     MovedReader& operator=(const MovedReader&) = delete;
 
@@ -49,12 +48,8 @@ public:
 private:
     Result<std::vector<core::ProcessBytes>> read_within(Microseconds patience, uid_t user,
                                                         const std::string& scope, pid_t leader);
-    Result<> start();
-    Result<> ask(const std::string& question);
-    void end() noexcept;
 
-    base::UniqueFd socket_; ///< to the child
-    base::UniqueFd child_;  ///< its pidfd
+    Helper helper_;
     HungChildren hung_{max_hung_moved, moved_rest};
     TimeBudget budget_{moved_patience, moved_share};
 };
