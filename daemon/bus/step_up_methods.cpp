@@ -41,6 +41,14 @@ bool is_root_already(const Question& question) {
            !question.process.has_ended();
 }
 
+/// A process that has left its terminal's session has no terminal either (setsid(2)).
+base::Process leader_of_terminal(const base::ProcessStat& process) {
+    const auto leader = base::read_process_stat(process.session);
+    if (process.terminal == 0 || !leader || leader->terminal != process.terminal)
+        return {};
+    return {.pid = leader->pid, .start_time = leader->start_time};
+}
+
 core::ProofChecked::Outcome outcome_of(const Result<factors::CheckOutcome>& checked) {
     using Verdict = factors::CheckOutcome::Verdict;
     if (!checked)
@@ -70,6 +78,7 @@ Result<core::StepUpAsked> Api::gather(const Question& question) {
     const auto& service = question.request.login.service;
     core::StepUpAsked asked;
     asked.terminal = stat->terminal;
+    asked.terminal_leader = leader_of_terminal(*stat);
     asked.session = shell_.session_of(pid);
     if (!question.request.run_as.empty())
         asked.run_as = question.request.run_as;

@@ -237,6 +237,9 @@ struct StepUpAsked {
     std::optional<std::string> run_as;
     std::optional<SessionId> session; ///< nullopt: outside every session, so no grant either
     std::uint64_t terminal = 0;       ///< device number, 0 none
+    /// Who leads the terminal's session (setsid(2)), for numbers of terminals are used again; pid
+    /// 0: not known.
+    base::Process terminal_leader;
     bool person_has_factor = false;
     Seconds wait{0}; ///< throttled until then
 };

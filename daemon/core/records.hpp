@@ -114,8 +114,8 @@ struct GrantRecord {
     std::uint32_t uid = UINT32_MAX;
     SessionId session;
     std::uint64_t terminal = 0; ///< device number; 0 where the scope is the session
-    base::Process leader;
-    std::string purpose; ///< which rule gave it, by its digest, and as whom
+    base::Process leader; ///< the terminal's (setsid(2)), or where the scope is the session its own
+    std::string purpose;  ///< which rule gave it, by its digest, and as whom
     BootTime expires{};
     std::uint32_t uses_left = UINT32_MAX;
 

@@ -143,7 +143,8 @@ Tracked& Machine::Data::insert(SessionRecord record, const Now& now) {
 void Machine::Data::restore_grant(GrantRecord grant, const Now& now) {
     const auto* session = find(grant.session);
     if (session && session->record.state == State::active &&
-        session->record.leader == grant.leader && grant.expires > now.boot && grant.uses_left > 0 &&
+        (grant.terminal != 0 || session->record.leader == grant.leader) &&
+        grant.expires > now.boot && grant.uses_left > 0 &&
         std::ranges::any_of(policy.step_up, [&](const auto& rule) {
             return grant.purpose.starts_with(rule_purpose(rule));
         }))

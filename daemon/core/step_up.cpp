@@ -37,12 +37,28 @@ Audit about(AuditKind kind, const StepUpAsked& asked, std::string text) {
             .text = std::move(text)};
 }
 
+/// What a grant is bound to beside its session, its user and its purpose.
+struct Place {
+    std::uint64_t terminal = 0;
+    base::Process leader;
+
+    bool operator==(const Place&) const = default;
+};
+
+/// nullopt: there is nothing that would tell one terminal from another.
+std::optional<Place> place_of(const StepUpAsked& asked, const StepUpDecision& decision,
+                              const Tracked& session) {
+    if (decision.scope == policy::GrantScope::session)
+        return Place{.terminal = 0, .leader = session.record.leader};
+    if (asked.terminal == 0 || asked.terminal_leader.pid == 0)
+        return std::nullopt;
+    return Place{.terminal = asked.terminal, .leader = asked.terminal_leader};
+}
+
 bool same_binding(const GrantRecord& grant, const StepUpAsked& asked,
-                  const StepUpDecision& decision, const Tracked& session,
-                  const std::string& purpose) {
-    const auto terminal = decision.scope == policy::GrantScope::terminal ? asked.terminal : 0;
-    return grant.uid == asked.subjects.front().uid && grant.leader == session.record.leader &&
-           grant.terminal == terminal && grant.purpose == purpose;
+                  const std::optional<Place>& place, const std::string& purpose) {
+    return grant.uid == asked.subjects.front().uid &&
+           place == Place{grant.terminal, grant.leader} && grant.purpose == purpose;
 }
 
 std::vector<std::string> names_of(const std::vector<policy::Factor>& factors) {
@@ -90,11 +106,12 @@ Effects Machine::Data::on(const StepUpAsked& asked, const Now& now) {
         return answer(denied("This session is locked or ending: unlock it first."));
     if (session) {
         const auto purpose = purpose_of(policy, asked, decision);
+        const auto place = place_of(asked, decision, *session);
         const auto [first, last] = grants.equal_range(*asked.session);
         for (auto grant = first; grant != last; ++grant) {
             auto& record = grant->second;
             if (record.expires > now.boot && record.uses_left > 0 &&
-                same_binding(record, asked, decision, *session, purpose))
+                same_binding(record, asked, place, purpose))
                 return use(record, asked.token);
         }
     }
@@ -181,25 +198,23 @@ Effects Machine::Data::on(const ProofChecked& checked, const Now& now) {
     if (session && session->record.state != State::active)
         return answer(wire::ProveReply::Verdict::denied, "This session was locked meanwhile.");
     const bool lasts = decision.verdict == StepUpDecision::Verdict::prove &&
-                       decision.valid_for > Seconds{0} && decision.uses.value_or(2) > 1 &&
-                       // Without a terminal there is nothing that would tell one from another.
-                       (decision.scope == policy::GrantScope::session || asked.terminal != 0);
-    if (session && lasts) {
+                       decision.valid_for > Seconds{0} && decision.uses.value_or(2) > 1;
+    const auto place = session ? place_of(asked, decision, *session) : std::nullopt;
+    if (place && lasts) {
         GrantRecord grant{.id = checked.fresh_id,
                           .uid = asked.subjects.front().uid,
                           .session = *asked.session,
-                          .terminal =
-                              decision.scope == policy::GrantScope::terminal ? asked.terminal : 0,
-                          .leader = session->record.leader,
+                          .terminal = place->terminal,
+                          .leader = place->leader,
                           .purpose = purpose_of(policy, asked, decision),
                           .expires = after(now.boot, decision.valid_for).value_or(BootTime::max()),
                           .uses_left = decision.uses ? *decision.uses - 1 : UINT32_MAX};
         // A new proof replaces older ones of its kind, and what has expired makes room.
         std::erase_if(grants, [&](const auto& entry) {
             const auto& old = entry.second;
-            const bool gone = entry.first == grant.session &&
-                              (old.expires <= now.boot || old.uses_left == 0 ||
-                               same_binding(old, asked, decision, *session, grant.purpose));
+            const bool gone =
+                entry.first == grant.session && (old.expires <= now.boot || old.uses_left == 0 ||
+                                                 same_binding(old, asked, place, grant.purpose));
             if (gone)
                 effects.push_back(EraseGrant{old.id});
             return gone;

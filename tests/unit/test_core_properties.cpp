@@ -214,6 +214,7 @@ private:
                 .run_as = "root",
                 .session = id_of(number),
                 .terminal = terminal,
+                .terminal_leader = {.pid = 500, .start_time = terminal},
                 .person_has_factor = true};
     }
 

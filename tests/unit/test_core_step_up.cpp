@@ -24,6 +24,7 @@ StepUpAsked command(std::uint32_t number = 1, std::uint64_t terminal = 3) {
             .run_as = "root",
             .session = id_of(number),
             .terminal = terminal,
+            .terminal_leader = {.pid = 500, .start_time = 9},
             .person_has_factor = true};
 }
 
@@ -69,7 +70,12 @@ START_TEST(a_grant_is_good_for_nothing_else) {
     other_target.run_as = "bob";
     auto outside = command();
     outside.session.reset();
-    for (const auto& asked : {other_user, other_target, outside, command(2), command(1, 4)})
+    auto number_used_again = command();
+    number_used_again.terminal_leader.start_time = 10;
+    auto nobodys = command();
+    nobodys.terminal_leader = {};
+    for (const auto& asked :
+         {other_user, other_target, outside, number_used_again, nobodys, command(2), command(1, 4)})
         ck_assert(ask(host, asked, 1s) == Verdict::prove);
     ck_assert(ask(host, command(), 1s) == Verdict::allowed);
 }
