@@ -26,6 +26,17 @@ constexpr std::string_view message_id = "ea85b274ce844beb972ff6a783ac3738";
 constexpr const char* vigild_unit = "/system.slice/vigild.service";
 constexpr Seconds manager_patience{2};
 
+using Terminals = std::vector<enforce::Terminal>;
+
+/// With the console that it was begun at, if that is shut: its programs may have let it go since.
+Result<Terminals> terminals_of(const enforce::LogindSession& session) {
+    Terminals begun_at;
+    if (const unsigned number = base::virtual_console(session.terminal); number != 0)
+        if (const auto console = enforce::console(number); enforce::is_shut(console))
+            begun_at.push_back(console);
+    return enforce::find_terminals(session.scope, session.leader.pid, begun_at);
+}
+
 /// One session on its way back.
 class Thaw {
 public:
@@ -62,7 +73,7 @@ private:
         if (const auto session = enforce::logind_session(done.logind_session)) {
             done.user = session->user;
             owner_ = session->uid;
-            terminals_ = enforce::find_terminals(done.scope, session->leader.pid).value_or(List{});
+            terminals_ = terminals_of(*session).value_or(Terminals{});
         }
         // Without logind, or a leader, those that are the held processes' own; of a terminal inside
         // another program the lock has taken nothing.
@@ -125,9 +136,8 @@ private:
     }
 
     using Pids = std::vector<pid_t>;
-    using List = std::vector<enforce::Terminal>;
 
-    List terminals_;
+    Terminals terminals_;
     uid_t owner_ = 0;
     std::optional<core::SessionId> prompted_;
 };
@@ -160,7 +170,7 @@ void add_shut_consoles(std::vector<std::string>& scopes) {
     if (!sessions)
         return;
     for (const auto& session : *sessions) {
-        const auto terminals = enforce::find_terminals(session.scope, session.leader.pid);
+        const auto terminals = terminals_of(session);
         if (terminals && std::ranges::any_of(*terminals, enforce::is_shut) &&
             !std::ranges::count(scopes, session.scope))
             scopes.push_back(session.scope);

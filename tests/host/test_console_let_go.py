@@ -42,14 +42,24 @@ def alice(host):
         yield log_in("alice", ONE)
 
 
-@pytest.mark.parametrize("taken", ["", "another"])
-def test_it_stays_locked_and_is_asked_for(host, alice, taken):
+def lock_over_one_that_lets_go(host, alice, taken=""):
+    """The lock console."""
     host.run("rm", "-f", "/tmp/go", "/tmp/done")
     consoles.type_text(f"exec perl /usr/local/lib/lets_go.pl {taken}\r")
     wait_until(lambda: host.pids("-f", "^perl /usr/local/lib/lets_go.pl"), 20, "it has the shell's place")
     alice.lock()
     consoles.asks()
-    at = alice.lock_console()
+    return alice.lock_console()
+
+
+def let_go(host):
+    host.run("touch", "/tmp/go")
+    wait_until(lambda: host.run("test", "-e", "/tmp/done", check=False).returncode == 0, 20, "it has let it go")
+
+
+@pytest.mark.parametrize("taken", ["", "another"])
+def test_it_stays_locked_and_is_asked_for(host, alice, taken):
+    at = lock_over_one_that_lets_go(host, alice, taken)
 
     def stays():
         assert alice.state() == "locked" and consoles.is_shut(ONE)
@@ -58,8 +68,7 @@ def test_it_stays_locked_and_is_asked_for(host, alice, taken):
         moment()
         assert consoles.front() == at == alice.lock_console()
 
-    host.run("touch", "/tmp/go")
-    wait_until(lambda: host.run("test", "-e", "/tmp/done", check=False).returncode == 0, 20, "it has let it go")
+    let_go(host)
     stays()
     host.run("systemctl", "kill", "--signal=KILL", "vigild.service")
     wait_until(lambda: host.run("vigilctl", "status", check=False).returncode == 0, 20, "vigild is back")
@@ -67,3 +76,16 @@ def test_it_stays_locked_and_is_asked_for(host, alice, taken):
     alice.unlock()
     consoles.comes_to_front(ONE)
     wait_until(lambda: consoles.is_open(ONE), 10, "it shows and hears")
+
+
+def test_thaw_brings_it_back_without_vigild(host, alice):
+    lock_console = lock_over_one_that_lets_go(host, alice)
+    host.run("systemctl mask --runtime vigild.service && systemctl stop vigild.service vigild.socket")
+    try:
+        let_go(host)
+        assert f"given back: /dev/tty{ONE}" in host.run("vigilctl", "thaw", "--all").stdout
+        consoles.comes_to_front(ONE)
+        assert consoles.is_open(ONE)
+        wait_until(lambda: not consoles.in_use(lock_console), 5, "the lock console is free")
+    finally:
+        host.run("systemctl unmask --runtime vigild.service && systemctl start vigild.socket vigild.service")
