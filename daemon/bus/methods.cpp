@@ -181,30 +181,30 @@ void handle(Endpoint& endpoint, Call call) {
 
 /// What is thrown ends with an answer.
 template <typename Doing>
-void guarded(const Call& call, Doing doing) noexcept {
+void guarded(sd_bus_message* message, Doing doing) noexcept {
     try {
         doing();
     } catch (const std::exception& error) {
         base::log(base::Level::error, std::string_view{error.what()});
-        sd_bus_reply_method_errorf(call.get(), wire::error_broken, "vigild could not do that");
+        sd_bus_reply_method_errorf(message, wire::error_broken, "vigild could not do that");
     }
 }
 
-void handle_safely(Endpoint& endpoint, const Call& call) noexcept {
-    guarded(call, [&] { handle(endpoint, call); });
+/// What the broker is asked of a caller, by the names of its methods.
+enum class Question { user, process };
+
+constexpr const char* method_of(Question question) noexcept {
+    return question == Question::user ? "GetConnectionUnixUser" : "GetConnectionUnixProcessID";
 }
 
 /// A call whose caller the broker was asked for.
 struct Introduced {
     Endpoint* endpoint;
     Call call;
-    const char* question; ///< one of the two below
+    Question question;
 };
 
-void introduce(Endpoint& endpoint, Call call, const char* question);
-
-constexpr const char* ask_user = "GetConnectionUnixUser";
-constexpr const char* ask_process = "GetConnectionUnixProcessID";
+void introduce(Endpoint& endpoint, Call call, Question question);
 
 /// An error is nobody: an unknown user the table refuses, an unknown process is told of by none.
 void note_answer(sd_bus_message* answer, Introduced& introduced) {
@@ -212,27 +212,27 @@ void note_answer(sd_bus_message* answer, Introduced& introduced) {
     const bool told = !sd_bus_message_is_method_error(answer, nullptr) &&
                       sd_bus_message_read_basic(answer, 'u', &number) > 0;
     auto& call = introduced.call;
-    if (introduced.question == ask_process) {
+    if (introduced.question == Question::process) {
         call.pid = told ? static_cast<pid_t>(number) : 0;
     } else {
         call.uid = told ? number : static_cast<uid_t>(-1);
         const auto* const method = find_method(call);
         if (method != nullptr && method->of_process)
-            return introduce(*introduced.endpoint, call, ask_process);
+            return introduce(*introduced.endpoint, call, Question::process);
     }
-    handle_safely(*introduced.endpoint, call);
+    handle(*introduced.endpoint, call);
 }
 
 int on_caller(sd_bus_message* answer, void* userdata, sd_bus_error*) noexcept {
     auto& introduced = *static_cast<Introduced*>(userdata);
-    guarded(introduced.call, [&] { note_answer(answer, introduced); });
+    guarded(introduced.call.get(), [&] { note_answer(answer, introduced); });
     return 0;
 }
 
 /// Asks the broker who calls, and does not wait for it: a broker that hangs would hang the logins
 /// on the direct socket. Never by GetConnectionCredentials: dbus-broker puts a descriptor into its
 /// answer, and throws out who has not asked for any.
-void introduce(Endpoint& endpoint, Call call, const char* question) {
+void introduce(Endpoint& endpoint, Call call, Question question) {
     const auto* sender = sd_bus_message_get_sender(call.get());
     if (sender == nullptr || endpoint.asking >= max_asking) {
         reply_error(call, wire::error_too_many, "vigild has too many requests waiting.");
@@ -241,9 +241,9 @@ void introduce(Endpoint& endpoint, Call call, const char* question) {
     auto* const bus = sd_bus_message_get_bus(call.get());
     auto introduced = std::make_unique<Introduced>(&endpoint, std::move(call), question);
     sd_bus_slot* raw = nullptr;
-    if (const int r = sd_bus_call_method_async(bus, &raw, "org.freedesktop.DBus",
-                                               "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                                               question, on_caller, introduced.get(), "s", sender);
+    if (const int r = sd_bus_call_method_async(
+            bus, &raw, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+            method_of(question), on_caller, introduced.get(), "s", sender);
         r < 0) {
         reply_error(introduced->call, wire::error_broken, "vigild cannot ask who calls");
         return;
@@ -261,19 +261,14 @@ void introduce(Endpoint& endpoint, Call call, const char* question) {
 
 /// The broker vouches for its peers; a direct peer was checked when it connected.
 int on_method(sd_bus_message* message, void* userdata, sd_bus_error*) noexcept {
-    try {
+    guarded(message, [&] {
         auto& endpoint = *static_cast<Endpoint*>(userdata);
         Call call{.message = {sd_bus_message_ref(message), sd_bus_message_unref}};
-        if (endpoint.direct) {
-            call.uid = 0;
-            handle_safely(endpoint, call);
-        } else {
-            introduce(endpoint, std::move(call), ask_user);
-        }
-    } catch (const std::exception& error) {
-        base::log(base::Level::error, std::string_view{error.what()});
-        sd_bus_reply_method_errorf(message, wire::error_broken, "vigild could not do that");
-    }
+        if (!endpoint.direct)
+            return introduce(endpoint, std::move(call), Question::user);
+        call.uid = 0;
+        handle(endpoint, std::move(call));
+    });
     return 1;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/directory.hpp"
 #include "base/process.hpp"
+#include "daemon/enforce/terminal_file.hpp"
 
 #include <algorithm>
 #include <array>
@@ -47,7 +48,7 @@ std::optional<dev_t> fetched_device(Fetcher& fetcher, pid_t thread, int number) 
 /// same under every node.
 bool is_same_node(const Terminal& terminal, const struct statx& node) noexcept {
     struct stat own{};
-    if (!terminal.path.starts_with("/dev/pts/"))
+    if (!has_pty_node(terminal))
         return true;
     return ::stat(terminal.path.c_str(), &own) == 0 &&
            own.st_dev == makedev(node.stx_dev_major, node.stx_dev_minor);

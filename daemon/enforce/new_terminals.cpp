@@ -3,6 +3,7 @@
 #include "base/clock.hpp"
 #include "base/directory.hpp"
 #include "daemon/enforce/descriptors.hpp"
+#include "daemon/enforce/terminal_file.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -14,7 +15,6 @@ namespace vigil::enforce {
 
 namespace {
 
-constexpr const char* directory = "/dev/pts";
 /// How long a new pty of root's may still become a user's.
 constexpr Microseconds owner_patience = std::chrono::milliseconds{500};
 constexpr std::uint64_t timer_accuracy = 10'000; // µs
@@ -43,7 +43,7 @@ Result<> NewTerminals::open(sd_event* loop, Listener listener) {
     };
     if (auto opened = inotify_.open({}); !opened)
         return opened;
-    if (const auto made = inotify_.watch(directory, IN_CREATE | IN_DELETE | IN_ONLYDIR); !made)
+    if (const auto made = inotify_.watch(pty_directory, IN_CREATE | IN_DELETE | IN_ONLYDIR); !made)
         return std::unexpected{made.error()};
     sd_event_source* source = nullptr;
     int r = sd_event_add_io(loop, &source, inotify_.fd(), EPOLLIN, on_change, this);
@@ -65,7 +65,7 @@ void NewTerminals::changed() {
         lost = lost || (event.mask & IN_Q_OVERFLOW) != 0;
         if (name.empty() || name.find_first_not_of("0123456789") != name.npos)
             return;
-        const auto path = std::string{directory} + "/" + name;
+        const auto path = std::string{pty_directory} + "/" + name;
         if ((event.mask & IN_CREATE) != 0)
             wait_for(path, now);
         if ((event.mask & IN_DELETE) != 0)
@@ -92,14 +92,14 @@ void NewTerminals::wait_for(const std::string& path, BootTime now) {
 
 /// Which are new was lost.
 void NewTerminals::look_at_all(BootTime now) {
-    static_cast<void>(base::for_numbers_in(directory, [&](int folder, int number) {
+    static_cast<void>(base::for_numbers_in(pty_directory, [&](int folder, int number) {
         const std::string name = std::to_string(number);
         struct stat node{};
         if (::fstatat(folder, name.c_str(), &node, AT_SYMLINK_NOFOLLOW) < 0 ||
             listener_.is_known(node.st_rdev))
             return true;
         if (node.st_uid == 0)
-            wait_for(std::string{directory} + "/" + name, now);
+            wait_for(std::string{pty_directory} + "/" + name, now);
         else
             owners_of_unknown_.insert(node.st_uid);
         return true;

@@ -133,19 +133,32 @@ struct State {
     termios settings;
 };
 
-Result<std::string> read_state(const Terminal& terminal, const std::string& scope) {
-    const auto fd = open_terminal(terminal.path, terminal.device, scope);
+struct Opened {
+    base::UniqueFd fd;
+    struct stat node;
+};
+
+Result<Opened> open_and_look(const std::string& path, std::uint64_t device,
+                             const std::string& scope) {
+    auto fd = open_terminal(path, device, scope);
     if (!fd)
         return std::unexpected{fd.error()};
-    struct stat node{};
-    if (::fstat(fd->get(), &node) < 0)
-        return fail(errno, "looking at " + terminal.path);
-    const auto settings = read_settings(fd->get(), terminal.path);
+    Opened opened{.fd = std::move(*fd), .node = {}};
+    if (::fstat(opened.fd.get(), &opened.node) < 0)
+        return fail(errno, "looking at " + path);
+    return opened;
+}
+
+Result<std::string> read_state(const Terminal& terminal, const std::string& scope) {
+    const auto opened = open_and_look(terminal.path, terminal.device, scope);
+    if (!opened)
+        return std::unexpected{opened.error()};
+    const auto settings = read_settings(opened->fd.get(), terminal.path);
     if (!settings)
         return std::unexpected{settings.error()};
-    const State state{.uid = node.st_uid,
-                      .gid = node.st_gid,
-                      .mode = node.st_mode & 07777,
+    const State state{.uid = opened->node.st_uid,
+                      .gid = opened->node.st_gid,
+                      .mode = opened->node.st_mode & 07777,
                       .settings = *settings};
     return std::string{reinterpret_cast<const char*>(&state), sizeof state};
 }
@@ -185,57 +198,53 @@ Result<> set_mode(int fd, const core::SavedTerminal& terminal) {
 }
 
 Result<> give_back_here(const core::SavedTerminal& terminal, const std::string& scope) {
-    const auto fd = open_terminal(terminal.path, terminal.device, scope);
-    if (!fd)
-        return is_gone_terminal(fd.error()) ? Result<>{} : std::unexpected{fd.error()};
-    struct stat node{};
-    if (::fstat(fd->get(), &node) < 0)
-        return fail(errno, "looking at " + terminal.path);
+    const auto opened = open_and_look(terminal.path, terminal.device, scope);
+    if (!opened)
+        return is_gone_terminal(opened.error()) ? Result<>{} : std::unexpected{opened.error()};
+    const auto& [fd, node] = *opened;
     // Given back before but for this.
     if (node.st_uid == terminal.uid && (node.st_mode & 0777) == taken_mode && !is_taken(node))
-        return set_mode(fd->get(), terminal);
+        return set_mode(fd.get(), terminal);
     // Given back before, or a new terminal under the old number: not ours to change.
     if (!is_taken(node) && (node.st_uid != 0 || terminal.uid == 0))
         return {};
     const auto settings = from_bytes(terminal.settings);
     if (!settings)
         return std::unexpected{settings.error()};
-    ::tcflush(fd->get(), TCIFLUSH);
-    start_output(fd->get());
+    ::tcflush(fd.get(), TCIFLUSH);
+    start_output(fd.get());
     // The prompt's screen goes before anything of the session can draw again. A terminal that takes
     // no more output (Ctrl-S at the far end) is given back all the same.
     const auto screen = screen_for(terminal, *settings);
-    if (!may_block(fd->get()))
-        (void)!::write(fd->get(), screen.data(), screen.size());
-    if (const auto written = write_settings(fd->get(), terminal.path, *settings); !written)
+    if (!may_block(fd.get()))
+        (void)!::write(fd.get(), screen.data(), screen.size());
+    if (const auto written = write_settings(fd.get(), terminal.path, *settings); !written)
         return is_gone_terminal(written.error()) ? Result<>{} : written;
-    ::tcflush(fd->get(), TCIFLUSH); // what came before the settings did would be a line now
-    if (::fchown(fd->get(), terminal.uid, terminal.gid) < 0)
+    ::tcflush(fd.get(), TCIFLUSH); // what came before the settings did would be a line now
+    if (::fchown(fd.get(), terminal.uid, terminal.gid) < 0)
         return fail(errno, "giving back " + terminal.path);
-    return set_mode(fd->get(), terminal);
+    return set_mode(fd.get(), terminal);
 }
 
 Result<> leave_here(const core::SavedTerminal& terminal) {
-    const auto fd = open_terminal(terminal.path, terminal.device);
-    if (!fd)
-        return is_gone_terminal(fd.error()) ? Result<>{} : std::unexpected{fd.error()};
-    struct stat node{};
-    if (::fstat(fd->get(), &node) < 0)
-        return fail(errno, "looking at " + terminal.path);
+    const auto opened = open_and_look(terminal.path, terminal.device, {});
+    if (!opened)
+        return is_gone_terminal(opened.error()) ? Result<>{} : std::unexpected{opened.error()};
+    const auto& [fd, node] = *opened;
     const auto before = from_bytes(terminal.settings);
-    const auto now = read_settings(fd->get(), terminal.path);
+    const auto now = read_settings(fd.get(), terminal.path);
     if (!before || !now)
         return std::unexpected{before ? now.error() : before.error()};
     // Else getty has it already, or root.
     if (!is_taken(node) || !same_settings(*now, taken_settings(*before)))
         return {};
     const auto fresh = as_new(terminal, 0);
-    ::tcflush(fd->get(), TCIFLUSH);
-    start_output(fd->get());
-    if (const auto written = write_settings(fd->get(), terminal.path, *from_bytes(fresh.settings));
+    ::tcflush(fd.get(), TCIFLUSH);
+    start_output(fd.get());
+    if (const auto written = write_settings(fd.get(), terminal.path, *from_bytes(fresh.settings));
         !written)
         return is_gone_terminal(written.error()) ? Result<>{} : written;
-    return set_mode(fd->get(), fresh);
+    return set_mode(fd.get(), fresh);
 }
 
 Result<> say_here(const Terminal& terminal, const std::string& line, bool leaves) {
@@ -329,7 +338,7 @@ Result<> give_back(const core::SavedTerminal& terminal, const std::string& scope
 }
 
 Result<> leave(const core::SavedTerminal& terminal) {
-    if (terminal.path.starts_with("/dev/pts/"))
+    if (has_pty_node({terminal.path, terminal.device}))
         return {};
     return do_aside(culprit(terminal.path), "giving back " + terminal.path,
                     [&] { return leave_here(terminal); });

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <optional>
+#include <string_view>
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -137,8 +138,14 @@ bool may_block(int fd) noexcept {
     return (::fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
 }
 
+bool has_pty_node(const Terminal& terminal) noexcept {
+    const std::string_view folder{pty_directory};
+    const std::string_view path{terminal.path};
+    return path.starts_with(folder) && path.substr(folder.size()).starts_with('/');
+}
+
 Result<Terminal> pty_terminal(std::uint32_t index) {
-    const std::string path = "/dev/pts/" + std::to_string(index);
+    const std::string path = std::string{pty_directory} + "/" + std::to_string(index);
     struct stat info{};
     if (::stat(path.c_str(), &info) < 0)
         return fail(errno, "looking at " + path);

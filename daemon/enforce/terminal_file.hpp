@@ -26,6 +26,12 @@ std::uint64_t culprit(const std::string& path, uid_t owner = 0);
 /// Whether a write to this terminal could have to wait.
 bool may_block(int fd) noexcept;
 
+inline constexpr const char* pty_directory = "/dev/pts";
+
+/// Whether its node is one of that folder, which goes with the terminal, and whose number is used
+/// again. A container's console is a pty too, and stays.
+bool has_pty_node(const Terminal& terminal) noexcept;
+
 /// The terminal of a pty's number.
 Result<Terminal> pty_terminal(std::uint32_t index);
 

@@ -56,24 +56,28 @@ UserSearch::UserSearch(std::string scope, pid_t leader, std::vector<Terminal> te
 /// A controlling terminal is the whole session's (in the sense of setsid(2)), and its leader has it
 /// for as long as the others do. In a container the number of a pty is another terminal's: there
 /// the leader does not see the file system of ours, and has none of ours open.
+std::uint64_t UserSearch::terminal_of_session(pid_t session) {
+    const auto stat = base::read_process_stat(session);
+    const auto* const terminal = stat ? find(terminals_, stat->terminal) : nullptr;
+    struct stat node{};
+    const bool is_ours =
+        terminal != nullptr &&
+        (::stat(terminal->path.c_str(), &node) < 0 || sees_file_system(session, node.st_dev) ||
+         open_terminal_of(session, terminals_, budget_, fetcher_).terminal != nullptr);
+    return is_ours ? terminal->device : 0;
+}
+
 bool UserSearch::has_untold(pid_t session) {
     if (controlling_.untold.empty())
         return false;
     const auto [known, is_new] = sessions_.try_emplace(session, 0);
-    if (!is_new)
-        return find(controlling_.untold, known->second) != nullptr;
-    const auto stat = base::read_process_stat(session);
-    const auto* const terminal = stat ? find(controlling_.untold, stat->terminal) : nullptr;
-    struct stat node{};
-    if (terminal != nullptr &&
-        (::stat(terminal->path.c_str(), &node) < 0 || sees_file_system(session, node.st_dev) ||
-         open_terminal_of(session, terminals_, budget_, fetcher_).terminal != nullptr))
-        known->second = terminal->device;
-    return known->second != 0;
+    if (is_new)
+        known->second = terminal_of_session(session);
+    return find(controlling_.untold, known->second) != nullptr;
 }
 
-/// Each time anew: of a terminal that was closed meanwhile the number is another's, whoever that is.
-/// Only sshd is known to have a master of each; a console has none.
+/// Each time anew: of a terminal that was closed meanwhile the number is another's, whoever that
+/// is. Only sshd is known to have a master of each; a console has none.
 Result<> UserSearch::ask_masters() {
     controlling_ = {};
     const auto leader = base::read_process_stat(leader_);

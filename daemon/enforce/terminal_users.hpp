@@ -37,6 +37,8 @@ private:
     void look_inside(const std::vector<pid_t>& loose, std::vector<pid_t>& users);
     bool is_held(const base::ProcessStat& stat) const;
     bool is_job(pid_t pid, pid_t session);
+    /// Which of ours it is, by its device; 0: none.
+    std::uint64_t terminal_of_session(pid_t session);
     bool has_untold(pid_t session);
     Result<> ask_masters();
 

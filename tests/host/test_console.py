@@ -1,6 +1,7 @@
 """The lock at virtual consoles: real ones of this machine, typed at and looked at; see consoles.py."""
 
 import collections
+import contextlib
 import os
 import time
 
@@ -350,16 +351,12 @@ def test_a_session_that_ended_without_vigild_leaves_nothing_on_a_console_opened_
     assert consoles.screen().split() == last.replace(SECRET, "").split()
 
 
-def test_without_a_free_console_it_is_locked_at_its_own_and_that_is_said(host, alice):
+@contextlib.contextmanager
+def no_free_console():
     taken = [os.open(f"/dev/tty{number}", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
              for number in range(1, consoles.LAST + 1)]
     try:
-        alice.lock()
-        consoles.asks()
-        assert alice.is_in_front() and alice.frozen()
-        said = f"there was no lock console for /dev/tty{ONE}, so what runs there stands still"
-        assert said in host.vigilctl("show", alice.id).stdout
-        assert "no lock console, so what runs there stands still: all consoles are in use" in host.vigil_log()
+        yield
     finally:
         for number, one in enumerate(taken, 1):
             os.close(one)
@@ -369,9 +366,36 @@ def test_without_a_free_console_it_is_locked_at_its_own_and_that_is_said(host, a
                         console.do(consoles.VT_DISALLOCATE, number)
                     except OSError:
                         pass  # somebody else's
+
+
+def test_without_a_free_console_it_is_locked_at_its_own_and_that_is_said(host, alice):
+    with no_free_console():
+        alice.lock()
+        consoles.asks()
+        assert alice.is_in_front() and alice.frozen()
+        said = f"there was no lock console for /dev/tty{ONE}, so what runs there stands still"
+        assert said in host.vigilctl("show", alice.id).stdout
+        assert "no lock console, so what runs there stands still: all consoles are in use" in host.vigil_log()
     # Now there are free ones, and it stays as it is until the unlock.
     alice.unlock()
     alice.answers()
+
+
+def test_a_console_that_was_locked_at_its_own_is_roots_after_the_session(host, alice):
+    """A line outlives its session, as one below /dev/pts does not, and getty is not always there to put it right."""
+    own = lambda: host.run("stat", "-c", "%U %a", f"/dev/tty{ONE}").stdout.split()  # noqa: E731
+    with no_free_console():
+        alice.lock()
+        consoles.asks()
+        assert own() == ["root", "600"]
+    host.run("systemctl", "mask", "--runtime", f"getty@tty{ONE}.service")
+    try:
+        alice.terminate(20)
+        wait_until(lambda: own() == ["root", "620"], 10, "it is as new")
+        settings = host.run("stty", "-F", f"/dev/tty{ONE}", "-a").stdout.split()
+        assert {"icanon", "echo", "isig"} <= set(settings)
+    finally:
+        host.run("systemctl", "unmask", "--runtime", f"getty@tty{ONE}.service")
 
 
 def test_what_another_program_held_is_not_in_the_way(alice):

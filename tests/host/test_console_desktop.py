@@ -102,6 +102,16 @@ def program(host, alice):
     host.policy(until_somebody_locks("password, totp"))
 
 
+@pytest.fixture
+def locker(host, alice):
+    """The same, with something there that locks it at logind's word."""
+    there = Program(host, alice)
+    there.listen()
+    there.start()
+    yield there
+    there.give_back()
+
+
 def hint(host, alice):
     logind = alice.listed["logind_session"]
     return host.run("loginctl", "show-session", logind, "-p", "LockedHint", "--value").stdout.strip()
@@ -134,28 +144,22 @@ def test_it_is_ended_where_the_policy_says_so(host, alice, program):
     assert NOT_HELD in alice.told("session-ending")[-1]
 
 
-def test_what_locks_itself_is_locked_and_what_it_leaves_behind_too(host, alice):
-    program = Program(host, alice)
-    program.listen()
-    program.start()
-    try:
-        host.vigilctl("lock", alice.id, "--reason", "a test")
-        assert (alice.state(), alice.show()["desktop"], hint(host, alice)) == ("locked", "locked", "yes")
-        program.is_there()
-        host.vigilctl("unlock", alice.id, "--reason", "a test")
-        assert (alice.state(), hint(host, alice)) == ("active", "no")
-        host.vigilctl("lock", alice.id, "--reason", "a test")
-        assert alice.state() == "locked"
-        # Its locker is gone with it, and a shell would be there for everybody.
-        program.give_back()
-        consoles.asks(20)
-        assert consoles.front() == alice.lock_console() and consoles.is_shut(ONE)
-        wait_until(lambda: hint(host, alice) == "no", 10, "nothing is left of what it said")
-        assert alice.state() == "locked" and not alice.frozen()
-        alice.unlock()
-        alice.answers()
-    finally:
-        program.give_back()
+def test_what_locks_itself_is_locked_and_what_it_leaves_behind_too(host, alice, locker):
+    host.vigilctl("lock", alice.id, "--reason", "a test")
+    assert (alice.state(), alice.show()["desktop"], hint(host, alice)) == ("locked", "locked", "yes")
+    locker.is_there()
+    host.vigilctl("unlock", alice.id, "--reason", "a test")
+    assert (alice.state(), hint(host, alice)) == ("active", "no")
+    host.vigilctl("lock", alice.id, "--reason", "a test")
+    assert alice.state() == "locked"
+    # Its locker is gone with it, and a shell would be there for everybody.
+    locker.give_back()
+    consoles.asks(20)
+    assert consoles.front() == alice.lock_console() and consoles.is_shut(ONE)
+    wait_until(lambda: hint(host, alice) == "no", 10, "nothing is left of what it said")
+    assert alice.state() == "locked" and not alice.frozen()
+    alice.unlock()
+    alice.answers()
 
 
 def test_what_is_locked_stays_so_whoever_takes_its_console_behind_it(host, alice):
@@ -169,8 +173,8 @@ def test_what_is_locked_stays_so_whoever_takes_its_console_behind_it(host, alice
     try:
         host.run("touch", "/tmp/go")
         wait_until(lambda: program.frame() > 1, 20, "it draws")
-        host.run("systemctl", "kill", "--signal=KILL", "vigild.service")
-        wait_until(lambda: alice.told("lock-failed"), 20, "vigild is back, and has looked")
+        host.kill_vigild()
+        wait_until(lambda: alice.told("lock-failed"), 20, "it has looked")
         assert f"a program decides about switching at /dev/tty{ONE}" in alice.told("lock-failed")[-1]
         assert alice.state() == "locked" and not alice.frozen()
         assert consoles.front() == at == alice.lock_console()
@@ -196,25 +200,18 @@ def test_it_is_not_locked_under_the_hands_of_who_uses_it(host, alice, program):
     alice.can_be_typed_at()
 
 
-def test_vigild_comes_back_to_what_locked_itself(host, alice):
-    program = Program(host, alice)
-    program.listen()
-    program.start()
-    try:
-        host.vigilctl("lock", alice.id, "--reason", "a test")
-        host.run("systemctl", "kill", "--signal=KILL", "vigild.service")
-        wait_until(lambda: host.run("vigilctl", "status", check=False).returncode == 0, 20, "vigild is back")
-        assert alice.state() == "locked"
-        program.is_there()
-        assert alice.state() == "locked" and hint(host, alice) == "yes"
-        # There was nobody to see that it went.
-        host.run("systemctl", "stop", "vigild.socket", "vigild.service")
-        program.give_back()
-        host.run("systemctl", "start", "vigild.socket", "vigild.service")
-        consoles.asks(20)
-        assert alice.state() == "locked" and consoles.is_shut(ONE)
-        wait_until(lambda: hint(host, alice) == "no", 10, "nothing is left of what it said")
-        alice.unlock()
-        alice.answers()
-    finally:
-        program.give_back()
+def test_vigild_comes_back_to_what_locked_itself(host, alice, locker):
+    host.vigilctl("lock", alice.id, "--reason", "a test")
+    host.kill_vigild()
+    assert alice.state() == "locked"
+    locker.is_there()
+    assert alice.state() == "locked" and hint(host, alice) == "yes"
+    # There was nobody to see that it went.
+    host.run("systemctl", "stop", "vigild.socket", "vigild.service")
+    locker.give_back()
+    host.run("systemctl", "start", "vigild.socket", "vigild.service")
+    consoles.asks(20)
+    assert alice.state() == "locked" and consoles.is_shut(ONE)
+    wait_until(lambda: hint(host, alice) == "no", 10, "nothing is left of what it said")
+    alice.unlock()
+    alice.answers()

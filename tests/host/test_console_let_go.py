@@ -70,8 +70,7 @@ def test_it_stays_locked_and_is_asked_for(host, alice, taken):
 
     let_go(host)
     stays()
-    host.run("systemctl", "kill", "--signal=KILL", "vigild.service")
-    wait_until(lambda: host.run("vigilctl", "status", check=False).returncode == 0, 20, "vigild is back")
+    host.kill_vigild()
     stays()
     alice.unlock()
     consoles.comes_to_front(ONE)

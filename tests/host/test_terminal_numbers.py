@@ -1,7 +1,6 @@
 """Numbers of terminals are used again: nothing is done to who has one next, whatever vigil was about to do there."""
 
 import concurrent.futures
-import time
 
 import pytest
 from connections import Connection
@@ -119,7 +118,8 @@ def test_who_gets_the_number_while_a_lock_is_being_made_is_not_held_for_it(host,
         slow.screen.wait_for("^busy$")
         with concurrent.futures.ThreadPoolExecutor() as pool:
             locking = pool.submit(host.vigilctl, "lock", connection.id, "--reason", "mine", user="alice", check=False)
-            time.sleep(0.25)
+            # A child is at the terminal that is kept busy, so all of hers were found.
+            wait_until(lambda: host.pids("-x", "vigild-aside"), 10, "the lock is being made")
             closed.screen.child.kill(9)
             wait_until(lambda: is_gone(host, path), 5, "it is closed")
             bob.type("script -qc 'sleep 456' /dev/null\r")
