@@ -213,12 +213,62 @@ void Machine::Data::note_failure(Tracked& session, AuditKind kind, const std::st
         effects.push_back(audit(kind, session, why));
 }
 
+/// It holds, or nobody is left to be held. Who asked is told before anything that takes long.
+void Machine::Data::lock_holds(Tracked& session, const LockDone& outcome, std::vector<Token> tokens,
+                               const Now& now, Effects& effects) {
+    session.retry_at.reset();
+    const bool is_told = outcome.no_terminal && std::exchange(session.closed_told, true);
+    if (!std::exchange(session.lock_told, true))
+        effects.push_back(audit(AuditKind::session_locked, session,
+                                "locked: " + lock_text(session.record) +
+                                    (outcome.detail.empty() ? "" : "; " + outcome.detail),
+                                session.record.lock_reason));
+    else if (outcome.no_terminal && !is_told)
+        effects.push_back(audit(AuditKind::terminals_closed, session, outcome.detail));
+    answer(tokens, effects);
+    // Nobody can be asked there again, and a hang-up does nothing to what is frozen. It is not
+    // given back: whoever has the client may be the one it was locked for. Another terminal is
+    // told of (TerminalOpened), so nothing is tried until then.
+    if (outcome.no_terminal)
+        effects.push_back(KillFrozen{session.record.id, session.record.cgroup, true});
+    // After the prompts.
+    want_look(session, now, effects);
+}
+
+/// Part of it may be held: it is given back as after a proof. It never was locked.
+void Machine::Data::take_lock_back(Tracked& session, Effects& effects) {
+    auto& record = session.record;
+    record.locked_since_wall = {};
+    record.state = State::unlocking;
+    effects.push_back(StoreSession{record});
+    effects.push_back(Unlock{record.id});
+}
+
+/// What its terminals are now, and what of it is not covered. Nothing found at all can be a look
+/// that failed.
+void Machine::Data::note_found(Tracked& session, const LockDone& outcome, Effects& effects) {
+    if (!outcome.terminals.empty() || outcome.no_terminal) {
+        if (session.desktop_at_console || session.record.desktop_locked)
+            lost_desktop(session, effects);
+        session.terminals = outcome.terminals;
+    }
+    // What stands still there may be ended, which is told each time.
+    if (!outcome.terminals.empty())
+        session.closed_told = false;
+    const auto tried = gaps_of(outcome);
+    std::erase_if(session.gaps, [](const Gap& gap) { return !is_looked_for(gap); });
+    session.gaps.insert(session.gaps.begin(), tried.begin(), tried.end());
+    // It can be done again and again, and a key be read each time. The prompts say so at once: who
+    // sees it types no password.
+    if (outcome.escaped)
+        effects.push_back(RenewPrompts{session.record.id});
+}
+
 Effects Machine::Data::on(const LockDone& outcome, const Now& now) {
     Effects effects;
     auto* session = find(outcome.session);
     if (!session || session->record.state != State::locked)
         return effects;
-    auto& record = session->record;
     if (outcome.by_desktop) {
         if (is_desktop(*session))
             desktop_failed(*session, outcome.detail, now, effects);
@@ -231,56 +281,22 @@ Effects Machine::Data::on(const LockDone& outcome, const Now& now) {
         schedule(*session);
         return effects;
     }
-    // Nothing found at all can be a look that failed.
-    if ((!outcome.terminals.empty() || outcome.no_terminal) &&
-        (session->desktop_at_console || record.desktop_locked))
-        lost_desktop(*session, effects);
     // By the look before it, so that nobody has it given back by closing the last one meanwhile.
     const bool had_none = std::exchange(session->asked_anew, false) && outcome.no_terminal &&
                           session->terminals.empty();
-    if (!outcome.terminals.empty() || outcome.no_terminal)
-        session->terminals = outcome.terminals;
-    // What stands still there may be ended, which is told each time.
-    if (!outcome.terminals.empty())
-        session->closed_told = false;
-    const auto tried = gaps_of(outcome);
-    std::erase_if(session->gaps, [](const Gap& gap) { return !is_looked_for(gap); });
-    session->gaps.insert(session->gaps.begin(), tried.begin(), tried.end());
-    // It can be done again and again, and a key be read each time. The prompts say so at once: who
-    // sees it types no password.
-    if (outcome.escaped)
-        effects.push_back(RenewPrompts{record.id});
+    note_found(*session, outcome, effects);
     auto tokens = std::exchange(session->lock_tokens, {});
     // Without a terminal nobody knows whether there is anything to hold.
-    if (!outcome.held && !outcome.terminals.empty() && ends_for(*session, tried, now, effects)) {
+    if (!outcome.held && !outcome.terminals.empty() &&
+        ends_for(*session, gaps_of(outcome), now, effects)) {
         answer(tokens, effects, wire::error_denied,
                "It could not be locked wholly and is ended instead: " + outcome.detail + ".");
         return effects;
     }
     if (outcome.held || (outcome.no_terminal && !had_none)) {
-        session->retry_at.reset();
-        const bool is_told = outcome.no_terminal && std::exchange(session->closed_told, true);
-        if (!std::exchange(session->lock_told, true))
-            effects.push_back(audit(AuditKind::session_locked, *session,
-                                    "locked: " + lock_text(record) +
-                                        (outcome.detail.empty() ? "" : "; " + outcome.detail),
-                                    record.lock_reason));
-        else if (outcome.no_terminal && !is_told)
-            effects.push_back(audit(AuditKind::terminals_closed, *session, outcome.detail));
-        answer(tokens, effects);
-        // Nobody can be asked there again, and a hang-up does nothing to what is frozen. It is not
-        // given back: whoever has the client may be the one it was locked for. Another terminal is
-        // told of (TerminalOpened), so nothing is tried until then.
-        if (outcome.no_terminal)
-            effects.push_back(KillFrozen{record.id, record.cgroup, true});
-        // After the prompts.
-        want_look(*session, now, effects);
+        lock_holds(*session, outcome, std::move(tokens), now, effects);
     } else if (had_none) {
-        // Part of it may be held: it is given back as after a proof. It never was locked.
-        record.locked_since_wall = {};
-        record.state = State::unlocking;
-        effects.push_back(StoreSession{record});
-        effects.push_back(Unlock{record.id});
+        take_lock_back(*session, effects);
         answer(tokens, effects, wire::error_denied,
                "The session has no terminal: there is nothing to lock.");
     } else {

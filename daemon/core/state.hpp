@@ -113,8 +113,8 @@ struct Tracked {
     EndStage end_stage = EndStage::announced;
     unsigned kills = 0;
     bool lock_ordered = false; ///< a Lock is on its way
-    /// Its first attempt is not over, and what it has was looked for anew before: by hand, before a
-    /// sleep and after one (lock_unseen()). To a lock for idleness a look has led.
+    /// The lock's first attempt is under way, behind a look of its own at what the session has
+    /// (lock_unseen()): where neither finds a terminal there was none to lock.
     bool asked_anew = false;
     std::vector<Token> lock_tokens; ///< of those who wait for its outcome
     Token unlock_token = 0;
@@ -202,6 +202,10 @@ struct Machine::Data {
     void lock_unseen(Tracked& session, const Cause& cause, const Now& now, Effects& effects);
     void hold(Tracked& session, const Cause& cause, const Now& now, Effects& effects);
     void note_failure(Tracked& session, AuditKind kind, const std::string& why, Effects& effects);
+    void lock_holds(Tracked& session, const LockDone& outcome, std::vector<Token> tokens,
+                    const Now& now, Effects& effects);
+    void take_lock_back(Tracked& session, Effects& effects);
+    void note_found(Tracked& session, const LockDone& outcome, Effects& effects);
     bool ends_for(Tracked& session, const std::vector<Gap>& gaps, const Now& now, Effects& effects);
 
     // sleeping.cpp
