@@ -12,13 +12,24 @@ namespace {
 /// Some ten thousand users.
 constexpr std::size_t longest_shadow = std::size_t{1} << 20;
 
+/// Of the fields from the password on. usermod(8) locks one by a `!` in front of it.
+LocalPassword kind_of(std::string_view fields) noexcept {
+    const auto password = fields.substr(0, fields.find(':'));
+    if (password.empty())
+        return LocalPassword::empty;
+    const auto own = password.substr(std::min(password.find_first_not_of('!'), password.size()));
+    if (own.empty() || own.front() == '*')
+        return LocalPassword::none;
+    return own.size() < password.size() ? LocalPassword::locked : LocalPassword::usable;
+}
+
 } // namespace
 
 // Not getspnam(3): nobody waits for a directory of the network here.
-bool lacks_local_password(std::string_view user) {
+LocalPassword local_password(std::string_view user) {
     auto read = base::read_small_file("/etc/shadow", longest_shadow);
     if (!read)
-        return false;
+        return LocalPassword::usable;
     const base::Secret shadow{std::move(*read)};
     std::string_view rest = shadow.view();
     while (!rest.empty()) {
@@ -27,10 +38,9 @@ bool lacks_local_password(std::string_view user) {
         const auto end = line.find(':');
         if (end == line.npos || line.substr(0, end) != user)
             continue;
-        const auto password = line.substr(end + 1);
-        return password.starts_with('!') || password.starts_with('*');
+        return kind_of(line.substr(end + 1));
     }
-    return false;
+    return LocalPassword::usable;
 }
 
 } // namespace vigil::terminal

@@ -5,8 +5,14 @@
 
 namespace vigil::terminal {
 
-/// The user has a line in /etc/shadow, with what no password matches in place of one (shadow(5)):
-/// who logs in with a key has that. false where it cannot be told: PAM may know of other passwords.
-bool lacks_local_password(std::string_view user);
+enum class LocalPassword {
+    usable, ///< also where it cannot be told: PAM may know of other passwords
+    none,   ///< what no password matches is in its place: who logs in with a key has that
+    locked, ///< usermod(8)
+    empty,
+};
+
+/// By the user's line in /etc/shadow (shadow(5)).
+LocalPassword local_password(std::string_view user);
 
 } // namespace vigil::terminal

@@ -133,10 +133,24 @@ void Prompt::meet_terminal() {
 
 /// Asked for a password all the same, since PAM may know of another one.
 void Prompt::warn_of_no_password() {
-    if (takes("password") && lacks_local_password(info_.user))
-        info_.warnings.push_back("No password is set for " + info_.user +
-                                 " on this host. Without one, ask an administrator to unlock this "
-                                 "(vigilctl unlock), or close the connection and log in again.");
+    if (!takes("password"))
+        return;
+    std::string found;
+    switch (local_password(info_.user)) {
+    case LocalPassword::usable:
+        return;
+    case LocalPassword::none:
+        found = "No password is set for " + info_.user + " on this host. Without one";
+        break;
+    case LocalPassword::locked:
+        found = "The password of " + info_.user + " is locked on this host. Without another";
+        break;
+    case LocalPassword::empty:
+        found = "The password of " + info_.user + " is empty, which opens no lock. Without another";
+        break;
+    }
+    info_.warnings.push_back(found + ", ask an administrator to unlock this (vigilctl unlock), or "
+                                     "close the connection and log in again.");
 }
 
 /// Asks what is locked, for as long as it takes.
@@ -176,16 +190,7 @@ Prompt::Next Prompt::refresh() {
 /// No answer is taken meanwhile, but somebody else can get in: root, to mend what is broken.
 Prompt::Next Prompt::wait_for_vigild(Microseconds patience) {
     const auto heard = tty_.wait(patience, lock_console_ ? Tty::For::keys : Tty::For::hang_up);
-    if (heard == Tty::Heard::hung_up)
-        return Next::leave;
-    if (heard == Tty::Heard::input) {
-        const auto event = read();
-        if (!event)
-            return Next::leave;
-        if (*event == Keys::Event::console_f1)
-            let_somebody_else_in();
-    }
-    return drop_input();
+    return heard == Tty::Heard::hung_up ? Next::leave : drop_input();
 }
 
 void Prompt::let_somebody_else_in() {
@@ -280,8 +285,11 @@ Prompt::Next Prompt::drop_input() {
         const auto heard = tty_.wait(Microseconds{0});
         if (heard == Tty::Heard::silence)
             break;
-        if (heard == Tty::Heard::hung_up || !read())
+        const auto event = heard == Tty::Heard::hung_up ? std::nullopt : read();
+        if (!event)
             return Next::leave;
+        if (*event == Keys::Event::console_f1) // who waits for nothing here does not wait with us
+            let_somebody_else_in();
         if (kept_from_it_)
             break;
     }

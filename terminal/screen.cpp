@@ -11,6 +11,8 @@ namespace vigil::terminal {
 namespace {
 
 constexpr std::size_t widest_block = 64;
+/// Rows of a window, whose size is the client's word.
+constexpr std::size_t most_scrolled = 512;
 
 bool starts_character(char byte) noexcept {
     return (static_cast<unsigned char>(byte) & 0xC0) != 0x80;
@@ -208,6 +210,9 @@ std::string draw_plain(const View& view, Size size, std::vector<std::string>& sh
             }
         }
     }
+    // What stood there goes up and out of the window before anything is said.
+    if (shown.empty())
+        out.insert(0, std::min(size.rows == 0 ? std::size_t{24} : size.rows, most_scrolled), '\n');
     shown = std::move(lines);
     return out + (prompt.empty() ? "" : prompt + " ");
 }

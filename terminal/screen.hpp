@@ -39,8 +39,8 @@ std::string end_line(std::uint64_t ends_at, WallTime now, Seconds utc_offset);
 /// of it the prompt and the message are kept.
 std::string draw(const View& view, Size size);
 
-/// The same for a terminal that takes no escape sequences: lines below what stands there. Those
-/// that were shown last, in `shown`, are not said again.
+/// The same for a terminal that takes no escape sequences: lines below what stands there, which is
+/// scrolled out of the window first. Those that were shown last, in `shown`, are not said again.
 std::string draw_plain(const View& view, Size size, std::vector<std::string>& shown);
 
 /// "Password or code:", "Code:" … as `factors` has it; "" if nothing is taken.

@@ -242,8 +242,11 @@ def test_the_screen_is_whole_in_any_window(host, alice, columns):
 def test_a_dumb_terminal_is_asked_in_plain_lines(host, columns):
     alice = Login(host, "alice", term="dumb")
     alice.resize(24, columns)
+    alice.type("echo the-''plan\r")
+    alice.screen.wait_for("^the-plan$")
     mark = len(alice.screen.output)
     alice.lock()
+    assert "the-plan" not in alice.screen.text()
     assert "User: alice" in alice.screen.text()
     alice.type("wrong\r")
     alice.screen.wait_for(r"Wrong\. Next try in\s1 s\.$")

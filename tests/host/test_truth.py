@@ -192,17 +192,27 @@ def test_who_cannot_unlock_at_an_older_sessions_tmux_is_told_how_to_go_on(host, 
         host.run("pkill", "-KILL", "-x", "tmux: server")
 
 
-def test_who_has_no_password_is_told_so(host):
+PASSWORD_LIKE_THIS = {
+    "usermod --lock {}": "The password of {} is locked on this host. Without another, ask an administrator to unlock this",
+    "usermod --password * {}": "No password is set for {} on this host. Without one, ask an administrator to unlock this",
+    "passwd --quiet --delete {}": "The password of {} is empty, which opens no lock. Without another, ask an administrator",
+}
+
+
+@pytest.mark.parametrize("done", PASSWORD_LIKE_THIS)
+def test_who_has_no_password_to_type_is_told_so(host, done):
     carol = person(host)
-    host.run("usermod", "--lock", carol)
+    kept = host.run("getent", "shadow", carol).stdout.split(":")[1]
+    host.run(*done.format(carol).split())
     login = Login(host, carol)
     login.lock()
     shown = " ".join(login.screen.text().split())
     print(login.screen.text())
-    assert f"No password is set for {carol} on this host. Without one, ask an administrator to unlock this" in shown
-    host.run("usermod", "--unlock", carol)
+    told = PASSWORD_LIKE_THIS[done].format(carol)
+    assert told in shown
+    host.run("usermod", "--password", kept, carol)
     login.type("wrong\r")
-    login.screen.wait_gone("No password is set")
+    login.screen.wait_gone(" ".join(told.split()[:3]))
     login.screen.wait_for(UNLOCK_PROMPT)
     unlock(login)
 

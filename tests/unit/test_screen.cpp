@@ -133,7 +133,8 @@ START_TEST(on_a_dumb_terminal_what_was_said_is_not_said_again) {
     const auto first = terminal::draw_plain(view, {80, 24}, shown);
     ck_assert(first.find('\x1B') == std::string::npos);
     ck_assert(
-        first.starts_with("\r\nweb1.example\r\nLocked since 14:02 (idle for 15 min)\r\nUser: "));
+        first.starts_with(std::string(24, '\n') +
+                          "\r\nweb1.example\r\nLocked since 14:02 (idle for 15 min)\r\nUser: "));
     ck_assert(first.ends_with("\r\nPassword or code: "));
     CHECK_TEXT(terminal::draw_plain(view, {80, 24}, shown), "\r\nPassword or code: ");
     view.message = "Wrong.";
@@ -145,6 +146,10 @@ START_TEST(on_a_dumb_terminal_what_was_said_is_not_said_again) {
     CHECK_TEXT(terminal::draw_plain(view, {80, 24}, shown), "\r\nProcess 7 (cat) reads along.");
     view.message = "Wrong.";
     CHECK_TEXT(terminal::draw_plain(view, {80, 24}, shown), "\r\nWrong.");
+    shown.clear();
+    ck_assert_uint_eq(terminal::draw_plain(view, {80, 65535}, shown).find_first_not_of('\n'), 512);
+    shown.clear();
+    ck_assert_uint_eq(terminal::draw_plain(view, {0, 0}, shown).find_first_not_of('\n'), 24);
     for (unsigned columns = 0; columns < 30; ++columns) {
         shown.clear();
         fits(lines_of(terminal::draw_plain(view, {columns, 1}, shown)),
