@@ -28,13 +28,9 @@ constexpr Seconds manager_patience{2};
 
 using Terminals = std::vector<enforce::Terminal>;
 
-/// With the console that it was begun at, if that is shut: its programs may have let it go since.
 Result<Terminals> terminals_of(const enforce::LogindSession& session) {
-    Terminals begun_at;
-    if (const unsigned number = base::virtual_console(session.terminal); number != 0)
-        if (const auto console = enforce::console(number); enforce::is_shut(console))
-            begun_at.push_back(console);
-    return enforce::find_terminals(session.scope, session.leader.pid, begun_at);
+    return enforce::find_terminals(
+        {.scope = session.scope, .leader = session.leader.pid, .begun_at = session.terminal});
 }
 
 /// One session on its way back.

@@ -118,12 +118,18 @@ Result<> bring_to_front(int from, unsigned number, unsigned to) {
     return {};
 }
 
+/// As a program that had it may have left it too: nothing else would be seen and typed at there.
 Result<> make_lock_console(unsigned number) {
     const auto fd = open_number(number);
     if (!fd)
         return std::unexpected{fd.error()};
     if (::fchown(fd->get(), 0, gid_t(-1)) < 0 || ::fchmod(fd->get(), lock_console_mode) < 0)
         return failed("taking", number);
+    vt_mode kernels{};
+    kernels.mode = VT_AUTO;
+    if (::ioctl(fd->get(), VT_SETMODE, &kernels) < 0 ||
+        ::ioctl(fd->get(), KDSETMODE, KD_TEXT) < 0 || ::ioctl(fd->get(), KDSKBMODE, K_UNICODE) < 0)
+        return failed("making a text console of", number);
     return {};
 }
 
@@ -154,7 +160,10 @@ Result<core::SavedTerminal> plan(int fd, unsigned number, const LockTarget& targ
     } else if (modes->has_desktop()) {
         return fail(EBUSY, "a program has taken the console " + terminal.path);
     } else {
-        state->keyboard_mode = static_cast<std::uint32_t>(modes->keyboard);
+        // A text console that hears nothing is nobody's wish: a program that began under a lock has
+        // put back what it found.
+        state->keyboard_mode =
+            modes->keyboard == K_OFF ? K_UNICODE : static_cast<std::uint32_t>(modes->keyboard);
     }
     const auto found = find_free(fd, target.other_lock_consoles);
     if (!found)

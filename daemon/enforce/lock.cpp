@@ -35,13 +35,20 @@ const core::SavedTerminal* find(const std::vector<core::SavedTerminal>& saved,
     return found == saved.end() ? nullptr : &*found;
 }
 
+Whose whose(const LockTarget& target, const std::vector<core::SavedTerminal>& saved) {
+    return {.scope = target.scope,
+            .leader = target.leader,
+            .begun_at = target.begun_at,
+            .shut = shut_among(saved)};
+}
+
 /// One lock being made. It goes on after a failure: the rest is held all the same, and the first
 /// failure told.
 class Hold {
 public:
     explicit Hold(const LockRequest& request)
         : target_{request.target}, saved_{request.saved},
-          had_one_{!request.saved.empty() || !request.before.empty()}, save_{request.save},
+          had_terminal_{!request.saved.empty() || !request.before.empty()}, save_{request.save},
           taken_{request.taken}, was_frozen_{is_frozen(request.target.scope)} {}
 
     /// Until what the session has at its terminals stands still. One that is opened before the
@@ -115,7 +122,7 @@ public:
 private:
     /// false: there are no more than were taken before.
     bool take_new() {
-        auto look = look_for_terminals(target_.scope, target_.leader, shut_among(saved_));
+        auto look = look_for_terminals(whose(target_, saved_));
         looked_ = look.has_value();
         if (!look) {
             note(std::unexpected{look.error()});
@@ -192,7 +199,7 @@ private:
     void note_none() {
         if (!has_leader_)
             return note(fail("its leader is not in its scope"));
-        if (had_one_ && !was_frozen_ && !is_sshd(target_.leader))
+        if (had_terminal_ && !was_frozen_ && !is_sshd(target_.leader))
             return note(fail("its programs have let its terminal go"));
         report_.no_terminal = true;
         note(fail(without_terminal(target_.scope, target_.leader)));
@@ -295,7 +302,7 @@ private:
 
     const LockTarget& target_;
     const std::vector<core::SavedTerminal>& saved_;
-    const bool had_one_; ///< a terminal
+    const bool had_terminal_;
     const SaveTerminal& save_;
     const TerminalsTaken& taken_;
     const bool was_frozen_;
@@ -326,9 +333,9 @@ std::vector<Hold*> gather_stragglers(std::vector<Hold*> holds) {
         const auto elsewhere = UserSearch::look_elsewhere(searches);
         std::vector<Hold*> again;
         for (std::size_t i = 0; i < holds.size(); ++i) {
-            if (!elsewhere)
-                holds[i]->note(std::unexpected{elsewhere.error()});
-            else if (holds[i]->move_in((*elsewhere)[i]) || moved[i])
+            if (!elsewhere[i])
+                holds[i]->note(std::unexpected{elsewhere[i].error()});
+            else if (holds[i]->move_in(*elsewhere[i]) || moved[i])
                 again.push_back(holds[i]);
         }
         holds = std::move(again);
@@ -362,7 +369,7 @@ std::vector<LockReport> hold(std::vector<LockRequest> requests) {
 Result<> release(const LockTarget& target, const std::vector<core::SavedTerminal>& saved,
                  Redraw& redraw) {
     // Only what still is this session's: numbers of terminals are used again.
-    const auto terminals = find_terminals(target.scope, target.leader, shut_among(saved));
+    const auto terminals = find_terminals(whose(target, saved));
     if (!terminals && terminals.error().code != ENOENT)
         return std::unexpected{terminals.error()};
     Result<> first{};

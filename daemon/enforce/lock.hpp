@@ -21,6 +21,7 @@ struct LockTarget {
     uid_t owner = 0;
     std::string scope;
     pid_t leader = 0;
+    std::string begun_at;                      ///< PAM_TTY
     std::vector<unsigned> other_lock_consoles; ///< numbers of those that other sessions have
 };
 

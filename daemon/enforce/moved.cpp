@@ -133,11 +133,12 @@ Result<Moved> MovedReader::read_within(Microseconds patience, uid_t user, const 
     std::string question{reinterpret_cast<const char*>(&leader), sizeof leader};
     question += scope;
     std::string answer(max_moved, '\0');
+    const BootTime end = base::read_boot_time() + patience;
     // Twice: it may end between a question and its look for one.
     for (int attempt = 0; attempt < 2; ++attempt) {
         if (const auto asked = helper_.ask(question); !asked)
             return std::unexpected{asked.error()};
-        if (!helper_.answers_within(patience, hung_, user))
+        if (!helper_.answers_within(end - base::read_boot_time(), hung_, user))
             return fail(ETIMEDOUT, "what the processes of " + scope + " moved");
         const ssize_t got = ::recv(helper_.socket(), answer.data(), answer.size(), 0);
         if (got > 0)

@@ -14,8 +14,8 @@ inline constexpr Microseconds moved_patience = std::chrono::seconds{1};
 /// Of the time besides one part in so many: whoever has many processes at many busy terminals could
 /// have vigild do nothing else.
 inline constexpr int moved_share = 5;
-/// Nothing is begun that might have less.
-inline constexpr Microseconds moved_least = std::chrono::milliseconds{100};
+/// Nothing is begun that might have less: who misses that is taken for one that hangs.
+inline constexpr Microseconds moved_least = moved_patience / 4;
 /// What is merely noted leaves as much to what decides whether a session ends: it comes each second
 /// for every terminal that is used.
 inline constexpr Microseconds moved_kept = moved_patience / 2;

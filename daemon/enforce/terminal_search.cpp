@@ -10,7 +10,11 @@
 #include <cerrno>
 #include <map>
 
+#include <linux/major.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 namespace vigil::enforce {
 
@@ -76,6 +80,23 @@ Result<> add_controlling(const std::vector<pid_t>& processes, pid_t leader,
     return {};
 }
 
+/// By the name that PAM has for it. nullopt: one below /dev/pts, which goes with its master, or no
+/// line at all ("ssh", ":0"), or what stands for another ("console").
+std::optional<Terminal> line_named(std::string_view pam_terminal) {
+    constexpr std::string_view dev = "/dev/";
+    if (pam_terminal.starts_with(dev))
+        pam_terminal.remove_prefix(dev.size());
+    const std::string name{pam_terminal};
+    struct stat node{};
+    if (name.empty() || name.contains('/') ||
+        ::access(("/sys/class/tty/" + name).c_str(), F_OK) < 0 ||
+        ::lstat((std::string{dev} + name).c_str(), &node) < 0 ||
+        major(node.st_rdev) == TTYAUX_MAJOR)
+        return std::nullopt;
+    const auto line = terminal_of(node.st_rdev);
+    return line ? std::optional{*line} : std::nullopt;
+}
+
 } // namespace
 
 Result<Controlling> controlling_sessions(const std::vector<pid_t>& carriers,
@@ -115,21 +136,20 @@ std::vector<Terminal> shut_among(const std::vector<core::SavedTerminal>& saved) 
     return shut;
 }
 
-Result<std::vector<Terminal>> find_terminals(const std::string& scope, pid_t leader,
-                                             const std::vector<Terminal>& shut) {
-    auto found = look_for_terminals(scope, leader, shut);
+Result<std::vector<Terminal>> find_terminals(const Whose& whose) {
+    auto found = look_for_terminals(whose);
     if (!found)
         return std::unexpected{found.error()};
     return std::move(found->terminals);
 }
 
-Result<FoundTerminals> look_for_terminals(const std::string& scope, pid_t leader,
-                                          const std::vector<Terminal>& shut) {
-    const auto processes = scope.empty() ? leader_and_children(leader) : base::processes_in(scope);
+Result<FoundTerminals> look_for_terminals(const Whose& whose) {
+    const auto processes =
+        whose.scope.empty() ? leader_and_children(whose.leader) : base::processes_in(whose.scope);
     if (!processes)
         return std::unexpected{processes.error()};
     std::vector<Terminal> terminals;
-    const std::vector<pid_t> carriers = carriers_of(*processes, leader);
+    const std::vector<pid_t> carriers = carriers_of(*processes, whose.leader);
     for (const pid_t pid : carriers) {
         const auto looked = for_masters_of(pid, [&](int, Terminal terminal) {
             if (find(terminals, terminal.device) == nullptr)
@@ -139,10 +159,13 @@ Result<FoundTerminals> look_for_terminals(const std::string& scope, pid_t leader
             return std::unexpected{looked.error()};
     }
     const bool has_leader = !carriers.empty();
-    if (terminals.empty() && has_leader)
-        if (const auto looked = add_controlling(*processes, leader, terminals); !looked)
+    if (terminals.empty() && has_leader) {
+        if (auto line = line_named(whose.begun_at))
+            terminals.push_back(std::move(*line));
+        else if (const auto looked = add_controlling(*processes, whose.leader, terminals); !looked)
             return std::unexpected{looked.error()};
-    for (const Terminal& terminal : shut)
+    }
+    for (const Terminal& terminal : whose.shut)
         if (has_leader && find(terminals, terminal.device) == nullptr)
             terminals.push_back(terminal);
     return FoundTerminals{.terminals = std::move(terminals), .has_leader = has_leader};

@@ -123,23 +123,23 @@ void UserSearch::look_inside(const std::vector<pid_t>& loose, std::vector<pid_t>
     }
 }
 
-Result<std::vector<std::vector<pid_t>>>
+std::vector<Result<std::vector<pid_t>>>
 UserSearch::look_elsewhere(const std::vector<UserSearch*>& searches) {
-    for (auto* search : searches)
-        if (const auto asked = search->ask_masters(); !asked)
-            return std::unexpected{asked.error()};
-    std::vector<std::vector<pid_t>> users(searches.size());
+    std::vector<Result<std::vector<pid_t>>> users(searches.size());
+    for (std::size_t i = 0; i < searches.size(); ++i)
+        if (const auto asked = searches[i]->ask_masters(); !asked)
+            users[i] = std::unexpected{asked.error()};
     const auto looked = base::for_numbers_in("/proc", [&](int, int pid) {
         // getsid(2) and not /proc/PID/stat, which takes fifty times as long.
         const pid_t session = ::getsid(pid);
         if (session > 0 && pid != ::getpid())
             for (std::size_t i = 0; i < searches.size(); ++i)
-                if (searches[i]->is_job(pid, session))
-                    users[i].push_back(pid);
+                if (users[i] && searches[i]->is_job(pid, session))
+                    users[i]->push_back(pid);
         return true;
     });
     if (!looked)
-        return std::unexpected{looked.error()};
+        std::ranges::fill(users, Result<std::vector<pid_t>>{std::unexpected{looked.error()}});
     return users;
 }
 

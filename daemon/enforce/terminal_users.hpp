@@ -26,8 +26,9 @@ public:
     Result<std::vector<pid_t>> look(const std::vector<pid_t>& held);
 
     /// Those elsewhere, of each of the searches behind a look() of its own: takes as long as there
-    /// are processes on the host, and hardly longer for many searches than for one.
-    static Result<std::vector<std::vector<pid_t>>>
+    /// are processes on the host, and hardly longer for many searches than for one. What one cannot
+    /// look at is its error alone.
+    static std::vector<Result<std::vector<pid_t>>>
     look_elsewhere(const std::vector<UserSearch*>& searches);
 
     /// Of all that were found, those that were elsewhere.

@@ -22,14 +22,21 @@ inline const Terminal* find(const std::vector<Terminal>& terminals, std::uint64_
     return found == terminals.end() ? nullptr : &*found;
 }
 
+/// Whose terminals are looked for. A program can let its own go and keep its keys (TIOCNOTTY,
+/// ioctl_tty(2)), so two kinds a session has for as long as it has its leader.
+struct Whose {
+    std::string scope; ///< "": it has none, and its leader's children alone are looked at
+    pid_t leader = 0;
+    /// PAM_TTY. Where it names a line, which is none below /dev/pts, that is the session's whatever
+    /// its programs say that they have.
+    std::string begun_at = {};
+    std::vector<Terminal> shut = {}; ///< its consoles that are asked for at lock consoles
+};
+
 /// The OUTER terminals: those whose master is held by the session's sshd (tty-index in the fdinfo
 /// of its ptmx descriptors), or a console that processes of the session have as theirs. A pane of
-/// tmux is none. `leader` is the session's leader; without a scope ("") its children alone are
-/// looked at. `shut`: consoles of its that are asked for at lock consoles. Its programs go on there
-/// and can let theirs go (TIOCNOTTY, ioctl_tty(2)), so these it has for as long as it has its
-/// leader.
-Result<std::vector<Terminal>> find_terminals(const std::string& scope, pid_t leader,
-                                             const std::vector<Terminal>& shut = {});
+/// tmux is none.
+Result<std::vector<Terminal>> find_terminals(const Whose& whose);
 
 struct FoundTerminals {
     std::vector<Terminal> terminals;
@@ -37,8 +44,7 @@ struct FoundTerminals {
 };
 
 /// The same, with what finding none is worth. An error: some of it could not be looked at.
-Result<FoundTerminals> look_for_terminals(const std::string& scope, pid_t leader,
-                                          const std::vector<Terminal>& shut);
+Result<FoundTerminals> look_for_terminals(const Whose& whose);
 
 /// Those of `saved` that are asked for at lock consoles.
 std::vector<Terminal> shut_among(const std::vector<core::SavedTerminal>& saved);

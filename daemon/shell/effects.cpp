@@ -60,6 +60,7 @@ enforce::LockTarget Shell::target(const core::SessionRecord& known) const {
                                .owner = known.facts.uid,
                                .scope = known.cgroup,
                                .leader = known.leader.pid,
+                               .begun_at = known.pam_terminal,
                                .other_lock_consoles = {}};
     for (const auto& [id, watched] : watched_)
         for (const auto& console : watched.consoles)
@@ -72,7 +73,7 @@ void Shell::perform(const core::Say& effect) {
     const auto* known = record(effect.session);
     if (!known)
         return;
-    for (const auto& terminal : look_for_terminals(*known)) {
+    for (const auto& terminal : terminals_now(*known)) {
         // One that takes no escape sequences has no screen to leave; that is known under a lock.
         const auto saved = saved_terminal(effect.session, terminal.path);
         const bool leaves = effect.last && !(saved && saved->screen == core::Screen::plain);
@@ -82,7 +83,7 @@ void Shell::perform(const core::Say& effect) {
 
 void Shell::perform(const core::WipeLine& effect) {
     if (const auto* known = record(effect.session))
-        redraw_.ask_whole_screens(known->cgroup, look_for_terminals(*known));
+        redraw_.ask_whole_screens(known->cgroup, terminals_now(*known));
 }
 
 void Shell::perform(const core::Unlock& effect) {

@@ -98,7 +98,8 @@ void Shell::adopt(const enforce::LogindSession& session) {
 
 /// One that is found locked keeps the id that its prompts ask under.
 core::SessionId Shell::id_for(const enforce::LogindSession& session) {
-    const auto terminals = enforce::find_terminals(session.scope, session.leader.pid);
+    const auto terminals = enforce::find_terminals(
+        {.scope = session.scope, .leader = session.leader.pid, .begun_at = session.terminal});
     if (terminals &&
         (enforce::is_frozen(session.scope) || std::ranges::any_of(*terminals, enforce::is_shut)))
         if (const auto id = enforce::prompted_session(*terminals); id && !record(*id))
@@ -241,12 +242,13 @@ void Shell::new_terminal(const std::string& path, uid_t owner) {
         const auto* known = record(id);
         if (!known)
             continue;
-        // Without a path it may be any session's of this user.
-        if (!path.empty() &&
-            !std::ranges::count(look_for_terminals(*known), path, &enforce::Terminal::path))
+        // Where that is not known it may be any session's of this user.
+        const auto terminals = look_for_terminals(*known);
+        const bool is_told = !path.empty() && terminals;
+        if (is_told && !std::ranges::count(*terminals, path, &enforce::Terminal::path))
             continue;
         dispatch(core::TerminalOpened{id});
-        if (!path.empty())
+        if (is_told)
             break;
     }
 }

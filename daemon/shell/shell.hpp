@@ -201,7 +201,10 @@ private:
     void note_use(Watched& watched, const core::SessionView& view,
                   const enforce::Activity& activity);
     void read_work(core::ActivitySeen& seen, const Watched& watched, const core::SessionView& view);
-    std::vector<enforce::Terminal> look_for_terminals(const core::SessionRecord& record);
+    Result<std::vector<enforce::Terminal>>
+    look_for_terminals(const core::SessionRecord& record) const;
+    /// Where that fails, those that it had when it was looked at last.
+    std::vector<enforce::Terminal> terminals_now(const core::SessionRecord& record) const;
     enforce::LockTarget target(const core::SessionRecord& record) const;
     const core::SessionRecord* record(const core::SessionId& id) const;
     bool stored(const Result<>& result);
@@ -232,6 +235,7 @@ private:
 
     static int on_idle(sd_event_source*, void* userdata) noexcept;
     static int on_timer(sd_event_source*, std::uint64_t, void* userdata) noexcept;
+    static int on_guard_again(sd_event_source*, std::uint64_t, void* userdata) noexcept;
     static int on_carrier_gone(sd_event_source* source, int, std::uint32_t,
                                void* userdata) noexcept;
     static int on_leader_gone(sd_event_source* source, int, std::uint32_t, void* userdata) noexcept;
@@ -243,6 +247,7 @@ private:
     core::Machine machine_;
     std::unique_ptr<enforce::ActivityWatch> activity_;
     std::unique_ptr<enforce::ConsoleWatch> console_watch_; ///< while a lock console asks
+    base::EventSource guard_again_; ///< while a locked console is in front all the same
     base::EventSource timer_;
     base::EventSource idle_; ///< for locks that are due, when the loop has nothing else
     std::deque<core::SessionId> locks_due_;

@@ -69,7 +69,7 @@ Result<> Shell::watch_terminal(const core::SessionId& session, const enforce::Te
     if (!is_new && owner->second == session)
         return {};
     if (!is_new) {
-        // That it was closed was told of it, or of nobody.
+        // Nothing has told that the one before was closed, or that was lost.
         events_.push_back(core::TerminalClosed{owner->second});
         lose_terminal(owner->second, terminal);
     }
@@ -126,8 +126,9 @@ void Shell::perform(const core::Forget& effect) {
             // A console outlives its session and must not stay as the lock left it.
             const auto owner = by_terminal_.find(terminal.device);
             const bool is_own = owner == by_terminal_.end() || owner->second == effect.session;
+            // It would take the settings again as it draws.
+            enforce::dismiss_prompt(effect.session, terminal.path);
             if (terminal.lock_console != 0) {
-                enforce::dismiss_prompt(effect.session, terminal.path);
                 base::log_failure("giving a console back",
                                   is_own ? enforce::leave_console(terminal)
                                          : enforce::release_console(terminal, false));
@@ -151,12 +152,27 @@ void Shell::perform(const core::Forget& effect) {
     watched_.erase(found);
 }
 
-std::vector<enforce::Terminal> Shell::look_for_terminals(const core::SessionRecord& known) {
+Result<std::vector<enforce::Terminal>>
+Shell::look_for_terminals(const core::SessionRecord& known) const {
     const auto found = watched_.find(known.id);
-    const auto shut = found == watched_.end() ? std::vector<enforce::Terminal>{}
-                                              : enforce::shut_among(found->second.consoles);
-    auto terminals = enforce::find_terminals(known.cgroup, known.leader.pid, shut);
-    return terminals.value_or(std::vector<enforce::Terminal>{});
+    return enforce::find_terminals({.scope = known.cgroup,
+                                    .leader = known.leader.pid,
+                                    .begun_at = known.pam_terminal,
+                                    .shut = found == watched_.end()
+                                                ? std::vector<enforce::Terminal>{}
+                                                : enforce::shut_among(found->second.consoles)});
+}
+
+std::vector<enforce::Terminal> Shell::terminals_now(const core::SessionRecord& known) const {
+    auto terminals = look_for_terminals(known);
+    if (terminals)
+        return std::move(*terminals);
+    const auto found = watched_.find(known.id);
+    // A scope that is gone is the session's end, which is told as that.
+    if (terminals.error().code != ENOENT)
+        base::log(base::Level::warning,
+                  "looking for a session's terminals: " + terminals.error().text());
+    return found == watched_.end() ? std::vector<enforce::Terminal>{} : found->second.terminals;
 }
 
 /// Never before the true last input, and as near to it as is known.
@@ -197,7 +213,7 @@ void Shell::perform(const core::ReadActivity& effect) {
         return look_at_desktop(*view->record);
     auto& watched = found->second;
     const auto now = base::read_clocks();
-    auto terminals = look_for_terminals(*view->record);
+    auto terminals = terminals_now(*view->record);
     for (const auto& terminal : watched.terminals)
         if (!std::ranges::count(terminals, terminal))
             unwatch_terminal(effect.session, terminal);

@@ -4,6 +4,7 @@ to the shell alone, so that no process tells then whose it is; Debian 12's has i
 import consoles
 import pytest
 from consoles import CONSOLES, host_at_consoles, logins_at_consoles
+from policies import limits, until_somebody_locks
 from test_console import moment
 from vigilhost import wait_until
 
@@ -42,11 +43,15 @@ def alice(host):
         yield log_in("alice", ONE)
 
 
-def lock_over_one_that_lets_go(host, alice, taken=""):
-    """The lock console."""
+def takes_the_shells_place(host, taken=""):
     host.run("rm", "-f", "/tmp/go", "/tmp/done")
     consoles.type_text(f"exec perl /usr/local/lib/lets_go.pl {taken}\r")
     wait_until(lambda: host.pids("-f", "^perl /usr/local/lib/lets_go.pl"), 20, "it has the shell's place")
+
+
+def lock_over_one_that_lets_go(host, alice, taken=""):
+    """The lock console."""
+    takes_the_shells_place(host, taken)
     alice.lock()
     consoles.asks()
     return alice.lock_console()
@@ -69,9 +74,41 @@ def test_it_stays_locked_and_is_asked_for(host, alice, taken):
         assert consoles.front() == at == alice.lock_console()
 
     let_go(host)
+    # An answer of vigild's is behind whatever it has heard of before.
+    assert f"tty{ONE}" in host.vigilctl("show", alice.id).stdout
     stays()
     host.kill_vigild()
     stays()
+    alice.unlock()
+    consoles.comes_to_front(ONE)
+    wait_until(lambda: consoles.is_open(ONE), 10, "it shows and hears")
+
+
+@pytest.mark.parametrize("taken", ["", "another"])
+def test_who_lets_it_go_before_the_lock_is_locked_all_the_same(host, alice, taken):
+    takes_the_shells_place(host, taken)
+    let_go(host)
+    if taken:
+        alice.lock()
+    else:
+        limits(host, idle_lock="3s", unlock="[password]")
+    consoles.asks()
+    try:
+        assert alice.state() == "locked" and consoles.is_shut(ONE)
+        assert consoles.front() == alice.lock_console()
+        alice.unlock()
+        consoles.comes_to_front(ONE)
+        wait_until(lambda: consoles.is_open(ONE), 10, "it shows and hears")
+    finally:
+        host.policy(until_somebody_locks("password, totp"))
+
+
+def test_it_is_known_for_locked_without_the_store(host, alice):
+    at = lock_over_one_that_lets_go(host, alice)
+    let_go(host)
+    host.run("systemctl stop vigild.service vigild.socket && rm -f /run/vigil/state.db* && "
+             "systemctl start vigild.socket vigild.service")
+    assert alice.state() == "locked" and alice.lock_console() == at
     alice.unlock()
     consoles.comes_to_front(ONE)
     wait_until(lambda: consoles.is_open(ONE), 10, "it shows and hears")

@@ -112,9 +112,9 @@ inline pid_t last_of(const std::vector<std::unique_ptr<Process>>& processes) {
 inline std::vector<pid_t> users(enforce::UserSearch& search, const std::vector<pid_t>& held = {}) {
     auto found = search.look(held);
     CHECK_OK(found);
-    const auto elsewhere = enforce::UserSearch::look_elsewhere({&search});
+    const auto elsewhere = enforce::UserSearch::look_elsewhere({&search}).front();
     CHECK_OK(elsewhere);
-    std::ranges::copy(elsewhere->front(), std::back_inserter(*found));
+    std::ranges::copy(*elsewhere, std::back_inserter(*found));
     return *found;
 }
 

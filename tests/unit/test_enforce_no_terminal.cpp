@@ -5,6 +5,8 @@
 #include "daemon/enforce/scope.hpp"
 #include "tests/unit/holding.hpp"
 
+#include <sys/sysmacros.h>
+
 using namespace vigil;
 using test::move_to_scope;
 using test::owner;
@@ -138,7 +140,8 @@ START_TEST(what_is_asked_for_at_a_lock_console_a_session_has_for_as_long_as_its_
     const Process elsewhere{0, [] { return true; }};
     const enforce::Terminal console{"/dev/tty20", 0x414};
     const auto found = [&](pid_t leader) {
-        return enforce::find_terminals(scope(), leader, {console}).value();
+        return enforce::find_terminals({.scope = scope(), .leader = leader, .shut = {console}})
+            .value();
     };
     ck_assert(found(login.pid()) == (std::vector{pty.terminal, console}));
     login.let_go();
@@ -150,6 +153,29 @@ START_TEST(what_is_asked_for_at_a_lock_console_a_session_has_for_as_long_as_its_
     ck_assert(enforce::shut_among({saved}).empty());
     saved.lock_console = 13;
     ck_assert(enforce::shut_among({saved}) == std::vector{console});
+}
+END_TEST
+
+START_TEST(the_line_that_it_began_at_a_session_has_whatever_its_programs_have) {
+    const Pty pty;
+    const Login login{pty};
+    const auto found = [&](pid_t leader, const char* begun_at) {
+        return enforce::find_terminals(
+                   {.scope = scope(), .leader = leader, .begun_at = begun_at})
+            .value();
+    };
+    const std::vector line{enforce::Terminal{"/dev/tty20", makedev(4, 20)}};
+    ck_assert(found(login.pid(), "tty20") == line);
+    ck_assert(found(login.pid(), "ssh") == std::vector{pty.terminal});
+    login.let_go();
+    ck_assert(found(login.pid(), "tty20") == line);
+    ck_assert(found(login.pid(), "/dev/tty20") == line);
+    // What goes with its master, stands for another or is no line.
+    for (const char* other :
+         {"", "/dev/", "pts/1", "/dev/pts/1", "console", "tty", "ptmx", "null", "..", "ssh", ":0"})
+        ck_assert_msg(found(login.pid(), other).empty(), "%s", other);
+    const Process elsewhere{0, [] { return true; }};
+    ck_assert(found(elsewhere.pid(), "tty20").empty());
 }
 END_TEST
 
@@ -171,7 +197,7 @@ private:
 };
 
 void is_not_known_to_be_without(const enforce::LockTarget& target) {
-    ck_assert(!enforce::find_terminals(target.scope, target.leader));
+    ck_assert(!enforce::find_terminals({.scope = target.scope, .leader = target.leader}));
     const auto report = hold(target);
     ck_assert_msg(!report.held && !report.no_terminal, "%s", report.detail.c_str());
 }
@@ -183,7 +209,8 @@ START_TEST(a_shell_that_cannot_be_looked_at_may_have_one) {
         const Broken broken{unreadable, base::proc_path(login.child(), "stat")};
         is_not_known_to_be_without(target_of(login.pid()));
     }
-    ck_assert(enforce::find_terminals(scope(), login.pid()) == std::vector{pty.terminal});
+    ck_assert(enforce::find_terminals({.scope = scope(), .leader = login.pid()}) ==
+              std::vector{pty.terminal});
 }
 END_TEST
 
@@ -227,6 +254,7 @@ int main() {
                       a_terminal_that_a_program_may_have_let_go_is_not_closed,
                       one_that_is_closed_where_all_stands_still_is,
                       what_is_asked_for_at_a_lock_console_a_session_has_for_as_long_as_its_leader,
+                      the_line_that_it_began_at_a_session_has_whatever_its_programs_have,
                       a_shell_that_cannot_be_looked_at_may_have_one,
                       a_file_of_the_leader_that_cannot_be_looked_at_may_be_a_master,
                       a_scope_whose_folders_cannot_be_listed_has_not_been_looked_through},

@@ -136,12 +136,13 @@ START_TEST(one_look_tells_of_each_session_who_is_its_job_elsewhere) {
     for (auto* search : {&of_first, &of_second, &of_both})
         CHECK_OK(search->look({}));
     auto found = enforce::UserSearch::look_elsewhere({&of_first, &of_second, &of_both});
-    CHECK_OK(found);
-    ck_assert_uint_eq(found->size(), 3);
-    ck_assert((*found)[0] == std::vector{one.pid()});
-    ck_assert((*found)[1] == std::vector{two.pid()});
-    std::ranges::sort((*found)[2]);
-    ck_assert((*found)[2] ==
+    ck_assert_uint_eq(found.size(), 3);
+    for (const auto& users : found)
+        CHECK_OK(users);
+    ck_assert(*found[0] == std::vector{one.pid()});
+    ck_assert(*found[1] == std::vector{two.pid()});
+    std::ranges::sort(*found[2]);
+    ck_assert(*found[2] ==
               (std::vector{std::min(one.pid(), two.pid()), std::max(one.pid(), two.pid())}));
     ck_assert(of_first.elsewhere() == std::set{one.pid()});
 }
@@ -187,7 +188,7 @@ START_TEST(a_terminal_that_the_user_made_does_not_take_the_place_of_the_consoles
                              char word = 0;
                              return close_both(console) && ::read(ends[0], &word, 1) == 1;
                          }};
-    const auto terminals = enforce::find_terminals(scope(), leader.pid());
+    const auto terminals = enforce::find_terminals({.scope = scope(), .leader = leader.pid()});
     CHECK_OK(terminals);
     ck_assert_uint_eq(terminals->size(), 1);
     CHECK_TEXT(terminals->front().path, console.terminal.path);
