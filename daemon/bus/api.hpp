@@ -95,6 +95,9 @@ private:
                       const wire::Proof& proof);
     Result<core::StepUpAsked> gather(const struct Question& question);
     void note_asker(const Call& call, const core::SessionId& id);
+    /// The caller's name, and of root the login that he works from: where operators are several,
+    /// all of them are root.
+    std::string orderer(const Call& call) const;
     /// Gives the core an event that `call` waits on; the answer goes out when the core has one.
     template <typename Event>
     Result<> put(const Call& call, Event event) {

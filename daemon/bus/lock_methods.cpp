@@ -27,11 +27,13 @@ Result<Order> read_order(const Call& call) {
     if (!session)
         return std::unexpected{session.error()};
     auto reason = read<std::string>(call);
-    if (!reason)
-        return std::unexpected{reason.error()};
-    if (reason->size() > wire::max_reason_bytes)
+    const bool is_too_long = reason ? reason->size() > wire::max_reason_bytes
+                                    : reason.error().code == EBADMSG; // for any text
+    if (is_too_long)
         return fail(wire::code_invalid, "The reason is too long: at most " +
                                             std::to_string(wire::max_reason_bytes) + " bytes.");
+    if (!reason)
+        return std::unexpected{reason.error()};
     return Order{*session, std::move(*reason)};
 }
 
@@ -274,12 +276,21 @@ void Api::note_asker(const Call& call, const core::SessionId& id) {
         askers_.erase(id);
 }
 
+std::string Api::orderer(const Call& call) const {
+    auto name = caller_name(call);
+    const auto id = call.uid == 0 && call.pid > 0 ? shell_.session_of(call.pid) : std::nullopt;
+    const auto view = id ? shell_.machine().view(*id) : std::nullopt;
+    if (!view || view->record->facts.uid == call.uid)
+        return name;
+    return name + " (login of " + view->record->facts.user + ")";
+}
+
 Result<> Api::lock(const Call& call) {
     auto order = read_order(call);
     if (!order)
         return std::unexpected{order.error()};
     note_asker(call, order->session);
-    return put(call, core::LockAsked{0, order->session, "by " + caller_name(call), order->reason});
+    return put(call, core::LockAsked{0, order->session, "by " + orderer(call), order->reason});
 }
 
 Result<> Api::lock_for_sleep(const Call& call) {
@@ -290,14 +301,14 @@ Result<> Api::unlock(const Call& call) {
     auto order = read_order(call);
     if (!order)
         return std::unexpected{order.error()};
-    return put(call, core::UnlockAsked{0, order->session, caller_name(call), order->reason});
+    return put(call, core::UnlockAsked{0, order->session, orderer(call), order->reason});
 }
 
 Result<> Api::terminate(const Call& call) {
     auto order = read_order(call);
     if (!order)
         return std::unexpected{order.error()};
-    return put(call, core::TerminateAsked{0, order->session, caller_name(call), order->reason});
+    return put(call, core::TerminateAsked{0, order->session, orderer(call), order->reason});
 }
 
 } // namespace vigil::bus

@@ -58,12 +58,12 @@ constexpr std::array methods{
     Method{manager, "List", "", "aa{sv}", Who::anybody, &Api::list},
     Method{manager, "Show", "s", "a{sv}", Who::session_owner, &Api::show},
     Method{manager, "Lock", "ss", "", Who::session_owner, &Api::lock, true},
-    Method{manager, "Unlock", "ss", "", Who::root, &Api::unlock},
-    Method{manager, "Terminate", "ss", "", Who::session_owner, &Api::terminate},
+    Method{manager, "Unlock", "ss", "", Who::root, &Api::unlock, true},
+    Method{manager, "Terminate", "ss", "", Who::session_owner, &Api::terminate, true},
     Method{session, "Show", "", "a{sv}", Who::session_owner, &Api::show},
     Method{session, "Lock", "s", "", Who::session_owner, &Api::lock, true},
-    Method{session, "Unlock", "s", "", Who::root, &Api::unlock},
-    Method{session, "Terminate", "s", "", Who::session_owner, &Api::terminate},
+    Method{session, "Unlock", "s", "", Who::root, &Api::unlock, true},
+    Method{session, "Terminate", "s", "", Who::session_owner, &Api::terminate, true},
     Method{manager, "Status", "", "a{sv}", Who::anybody, &Api::status},
     Method{manager, "Examine", "", "aa{sv}", Who::root, &Api::examine},
     Method{manager, "Reload", "", "s", Who::root, &Api::reload},
@@ -191,48 +191,48 @@ void guarded(sd_bus_message* message, Doing doing) noexcept {
 }
 
 /// What the broker is asked of a caller, by the names of its methods.
-enum class Question { user, process };
+enum class Asked { user, process };
 
-constexpr const char* method_of(Question question) noexcept {
-    return question == Question::user ? "GetConnectionUnixUser" : "GetConnectionUnixProcessID";
+constexpr const char* method_of(Asked question) noexcept {
+    return question == Asked::user ? "GetConnectionUnixUser" : "GetConnectionUnixProcessID";
 }
 
 /// A call whose caller the broker was asked for.
 struct Introduced {
     Endpoint* endpoint;
     Call call;
-    Question question;
+    Asked question;
 };
 
-void introduce(Endpoint& endpoint, Call call, Question question);
+void introduce(Endpoint& endpoint, Call call, Asked question);
 
 /// An error is nobody: an unknown user the table refuses, an unknown process is told of by none.
-void note_answer(sd_bus_message* answer, Introduced& introduced) {
+void go_on(sd_bus_message* answer, Introduced& introduced) {
     std::uint32_t number = 0;
     const bool told = !sd_bus_message_is_method_error(answer, nullptr) &&
                       sd_bus_message_read_basic(answer, 'u', &number) > 0;
     auto& call = introduced.call;
-    if (introduced.question == Question::process) {
+    if (introduced.question == Asked::process) {
         call.pid = told ? static_cast<pid_t>(number) : 0;
     } else {
         call.uid = told ? number : static_cast<uid_t>(-1);
         const auto* const method = find_method(call);
         if (method != nullptr && method->of_process)
-            return introduce(*introduced.endpoint, call, Question::process);
+            return introduce(*introduced.endpoint, call, Asked::process);
     }
     handle(*introduced.endpoint, call);
 }
 
 int on_caller(sd_bus_message* answer, void* userdata, sd_bus_error*) noexcept {
     auto& introduced = *static_cast<Introduced*>(userdata);
-    guarded(introduced.call.get(), [&] { note_answer(answer, introduced); });
+    guarded(introduced.call.get(), [&] { go_on(answer, introduced); });
     return 0;
 }
 
 /// Asks the broker who calls, and does not wait for it: a broker that hangs would hang the logins
 /// on the direct socket. Never by GetConnectionCredentials: dbus-broker puts a descriptor into its
 /// answer, and throws out who has not asked for any.
-void introduce(Endpoint& endpoint, Call call, Question question) {
+void introduce(Endpoint& endpoint, Call call, Asked question) {
     const auto* sender = sd_bus_message_get_sender(call.get());
     if (sender == nullptr || endpoint.asking >= max_asking) {
         reply_error(call, wire::error_too_many, "vigild has too many requests waiting.");
@@ -265,7 +265,7 @@ int on_method(sd_bus_message* message, void* userdata, sd_bus_error*) noexcept {
         auto& endpoint = *static_cast<Endpoint*>(userdata);
         Call call{.message = {sd_bus_message_ref(message), sd_bus_message_unref}};
         if (!endpoint.direct)
-            return introduce(endpoint, std::move(call), Question::user);
+            return introduce(endpoint, std::move(call), Asked::user);
         call.uid = 0;
         handle(endpoint, std::move(call));
     });

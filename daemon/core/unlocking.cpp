@@ -48,7 +48,7 @@ Effects Machine::Data::on(const UnlockAsked& asked, const Now& now) {
     if (record.state == State::active)
         return {done(asked.token)};
     if (record.state == State::ending)
-        return {refused(asked.token, wire::error_denied, "The session is being ended.")};
+        return {refused(asked.token, wire::error_not_found, "The session is being ended.")};
     Effects effects;
     answer_waiting(*session, effects);
     session->unlock_token = asked.token;

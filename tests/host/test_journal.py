@@ -87,6 +87,26 @@ def test_a_reason_with_escapes_is_a_line_of_text_in_the_journal(host):
     unlock(alice)
 
 
+def test_of_an_operator_it_is_said_whose_login_he_works_from(host):
+    """All of them are root."""
+    host.policy("version: 1\n")
+    host.write("/etc/sudoers.d/operators", "bob ALL=(ALL:ALL) NOPASSWD: ALL\n", "0440")
+    alice, bob = Login(host, "alice"), Login(host, "bob")
+    for ways in ("sudo", "sudo -i", "sudo su -c"):
+        for order in ("lock", "unlock"):
+            words = f"vigilctl {order} {alice.id} --reason drill"
+            bob.type(f"{ways} '{words}'\r" if ways.endswith("-c") else f"{ways} {words}\r")
+            wait_until(lambda o=order: alice.state() == ("locked" if o == "lock" else "active"), 10, f"{ways} {order}")
+    assert set(alice.told("session-locked")) == {f"alice: locked: by root (login of bob): drill [{alice.id[:8]}]"}
+    assert set(alice.told("session-unlocked")) == {f"alice: unlocked by root (login of bob): drill [{alice.id[:8]}]"}
+    alice.lock()
+    assert alice.told("session-locked")[-1] == f"alice: locked: by root [{alice.id[:8]}]"
+    bob.type(f"sudo vigilctl terminate {alice.id} --reason drill\r")
+    wait_until(lambda: alice.state() == "gone", 10, "it is over")
+    assert alice.told("session-ending") == [f"alice: ended: root (login of bob) ended it: drill [{alice.id[:8]}]"]
+    host.run("rm", "/etc/sudoers.d/operators")
+
+
 def test_an_operators_reason_is_a_field_of_its_own(host):
     host.policy("version: 1\n")
     alice = Login(host, "alice")

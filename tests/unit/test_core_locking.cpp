@@ -143,7 +143,7 @@ START_TEST(unlock_is_answered_in_every_state) {
                wire::error_not_found);
     CHECK_TEXT(answer(host.step(UnlockAsked{1, id_of(active), "root", {}}, 3s)), "");
     CHECK_TEXT(answer(host.step(UnlockAsked{1, id_of(ending), "root", {}}, 3s)),
-               wire::error_denied);
+               wire::error_not_found);
     CHECK_TEXT(kinds(host.step(UnlockAsked{1, id_of(locked), "root", {}}, 3s)),
                "StoreSession Unlock");
 }
