@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import sys
 
 import pytest
@@ -94,4 +95,8 @@ def pytest_runtest_makereport(item, call):
     report = outcome.get_result()
     host = item.funcargs.get("host") if hasattr(item, "funcargs") else None
     if report.when == "call" and report.failed and host is not None:
-        report.sections.append(("the journal of vigild", host.vigil_log()))
+        try:
+            said = host.vigil_log()
+        except (subprocess.SubprocessError, OSError) as error:  # it may be the host that failed
+            said = f"cannot be read: {error}"
+        report.sections.append(("the journal of vigild", said))

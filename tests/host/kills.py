@@ -19,6 +19,8 @@ LINE = re.compile(r"^(\d+) +([a-z0-9_]+\(.*)", re.MULTILINE)
 # So long a helper stands before its step. vigild gives it up after 1 s; one step comes after two such waits at most.
 HELD = "400ms"
 HELD_LOG = "/tmp/held"
+# One step in so many is missed at the most.
+MAY_MISS = 20
 # Kills whoever it is as the helper comes to the step: strace writes down a call before it keeps it waiting.
 AT_THE_STEP = r"""
     while [ -e "$6" ]; do
@@ -122,6 +124,27 @@ def death(host, step):
             return killer
         killer.leave()  # it was still busy with what came before
     raise AssertionError(f"vigild does not come to rest before {step}")
+
+
+class Walk:
+    """What came of a kill before each of the steps."""
+
+    def __init__(self, steps):
+        self.steps, self.states = steps, collections.Counter()
+        self.died, self.missed = [], []
+
+    def note(self, step, killed, state=""):
+        (self.died if killed else self.missed).append(step)
+        self.states[state] += killed
+
+    def was_whole(self, *calls, states=()):
+        """Each of these states came of some kill, and a kill came before some of each kind of call, these among them. A few
+        of many may be missed: not each run has as many steps as the one that they were counted in."""
+        kinds = lambda steps: {(step.name, step.helper > 0) for step in steps}  # noqa: E731
+        assert set(calls) <= {step.name for step in self.steps}, self.steps
+        assert all(self.states[state] for state in states), self.states
+        assert kinds(self.died) == kinds(self.steps), self.missed
+        assert len(self.missed) <= len(self.steps) / MAY_MISS, self.missed
 
 
 def is_listed_as(host, alice, state):

@@ -4,7 +4,7 @@ import collections
 import itertools
 
 import pytest
-from kills import death, is_listed_as, steps_of
+from kills import Walk, death, is_listed_as, steps_of
 from logins import LOCK_SCREEN, UNLOCK_PROMPT, Login, can_seal
 from policies import limits, until_somebody_locks
 from vigilhost import PASSWORDS, wait_until
@@ -61,8 +61,7 @@ def lock(host, alice):
         screen.wait_for(UNLOCK_PROMPT, 10)
 
 
-def is_killed_locking(host, alice, step):
-    """The state that comes of it, and whether it was killed."""
+def is_killed_locking(host, alice, step, walk):
     killer = death(host, step)
     done = host.run("vigilctl", "lock", alice.id, check=False).returncode == 0
     for screen in screens(alice) if done else []:  # steps come until then
@@ -70,31 +69,29 @@ def is_killed_locking(host, alice, step):
     killed = killer.leave()
     state = settled(host, alice)
     assert state == "locked" or not done, f"{step}: it was said to be locked"
-    return state, killed
+    walk.note(step, killed, state)
 
 
-def is_killed_unlocking(host, alice, step):
-    """Whether it was, at the password that is typed where she came last."""
+def is_killed_unlocking(host, alice, step, walk):
+    """At the password that is typed where she came last."""
     killer = death(host, step)
     screens(alice)[-1].send(PASSWORDS["alice"] + "\r")
     wait_until(lambda: killer.ended() or is_listed_as(host, alice, "active"), 15, f"{step}: something comes of it")
-    killed = killer.leave()
+    walk.note(step, killer.leave())
     wait_until(lambda: alice.state() == "active", 15, f"{step}: nobody types it twice")
     assert settled(host, alice) == "active"
     assert alice.answers()
-    return killed
 
 
 def test_a_kill_before_any_step_of_locking(host, alice):
     steps = steps_of(host, lambda: lock(host, alice))
     unlock_at_once(alice, "none")
-    states = collections.Counter()
+    walk = Walk(steps)
     for step in steps:
-        states[is_killed_locking(host, alice, step)] += 1
+        is_killed_locking(host, alice, step, walk)
         lock(host, alice)
         unlock_at_once(alice, step)
-    assert {"pwrite64", "ioctl", "mkdir", "write", "sendmsg"} <= {step.name for step in steps}, steps
-    assert states["active", True] and states["locked", True] > len(steps) / 2, states
+    walk.was_whole("pwrite64", "ioctl", "mkdir", "write", "sendmsg", states=("active", "locked"))
 
 
 def test_a_kill_while_several_are_locked_together_leaves_none_in_between(host, nobody_stays):
@@ -125,12 +122,11 @@ def test_a_kill_while_several_are_locked_together_leaves_none_in_between(host, n
 def test_a_kill_before_any_step_of_unlocking(host, alice):
     lock(host, alice)
     steps = steps_of(host, lambda: unlock_at_once(alice, "none"))
-    kills = 0
+    walk = Walk(steps)
     for step in steps:
         lock(host, alice)
-        kills += is_killed_unlocking(host, alice, step)
-    assert {"pwrite64", "ioctl", "rmdir", "write", "sendmsg"} <= {step.name for step in steps}, steps
-    assert kills > len(steps) / 2
+        is_killed_unlocking(host, alice, step, walk)
+    walk.was_whole("pwrite64", "ioctl", "rmdir", "write", "sendmsg")
 
 
 def test_a_kill_before_any_step_at_a_second_terminal(host, nobody_stays):
@@ -139,23 +135,22 @@ def test_a_kill_before_any_step_at_a_second_terminal(host, nobody_stays):
     at_second = {"first": alice.second + ">", "last": alice.second + ">"}
     locking = steps_of(host, lambda: lock(host, alice), **at_second)
     unlocking = steps_of(host, lambda: unlock_at_once(alice, "none"), **at_second)
-    states, kills = collections.Counter(), 0
+    way_there, way_back = Walk(locking), Walk(unlocking)
     for there, back in itertools.zip_longest(locking, unlocking):
         if there:
-            states[is_killed_locking(host, alice, there)] += 1
+            is_killed_locking(host, alice, there, way_there)
         if alice.state() != "locked":
             lock(host, alice)
         owners = host.run("stat", "-c", "%U", alice.path, alice.second).stdout.split()
         assert owners == ["root", "root"], there
         if back:
-            kills += is_killed_unlocking(host, alice, back)
+            is_killed_unlocking(host, alice, back, way_back)
         else:
             unlock_at_once(alice, there)
         owners = host.run("stat", "-c", "%U", alice.path, alice.second).stdout.split()
         assert owners == ["alice", "alice"], back
-    assert {"ioctl", "fchown", "fchmod", "pwrite64", "sendmsg", "mkdir", "write"} <= {step.name for step in locking}, locking
-    assert {"ioctl", "fchown", "fchmod", "write", "rmdir"} <= {step.name for step in unlocking}, unlocking
-    assert states["locked", True] > len(locking) / 2 and kills > len(unlocking) / 2, (states, kills)
+    way_there.was_whole("ioctl", "fchown", "fchmod", "pwrite64", "sendmsg", "mkdir", "write", states=["locked"])
+    way_back.was_whole("ioctl", "fchown", "fchmod", "write", "rmdir")
 
 
 def test_a_kill_before_any_step_of_an_operators_unlock(host, alice):
@@ -163,7 +158,7 @@ def test_a_kill_before_any_step_of_an_operators_unlock(host, alice):
         return host.run("vigilctl", "unlock", alice.id, "--reason", "test", check=False).returncode == 0
     lock(host, alice)
     steps = steps_of(host, lambda: unlocks() and alice.screen.wait_gone(LOCK_SCREEN))
-    states = collections.Counter()
+    walk = Walk(steps)
     for step in steps:
         if settled(host, alice) == "active":
             lock(host, alice)
@@ -172,12 +167,11 @@ def test_a_kill_before_any_step_of_an_operators_unlock(host, alice):
         killed = killer.leave()
         state = settled(host, alice)
         assert state == "active" or not done, f"{step}: it was said to be unlocked"
-        states[state, killed] += 1
+        walk.note(step, killed, state)
         if state == "locked":
             unlock_at_once(alice, step)
         assert alice.answers()
-    assert {"pwrite64", "ioctl", "rmdir", "write", "sendmsg"} <= {step.name for step in steps}, steps
-    assert states["locked", True] and states["active", True] > len(steps) / 2, states
+    walk.was_whole("pwrite64", "ioctl", "rmdir", "write", "sendmsg", states=("locked", "active"))
 
 
 def test_a_kill_before_any_step_of_an_idle_lock(host, alice):
@@ -189,15 +183,14 @@ def test_a_kill_before_any_step_of_an_idle_lock(host, alice):
     try:
         steps = steps_of(host, is_left_alone)
         unlock_at_once(alice, "none")
-        kills = 0
+        walk = Walk(steps)
         for step in steps:
             killer = death(host, step)
             is_left_alone()
-            kills += killer.leave()
+            walk.note(step, killer.leave())
             assert settled(host, alice) == "locked", step
             unlock_at_once(alice, step)
-        assert {"pwrite64", "ioctl", "mkdir", "write", "sendmsg"} <= {step.name for step in steps}, steps
-        assert kills > len(steps) / 2
+        walk.was_whole("pwrite64", "ioctl", "mkdir", "write", "sendmsg")
     finally:
         host.policy(until_somebody_locks())
 
@@ -213,19 +206,18 @@ def test_a_kill_before_any_step_of_ending_a_locked_session(host, nobody_stays):
         wait_until(lambda: not done or not alice.exists(scope), 15, "it is over")
         return done
     steps = steps_of(host, lambda one=locked(): ends(*one))
-    states = collections.Counter()
+    walk = Walk(steps)
     for step in steps:
         alice, scope = locked()
         killer = death(host, step)
         done = ends(alice, scope)
         killed = killer.leave()
         wait_until(lambda one=alice: one.state() in ("gone", "locked"), 15, f"{step}: it is one or the other")
-        states[alice.state(), killed] += 1
+        walk.note(step, killed, alice.state())
         if not done and alice.state() == "locked":
             assert settled(host, alice) == "locked" and ends(alice, scope), step
         alice.screen.wait_closed(15)
         wait_until(lambda one=alice: one.state() == "gone", 15, f"{step}: vigil lists it no more")
         wait_until(lambda at=scope, one=alice: not one.exists(at), 15, f"{step}: nothing of it is left")
         assert not host.pids("-x", "vigil-lock"), step
-    assert {"pwrite64", "write", "sendmsg"} <= {step.name for step in steps}, steps
-    assert states["locked", True] and states["gone", True] > len(steps) / 2, states
+    walk.was_whole("pwrite64", "write", "sendmsg", states=("locked", "gone"))

@@ -124,19 +124,24 @@ START_TEST(a_file_that_is_not_let_go_of_costs_its_user_alone) {
 }
 END_TEST
 
-START_TEST(a_helper_that_was_killed_is_an_error_and_another_comes) {
+/// It may have died before it was asked, so that another was, or behind the question.
+START_TEST(a_helper_that_was_killed_costs_one_answer_at_most) {
     const Pty pty;
     const auto process = holder_of(owner, pty.terminal.path);
+    std::signal(SIGCHLD, SIG_IGN); // as vigild has it
     Fetcher fetcher;
-    CHECK_OK(fetcher.fetch(process->pid(), number));
-    const auto children =
-        base::read_small_file("/proc/self/task/" + std::to_string(::getpid()) + "/children");
-    CHECK_OK(children);
-    const pid_t helper = std::stoi(children->substr(children->find(' ') + 1));
-    ck_assert_int_ne(helper, process->pid());
-    ck_assert_int_eq(::kill(helper, SIGKILL), 0);
-    eventually([&] { return !fetcher.fetch(process->pid(), number); });
-    CHECK_OK(fetcher.fetch(process->pid(), number));
+    for (int i = 0; i < 20; ++i) {
+        CHECK_OK(fetcher.fetch(process->pid(), number));
+        const auto children =
+            base::read_small_file("/proc/self/task/" + std::to_string(::getpid()) + "/children");
+        CHECK_OK(children);
+        const pid_t helper = std::stoi(children->substr(children->find(' ') + 1));
+        ck_assert_int_ne(helper, process->pid());
+        ck_assert_int_eq(::kill(helper, SIGKILL), 0);
+        if (const auto fetched = fetcher.fetch(process->pid(), number); !fetched)
+            CHECK_ERROR(fetched, EIO);
+    }
+    std::signal(SIGCHLD, SIG_DFL);
 }
 END_TEST
 
@@ -177,7 +182,7 @@ int main() {
     return test::run("fetcher",
                      {a_terminal_is_fetched, what_is_opened_as_the_controlling_terminal_says_which,
                       what_is_no_terminal_is_not, a_file_that_is_not_let_go_of_costs_its_user_alone,
-                      a_helper_that_was_killed_is_an_error_and_another_comes,
+                      a_helper_that_was_killed_costs_one_answer_at_most,
                       a_helper_ends_with_its_look, a_program_is_not_asked_for_what_it_is},
                      {.seconds = 60});
 }
