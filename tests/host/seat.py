@@ -102,6 +102,12 @@ class Seat:
         self.comes_to_front(number)
 
 
+def nothing_stalled(host):
+    """As it went down: PID 1 says of what it has to kill that it timed out."""
+    said = host.run("journalctl", "--boot=-1", "--no-pager", "--output=cat").stdout
+    assert "Reached target" in said and "timed out" not in said, said[-3000:]
+
+
 def is_asleep(host):
     wait_until(lambda: "suspended" in host.inner.monitor("info status")[0], 60, "it sleeps")
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 from policies import until_somebody_locks
-from seat import DARK, Seat, is_asleep, wakes
+from seat import DARK, Seat, is_asleep, nothing_stalled, wakes
 from vigilhost import wait_until
 
 # Alice fills her screen with light: what else is to be seen while she is locked is dark, as the lock screen is.
@@ -158,6 +158,7 @@ def test_ctrl_alt_del_ends_the_session_and_shows_nothing_of_it(host, seat):
         return asked.returncode == 0 and asked.stdout != boot
     wait_until(is_new, 120, "the machine is there again")
     wait_until(host.vigild_is_ready, 60, "vigild runs")
+    nothing_stalled(host)
     assert session.state() == "gone"
     seat.logs_in("alice", 1).terminate(30)
     seat.press("ctrl-alt-f2")

@@ -6,6 +6,7 @@ host's sshd, and one to an sshd without PAM, through which root runs commands th
 
 import hashlib
 import os
+import re
 import shlex
 import signal
 import socket
@@ -21,7 +22,7 @@ from picture import Picture
 BOOT_SECONDS = 180
 # QEMU's names of the keys that are not their own letter, on the keyboard that Debian takes for granted.
 KEYS = {" ": "spc", "\n": "ret", "-": "minus", "=": "equal", "/": "slash", ".": "dot", ",": "comma", ";": "semicolon",
-        "'": "apostrophe", "\\": "backslash", "[": "bracket_left", "]": "bracket_right"}
+        "'": "apostrophe", "\\": "backslash", "[": "bracket_left", "]": "bracket_right", ">": "shift-dot"}
 
 DISK = r"""
     set -euo pipefail
@@ -117,6 +118,7 @@ class Machine:
                               f"hostfwd=tcp:127.0.0.1:{inside}-:2222",
                    "-device", "virtio-net-pci,netdev=n", "-display", "none", "-vga", "std",
                    "-serial", f"file:{folder / 'console.log'}",
+                "-serial", f"unix:{folder / 'line'},server,nowait",
                    "-monitor", f"unix:{folder / 'monitor'},server,nowait"]
         with open(folder / "qemu.log", "wb") as log, uninterrupted():
             qemu = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -172,6 +174,10 @@ class Machine:
                 answers.append(read_prompt(line))
         return answers
 
+    def serial_line(self):
+        """A command line that is whoever sits at the far end of ttyS1. Nobody hangs up when it ends: it has no modem."""
+        return ["socat", "STDIO,raw,echo=0", f"UNIX-CONNECT:{self.record.directory / 'line'}"]
+
     def key(self, keys):
         for key in keys:
             self.monitor(f"sendkey {key}")
@@ -179,6 +185,8 @@ class Machine:
 
     def type_text(self, text):
         """At the machine's keyboard: small letters, digits and what KEYS has."""
+        if unknown := [letter for letter in text if letter not in KEYS and not re.fullmatch("[a-z0-9]", letter)]:
+            raise HostError(f"no key is known for {''.join(unknown)}")
         self.monitor(*(f"sendkey {KEYS.get(letter, letter)} 30" for letter in text))
         time.sleep(0.06 * len(text))  # QEMU presses one after the other, and says that it has before
 

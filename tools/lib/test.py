@@ -18,7 +18,8 @@ MESON_SUITES = ["unit", "pam", "bus"]
 ON_HOSTS = ["host", "machine"]
 HOST_TESTS = SOURCE / "tests" / "host"
 # In containers these run as well, but with the kernel, and so the controllers and the clocks, of the machine around them.
-ON_MACHINES_TOO = ["test_lock.py", "test_lock_channels.py", "test_deaths.py", "test_limits.py", "test_thaw.py"]
+ON_MACHINES_TOO = ["test_lock.py", "test_lock_channels.py", "test_lock_faults.py", "test_last_terminal.py", "test_truth.py",
+                   "test_deaths.py", "test_limits.py", "test_thaw.py"]
 CI = os.environ.get("CI") == "true"
 BUILD = SOURCE / "build"
 
