@@ -160,8 +160,7 @@ START_TEST(the_line_that_it_began_at_a_session_has_whatever_its_programs_have) {
     const Pty pty;
     const Login login{pty};
     const auto found = [&](pid_t leader, const char* begun_at) {
-        return enforce::find_terminals(
-                   {.scope = scope(), .leader = leader, .begun_at = begun_at})
+        return enforce::find_terminals({.scope = scope(), .leader = leader, .begun_at = begun_at})
             .value();
     };
     const std::vector line{enforce::Terminal{"/dev/tty20", makedev(4, 20)}};
