@@ -19,8 +19,8 @@ LINE = re.compile(r"^(\d+) +([a-z0-9_]+\(.*)", re.MULTILINE)
 # So long a helper stands before its step. vigild gives it up after 1 s; one step comes after two such waits at most.
 HELD = "400ms"
 HELD_LOG = "/tmp/held"
-# One step in so many is missed at the most.
-MAY_MISS = 20
+# One step in so many is missed at the most: those behind the answer come when they come.
+MAY_MISS = 4
 # Kills whoever it is as the helper comes to the step: strace writes down a call before it keeps it waiting.
 AT_THE_STEP = r"""
     while [ -e "$6" ]; do
