@@ -193,13 +193,29 @@ std::vector<std::string> wrap(std::string_view text, std::size_t width) {
     return lines;
 }
 
+namespace {
+
+/// A terminal that does not say its size says 0.
+Size known(Size size) noexcept {
+    constexpr Size usual;
+    return {.columns = size.columns == 0 ? usual.columns : size.columns,
+            .rows = size.rows == 0 ? usual.rows : size.rows};
+}
+
+/// One column stays free: behind the last one terminals differ.
+std::size_t width_of(std::size_t columns) noexcept {
+    return std::min(columns > 1 ? columns - 1 : 1, widest_block);
+}
+
+} // namespace
+
 std::string draw_plain(const View& view, Size size, std::vector<std::string>& shown) {
-    const std::size_t columns = size.columns == 0 ? 80 : size.columns;
+    const std::size_t columns = known(size).columns;
+    const std::size_t rows = known(size).rows;
     std::vector<std::string> lines;
     std::string out;
     std::string prompt;
-    for (const auto& part :
-         parts_of(view, std::min(columns > 1 ? columns - 1 : 1, widest_block), false)) {
+    for (const auto& part : parts_of(view, width_of(columns), false)) {
         for (const auto& line : part.lines) {
             if (part.rank == 0) {
                 prompt += "\r\n" + line;
@@ -212,17 +228,15 @@ std::string draw_plain(const View& view, Size size, std::vector<std::string>& sh
     }
     // What stood there goes up and out of the window before anything is said.
     if (shown.empty())
-        out.insert(0, std::min(size.rows == 0 ? std::size_t{24} : size.rows, most_scrolled), '\n');
+        out.insert(0, std::min(rows, most_scrolled), '\n');
     shown = std::move(lines);
     return out + (prompt.empty() ? "" : prompt + " ");
 }
 
 std::string draw(const View& view, Size size) {
-    // A terminal that does not say its size says 0.
-    const std::size_t columns = size.columns == 0 ? 80 : size.columns;
-    const std::size_t rows = size.rows == 0 ? 24 : size.rows;
-    // One column stays free: behind the last one terminals differ.
-    const std::size_t width = std::min(columns > 1 ? columns - 1 : 1, widest_block);
+    const std::size_t columns = known(size).columns;
+    const std::size_t rows = known(size).rows;
+    const std::size_t width = width_of(columns);
     const bool bars =
         view.lock_console && columns >= least_with_bars.columns && rows >= least_with_bars.rows;
     const auto lines = fit(parts_of(view, width, bars), bars ? rows - 2 : rows);

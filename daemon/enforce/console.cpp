@@ -94,14 +94,19 @@ Result<unsigned> find_free(int fd, const std::vector<unsigned>& avoid) {
     return static_cast<unsigned>(lowest);
 }
 
+/// VT_AUTO or VT_PROCESS, without a signal; false: errno says why not.
+bool set_switching(int fd, char mode) noexcept {
+    vt_mode switching{};
+    switching.mode = mode;
+    return ::ioctl(fd, VT_SETMODE, &switching) == 0;
+}
+
 /// From `from`, which is in front. A console that shows graphics is left only by the word of the
 /// program that decides about it; for a moment that is this one. It asks for no signal and gives
 /// its word without one.
 Result<> bring_to_front(int from, unsigned number, unsigned to) {
     ::ioctl(from, VT_UNLOCKSWITCH, 1);
-    vt_mode ours{};
-    ours.mode = VT_PROCESS;
-    if (::ioctl(from, VT_SETMODE, &ours) < 0)
+    if (!set_switching(from, VT_PROCESS))
         return failed("leaving", number);
     for (int attempt = 0; attempt < switch_attempts && front(from) == number; ++attempt) {
         if (::ioctl(from, VT_ACTIVATE, to) < 0)
@@ -109,9 +114,7 @@ Result<> bring_to_front(int from, unsigned number, unsigned to) {
         for (int look = 0; look < switch_looks && ::ioctl(from, VT_RELDISP, 1) < 0; ++look)
             ::usleep(switch_pause);
     }
-    vt_mode kernels{};
-    kernels.mode = VT_AUTO;
-    ::ioctl(from, VT_SETMODE, &kernels);
+    set_switching(from, VT_AUTO);
     if (front(from) != to)
         return fail(EBUSY, "the kernel does not switch from tty" + std::to_string(number) +
                                " to tty" + std::to_string(to));
@@ -125,10 +128,8 @@ Result<> make_lock_console(unsigned number) {
         return std::unexpected{fd.error()};
     if (::fchown(fd->get(), 0, gid_t(-1)) < 0 || ::fchmod(fd->get(), lock_console_mode) < 0)
         return failed("taking", number);
-    vt_mode kernels{};
-    kernels.mode = VT_AUTO;
-    if (::ioctl(fd->get(), VT_SETMODE, &kernels) < 0 ||
-        ::ioctl(fd->get(), KDSETMODE, KD_TEXT) < 0 || ::ioctl(fd->get(), KDSKBMODE, K_UNICODE) < 0)
+    if (!set_switching(fd->get(), VT_AUTO) || ::ioctl(fd->get(), KDSETMODE, KD_TEXT) < 0 ||
+        ::ioctl(fd->get(), KDSKBMODE, K_UNICODE) < 0)
         return failed("making a text console of", number);
     return {};
 }

@@ -64,8 +64,11 @@ int Shell::on_guard_again(sd_event_source*, std::uint64_t, void* userdata) noexc
 
 void Shell::forget_consoles(Watched& watched) {
     watched.consoles.clear();
-    if (std::ranges::all_of(watched_, [](const auto& one) { return one.second.consoles.empty(); }))
-        console_watch_.reset(), guard_again_.reset();
+    if (std::ranges::all_of(watched_,
+                            [](const auto& one) { return one.second.consoles.empty(); })) {
+        console_watch_.reset();
+        guard_again_.reset();
+    }
 }
 
 /// The lock console that asks for this one of its terminals; null: it asks at itself.

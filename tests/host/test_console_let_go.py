@@ -57,6 +57,12 @@ def lock_over_one_that_lets_go(host, alice, taken=""):
     return alice.lock_console()
 
 
+def unlocks(alice):
+    alice.unlock()
+    consoles.comes_to_front(ONE)
+    wait_until(lambda: consoles.is_open(ONE), 10, "it shows and hears")
+
+
 def let_go(host):
     host.run("touch", "/tmp/go")
     wait_until(lambda: host.run("test", "-e", "/tmp/done", check=False).returncode == 0, 20, "it has let it go")
@@ -79,9 +85,7 @@ def test_it_stays_locked_and_is_asked_for(host, alice, taken):
     stays()
     host.kill_vigild()
     stays()
-    alice.unlock()
-    consoles.comes_to_front(ONE)
-    wait_until(lambda: consoles.is_open(ONE), 10, "it shows and hears")
+    unlocks(alice)
 
 
 @pytest.mark.parametrize("taken", ["", "another"])
@@ -96,9 +100,7 @@ def test_who_lets_it_go_before_the_lock_is_locked_all_the_same(host, alice, take
     try:
         assert alice.state() == "locked" and consoles.is_shut(ONE)
         assert consoles.front() == alice.lock_console()
-        alice.unlock()
-        consoles.comes_to_front(ONE)
-        wait_until(lambda: consoles.is_open(ONE), 10, "it shows and hears")
+        unlocks(alice)
     finally:
         host.policy(until_somebody_locks("password, totp"))
 
@@ -109,9 +111,7 @@ def test_it_is_known_for_locked_without_the_store(host, alice):
     host.run("systemctl stop vigild.service vigild.socket && rm -f /run/vigil/state.db* && "
              "systemctl start vigild.socket vigild.service")
     assert alice.state() == "locked" and alice.lock_console() == at
-    alice.unlock()
-    consoles.comes_to_front(ONE)
-    wait_until(lambda: consoles.is_open(ONE), 10, "it shows and hears")
+    unlocks(alice)
 
 
 def test_thaw_brings_it_back_without_vigild(host, alice):

@@ -101,6 +101,9 @@ def test_of_an_operator_it_is_said_whose_login_he_works_from(host):
     assert set(alice.told("session-unlocked")) == {f"alice: unlocked by root (login of bob): drill [{alice.id[:8]}]"}
     alice.lock()
     assert alice.told("session-locked")[-1] == f"alice: locked: by root [{alice.id[:8]}]"
+    unlock(alice)
+    bob.type(f"sudo vigilctl lock {alice.id}\r")
+    alice.screen.wait_for(r"Locked since \S+ \(by root \(login of bob\)\)")
     bob.type(f"sudo vigilctl terminate {alice.id} --reason drill\r")
     wait_until(lambda: alice.state() == "gone", 10, "it is over")
     assert alice.told("session-ending") == [f"alice: ended: root (login of bob) ended it: drill [{alice.id[:8]}]"]

@@ -139,6 +139,7 @@ def test_a_lock_that_comes_due_in_a_sleep_is_made_at_the_console_as_it_wakes(hos
     seat.machine.monitor("system_wakeup")
     wait_until(lambda: alice.state() == "locked", 60, "it is locked")
     assert TOLD not in alice.told("session-locked")[0]
+    wait_until(lambda: seat.front() != 1, 20, "the lock console is in front")
     who_types_on_is_heard_by_the_prompt_alone(host, seat, alice)
 
 

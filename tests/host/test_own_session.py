@@ -1,7 +1,5 @@
 """`vigilctl lock` by who leaves: the terminal where it is typed is locked, whatever lies between, or none is."""
 
-import contextlib
-
 import pytest
 from logins import LOCK_SCREEN, SHELL, Login, unlock
 from vigilhost import wait_until
@@ -87,17 +85,12 @@ def test_all_terminals_that_show_it_are_locked_and_named(host):
     assert (one.state(), other.state()) == ("locked", "locked")
 
 
-def shows(login, text):
-    with contextlib.suppress(AssertionError):
-        return login.screen.wait_for(text, 2)
-
-
 def test_a_tmux_client_that_is_stopped_is_nobodys_place(host):
     older, newer = Login(host, "alice"), Login(host, "alice")
     starts_server(host, older)
     attached(older)
     # What is typed while tmux still greets its terminal it may take for the terminal's answer.
-    wait_until(lambda: older.type("\x02\x1a") or shows(older, "Stopped"), 10, "the client is stopped")
+    wait_until(lambda: older.type("\x02\x1a") or older.screen.comes_to_show("Stopped", 2), 10, "the client is stopped")
     assert older.answers()
     attached(newer)
     assert leaves(newer) == f"locked {name(newer)}, at {pts(newer)}\n0 done\n"

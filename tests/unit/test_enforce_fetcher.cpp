@@ -7,6 +7,8 @@
 #include "tests/unit/holding.hpp"
 #include "tests/unit/stuck_file.hpp"
 
+#include <thread>
+
 using namespace vigil;
 using enforce::Fetcher;
 using test::eventually;
@@ -124,6 +126,15 @@ START_TEST(a_file_that_is_not_let_go_of_costs_its_user_alone) {
 }
 END_TEST
 
+pid_t helper_beside(pid_t process) {
+    const auto children =
+        base::read_small_file("/proc/self/task/" + std::to_string(::getpid()) + "/children");
+    CHECK_OK(children);
+    const pid_t helper = std::stoi(children->substr(children->find(' ') + 1));
+    ck_assert_int_ne(helper, process);
+    return helper;
+}
+
 /// It may have died before it was asked, so that another was, or behind the question.
 START_TEST(a_helper_that_was_killed_costs_one_answer_at_most) {
     const Pty pty;
@@ -132,15 +143,37 @@ START_TEST(a_helper_that_was_killed_costs_one_answer_at_most) {
     Fetcher fetcher;
     for (int i = 0; i < 20; ++i) {
         CHECK_OK(fetcher.fetch(process->pid(), number));
-        const auto children =
-            base::read_small_file("/proc/self/task/" + std::to_string(::getpid()) + "/children");
-        CHECK_OK(children);
-        const pid_t helper = std::stoi(children->substr(children->find(' ') + 1));
-        ck_assert_int_ne(helper, process->pid());
-        ck_assert_int_eq(::kill(helper, SIGKILL), 0);
+        ck_assert_int_eq(::kill(helper_beside(process->pid()), SIGKILL), 0);
         if (const auto fetched = fetcher.fetch(process->pid(), number); !fetched)
             CHECK_ERROR(fetched, EIO);
     }
+    std::signal(SIGCHLD, SIG_DFL);
+}
+END_TEST
+
+bool sleeps(pid_t thread) {
+    const auto stat = base::read_process_stat(thread);
+    return stat && stat->state == 'S';
+}
+
+/// The only thing that this thread sleeps for is the answer of a helper that stands still.
+START_TEST(a_helper_that_dies_behind_the_question_is_an_error) {
+    const Pty pty;
+    const auto process = holder_of(owner, pty.terminal.path);
+    std::signal(SIGCHLD, SIG_IGN); // as vigild has it
+    Fetcher fetcher;
+    CHECK_OK(fetcher.fetch(process->pid(), number));
+    const pid_t helper = helper_beside(process->pid());
+    ck_assert_int_eq(::kill(helper, SIGSTOP), 0);
+    {
+        const std::jthread killer{[helper, asker = ::getpid()] {
+            while (!sleeps(asker))
+                ::usleep(100);
+            ::kill(helper, SIGKILL);
+        }};
+        CHECK_ERROR(fetcher.fetch(process->pid(), number), EIO);
+    }
+    CHECK_OK(fetcher.fetch(process->pid(), number));
     std::signal(SIGCHLD, SIG_DFL);
 }
 END_TEST
@@ -183,6 +216,7 @@ int main() {
                      {a_terminal_is_fetched, what_is_opened_as_the_controlling_terminal_says_which,
                       what_is_no_terminal_is_not, a_file_that_is_not_let_go_of_costs_its_user_alone,
                       a_helper_that_was_killed_costs_one_answer_at_most,
+                      a_helper_that_dies_behind_the_question_is_an_error,
                       a_helper_ends_with_its_look, a_program_is_not_asked_for_what_it_is},
                      {.seconds = 60});
 }

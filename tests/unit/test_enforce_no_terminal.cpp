@@ -223,6 +223,23 @@ START_TEST(a_file_of_the_leader_that_cannot_be_looked_at_may_be_a_master) {
 }
 END_TEST
 
+START_TEST(what_of_one_session_cannot_be_looked_at_is_its_error_alone) {
+    const Pty pty;
+    const Process leader{0, [] { return true; }};
+    move_to_scope(leader.pid());
+    enforce::UserSearch one{scope(), leader.pid(), {pty.terminal}};
+    enforce::UserSearch other{scope(), ::getpid(), {pty.terminal}};
+    CHECK_OK(one.look({}));
+    CHECK_OK(other.look({}));
+    ck_assert_int_eq(::mount("tmpfs", "/mnt", "tmpfs", 0, nullptr), 0);
+    ck_assert_int_eq(::symlink(unreadable, "/mnt/3"), 0);
+    const Broken broken{"/mnt", base::proc_path(leader.pid(), "fdinfo")};
+    const auto found = enforce::UserSearch::look_elsewhere({&one, &other});
+    ck_assert(!found[0]);
+    CHECK_OK(found[1]);
+}
+END_TEST
+
 /// A sealed leader is in a folder below.
 START_TEST(a_scope_whose_folders_cannot_be_listed_has_not_been_looked_through) {
     const std::string below = test::directory() + "/" + enforce::connection_child;
@@ -256,6 +273,7 @@ int main() {
                       the_line_that_it_began_at_a_session_has_whatever_its_programs_have,
                       a_shell_that_cannot_be_looked_at_may_have_one,
                       a_file_of_the_leader_that_cannot_be_looked_at_may_be_a_master,
+                      what_of_one_session_cannot_be_looked_at_is_its_error_alone,
                       a_scope_whose_folders_cannot_be_listed_has_not_been_looked_through},
                      {.before = test::make_scope, .after = test::remove_scope, .seconds = 60});
 }

@@ -118,7 +118,7 @@ class Machine:
                               f"hostfwd=tcp:127.0.0.1:{inside}-:2222",
                    "-device", "virtio-net-pci,netdev=n", "-display", "none", "-vga", "std",
                    "-serial", f"file:{folder / 'console.log'}",
-                "-serial", f"unix:{folder / 'line'},server,nowait",
+                   "-serial", f"unix:{folder / 'line'},server,nowait",
                    "-monitor", f"unix:{folder / 'monitor'},server,nowait"]
         with open(folder / "qemu.log", "wb") as log, uninterrupted():
             qemu = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,

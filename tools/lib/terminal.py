@@ -177,6 +177,13 @@ class Terminal:
             return re.search(pattern, self.text(), re.MULTILINE)
         return self._wait(look, timeout, f"no {pattern!r} on the screen")
 
+    def comes_to_show(self, pattern, timeout):
+        """The same for who tries again: None where it does not come."""
+        try:
+            return self.wait_for(pattern, timeout)
+        except AssertionError:
+            return None
+
     def wait_gone(self, pattern, timeout=10):
         """Waits until the screen no longer shows the regular expression."""
         def look():
