@@ -18,6 +18,7 @@ from policies import until_somebody_locks  # noqa: E402
 def pytest_addoption(parser):
     parser.addoption("--suite", default="bookworm", help="the Debian release of the hosts")
     parser.addoption("--vm", action="store_true", help="virtual machines with Debian's own kernel, emulated: slow")
+    parser.addoption("--pictures", help="a folder for pictures of virtual machines' screens, as docs/ has them")
     parser.addoption("--backwards", action="store_true", help="from the last file to the first, beside another run")
 
 

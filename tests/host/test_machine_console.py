@@ -17,6 +17,7 @@ def policy(host):
     host.policy(until_somebody_locks("password, totp"))
     # Also what Debian leaves out: nothing of it may get past the lock.
     host.run("sysctl", "--quiet", "kernel.sysrq=1")
+    host.write("/usr/local/bin/counts", "#!/bin/sh\nwhile :; do date +%s%N >/tmp/now; sleep 0.1; done\n", "0755")
     host.write("/usr/local/bin/light", f"#!/bin/sh\n{LIGHT}\ntput sgr0\n", "0755")
 
 
@@ -49,6 +50,26 @@ def unlock(host, seat, session):
     wait_until(lambda: session.state() == "active", 30, "the password unlocks, the first time")
     seat.comes_to_front(1)
     wait_until(lambda: seat.light() > BRIGHT, 20, "the light is on")
+    seat.answers()
+
+
+def test_what_she_left_goes_on_and_a_wrong_answer_is_told(host, seat, alice, pytestconfig):
+    folder = pytestconfig.getoption("--pictures")
+    shot = lambda name: folder and host.inner.shot(f"{folder}/{name}.png")  # noqa: E731
+    seat.types("counts\n")
+    reads = lambda: host.run("cat", "/tmp/now", check=False).stdout  # noqa: E731
+    before = wait_until(reads, 10, "it counts")
+    lock(host, seat, alice)
+    shot("lock-console")
+    wait_until(lambda: reads() not in ("", before), 10, "it goes on behind the lock")
+    seat.types("not it\n")
+    seat.reads(r"Wrong\. Next try in 1 s\.")
+    shot("lock-console-wrong")
+    seat.reads(r"^\s*Password:\s*$")
+    seat.types("alice-pass-1\n")
+    wait_until(lambda: alice.state() == "active", 30, "the password unlocks")
+    seat.comes_to_front(1)
+    seat.press("ctrl-c")
     seat.answers()
 
 
@@ -149,7 +170,7 @@ def test_ctrl_alt_del_ends_the_session_and_shows_nothing_of_it(host, seat):
     seat.types("light\n")
     wait_until(lambda: seat.light() > BRIGHT, 20, "her screen is full of light")
     lock(host, seat, session)
-    boot = host.read("/proc/sys/kernel/random/boot_id")
+    boot, before = host.read("/proc/sys/kernel/random/boot_id"), host.journal_cursor()
     seat.press("ctrl-alt-delete")
 
     def is_new():
@@ -158,7 +179,7 @@ def test_ctrl_alt_del_ends_the_session_and_shows_nothing_of_it(host, seat):
         return asked.returncode == 0 and asked.stdout != boot
     wait_until(is_new, 120, "the machine is there again")
     wait_until(host.vigild_is_ready, 60, "vigild runs")
-    nothing_stalled(host)
+    nothing_stalled(host, before)
     assert session.state() == "gone"
     seat.logs_in("alice", 1).terminate(30)
     seat.press("ctrl-alt-f2")

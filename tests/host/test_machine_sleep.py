@@ -147,11 +147,11 @@ def test_nothing_is_left_of_a_lock_after_a_reboot(host):
     limits(host, unlock="[password]")
     alice = Login(host, "alice")
     alice.lock()
-    before = boot_id(host)
+    before, since = boot_id(host), host.journal_cursor()
     host.run("systemctl --no-block reboot; true", check=False)
     wait_until(lambda: boot_id(host) not in ("", before), 180, "it comes up again")
     wait_until(host.vigild_is_ready, 60, "vigild runs")
-    nothing_stalled(host)
+    nothing_stalled(host, since)
     assert host.vigil_sessions() == []
     assert not host.run("find", "/sys/fs/cgroup", "-name", "vigil-lock").stdout
     alice = Login(host, "alice")
