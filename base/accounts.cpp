@@ -53,7 +53,8 @@ auto look_up(const std::string& what, Lookup lookup, Take take)
 }
 
 Account account_of(const passwd& entry) {
-    return {.name = entry.pw_name, .uid = entry.pw_uid, .group = entry.pw_gid};
+    return {
+        .name = entry.pw_name, .uid = entry.pw_uid, .group = entry.pw_gid, .home = entry.pw_dir};
 }
 
 Result<std::optional<std::string>> group_name(gid_t gid) {

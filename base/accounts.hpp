@@ -17,6 +17,7 @@ struct Account {
     std::string name;
     uid_t uid = static_cast<uid_t>(-1);
     gid_t group = static_cast<gid_t>(-1); ///< the primary one
+    std::string home;
 
     bool operator==(const Account&) const = default;
 };

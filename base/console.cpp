@@ -14,6 +14,7 @@ constexpr unsigned consoles = 4; // tty1 to tty63 and, from 64 on, ttyS
 constexpr unsigned last_virtual = 63;
 constexpr unsigned low_density_serial = 204; // ttyAMA, ttySC and other ports of small machines
 constexpr unsigned hypervisor = 229;         // hvc
+constexpr unsigned pseudo = 136;             // pts/0 and so on; the kernel counts its minors on
 
 } // namespace
 
@@ -48,6 +49,17 @@ unsigned virtual_console(std::string_view name) noexcept {
     const char* const end = name.data() + name.size();
     const auto [stop, error] = std::from_chars(name.data(), end, number);
     return error == std::errc{} && stop == end && number <= last_virtual ? number : 0;
+}
+
+std::string terminal_name(dev_t device) {
+    const unsigned kind = major(device);
+    const unsigned number = minor(device);
+    if (kind == pseudo)
+        return "pts/" + std::to_string(number);
+    if (kind == consoles)
+        return number <= last_virtual ? "tty" + std::to_string(number)
+                                      : "ttyS" + std::to_string(number - last_virtual - 1);
+    return std::to_string(kind) + ":" + std::to_string(number);
 }
 
 dev_t virtual_console_device(unsigned number) noexcept {

@@ -1,4 +1,5 @@
 #pragma once
+#include <string>
 #include <string_view>
 
 #include <sys/types.h>
@@ -19,5 +20,9 @@ unsigned virtual_console(std::string_view name) noexcept;
 
 /// The device of the virtual console of that number, whether it is there or not.
 dev_t virtual_console_device(unsigned number) noexcept;
+
+/// As it is called under /dev: "pts/3", "tty1", "ttyS0"; of others the two numbers of the device,
+/// as "229:0", for nothing is looked up.
+std::string terminal_name(dev_t device);
 
 } // namespace vigil::base

@@ -10,7 +10,7 @@
 
 namespace vigil::base {
 
-enum class Level { error = 3, warning = 4, notice = 5, info = 6, debug = 7 };
+enum class Level { alert = 1, error = 3, warning = 4, notice = 5, info = 6, debug = 7 };
 
 void set_log_level(Level most) noexcept;
 

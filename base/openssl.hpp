@@ -34,6 +34,9 @@ Result<std::string> random_bytes(std::size_t count);
 Result<std::string> digest(Hash hash, std::string_view bytes);
 Result<std::string> hmac(Hash hash, std::string_view key, std::string_view bytes);
 
+/// Of a code or a password, slowly: 8 MiB and some 25 ms (scrypt, RFC 7914: N 2^13, r 8, p 1).
+Result<std::string> scrypt(std::string_view secret, std::string_view salt, std::size_t size);
+
 /// In a time that does not depend on where they differ (CRYPTO_memcmp(3)).
 bool equal_in_constant_time(std::string_view left, std::string_view right) noexcept;
 

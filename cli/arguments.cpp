@@ -77,9 +77,21 @@ void add_factors(CLI::App& app, Choice& choice) {
     const auto what = std::make_shared<Enrolling>();
     totp->add_option("USER", what->user, "whose; you, if left out");
     totp->add_option("--name", what->name, "what to call the device")->capture_default_str();
-    totp->add_option("--code", what->code, "of a factor there already, where one is asked for");
+    totp->add_option("--digits", what->digits, "of a code")
+        ->check(CLI::IsMember({6, 8}))
+        ->capture_default_str();
+    totp->add_option("--hash", what->hash, "that makes the codes")
+        ->check(CLI::IsMember({"sha1", "sha256", "sha512"}))
+        ->capture_default_str();
     totp->callback([&choice, what] {
         choice.call = [&choice, what] { return enroll(choice.context, *what); };
+    });
+
+    auto* const codes_command =
+        app.add_subcommand("recovery-codes", "Ten codes for one use each, on paper.");
+    codes_command->add_option("USER", what->user, "whose; you, if left out");
+    codes_command->callback([&choice, what] {
+        choice.call = [&choice, what] { return recovery_codes(choice.context, what->user); };
     });
 
     const auto text = std::make_shared<std::string>();
@@ -98,6 +110,26 @@ void add_factors(CLI::App& app, Choice& choice) {
     });
 }
 
+void add_grants(CLI::App& app, Choice& choice) {
+    const auto json = std::make_shared<bool>(false);
+    auto* const grants_command = app.add_subcommand("grants", "Proofs that still count.");
+    grants_command->add_flag("--json", *json, "for programs");
+    grants_command->callback([&choice, json] {
+        choice.call = [&choice, json] { return grants(choice.context, *json); };
+    });
+
+    const auto which = std::make_shared<Selection>();
+    auto* const revoke_command = app.add_subcommand("revoke", "Take proofs back.");
+    auto* const ids = revoke_command->add_option(
+        "ID", which->ids, "grants, by at least 4 digits of their ids: vigilctl grants");
+    revoke_command->add_option("--user", which->user, "all of this user's")->excludes(ids);
+    revoke_command->callback([&choice, which] {
+        if (which->ids.empty() && which->user.empty())
+            throw CLI::RequiredError("ID or --user");
+        choice.call = [&choice, which] { return revoke(choice.context, which->ids, which->user); };
+    });
+}
+
 void add_policy(CLI::App& app, Choice& choice) {
     auto* const policy_command = app.add_subcommand("policy", "The rules.");
     policy_command->require_subcommand(1);
@@ -109,6 +141,23 @@ void add_policy(CLI::App& app, Choice& choice) {
     command->add_flag("--json", *json, "for programs");
     command->callback([&choice, files, json] {
         choice.call = [files, json] { return check_policy(*files, *json); };
+    });
+}
+
+void add_sudo(CLI::App& app, Choice& choice) {
+    auto* const sudo_command =
+        app.add_subcommand("sudo", "Whether sudo asks vigil about each command.");
+    sudo_command->require_subcommand(1);
+    sudo_command->add_subcommand("enable", "Have it ask, once that is proved to work.")
+        ->callback([&choice] { choice.call = [&choice] { return enable_sudo(choice.context); }; });
+    sudo_command->add_subcommand("disable", "Have sudo as it was before.")->callback([&choice] {
+        choice.call = [&choice] { return disable_sudo(choice.context); };
+    });
+    const auto json = std::make_shared<bool>(false);
+    auto* const status_command = sudo_command->add_subcommand("status", "Whether it does.");
+    status_command->add_flag("--json", *json, "for programs");
+    status_command->callback([&choice, json] {
+        choice.call = [&choice, json] { return sudo_status(choice.context, *json); };
     });
 }
 
@@ -169,7 +218,9 @@ int run(int argc, char** argv, Context& context) {
     Choice choice{.context = context, .call = {}};
     add_sessions(app, choice);
     add_factors(app, choice);
+    add_grants(app, choice);
     add_policy(app, choice);
+    add_sudo(app, choice);
     add_daemon(app, choice);
     try {
         app.parse(argc, argv);

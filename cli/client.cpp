@@ -117,13 +117,27 @@ Result<std::vector<wire::Finding>> Client::examine() const {
     return get<std::vector<wire::Finding>>("Examine", {});
 }
 
+Result<std::vector<wire::Grant>> Client::grants() const {
+    return get<std::vector<wire::Grant>>("Grants", {});
+}
+
+Result<> Client::revoke(const std::string& grant) const {
+    return tell("Revoke", {&grant}, patience_);
+}
+
 Result<std::string> Client::reload() const {
     return get<std::string>("Reload", {});
 }
 
 Result<wire::Enrollment> Client::enroll_totp(const std::string& user, const std::string& name,
-                                             const std::string& code) const {
-    return get<wire::Enrollment>("EnrollTotp", {&user, &name, &code});
+                                             const std::string& code,
+                                             const std::string& kind) const {
+    return get<wire::Enrollment>("EnrollTotp", {&user, &name, &kind, &code});
+}
+
+Result<wire::RecoveryCodes> Client::renew_recovery(const std::string& user,
+                                                   const std::string& code) const {
+    return get<wire::RecoveryCodes>("RenewRecoveryCodes", {&user, &code});
 }
 
 Result<> Client::enroll_finish(const std::string& factor, const std::string& code) const {

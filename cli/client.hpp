@@ -29,11 +29,15 @@ public:
     Result<wire::Status> status() const;
     /// What vigild can do here. For root.
     Result<std::vector<wire::Finding>> examine() const;
+    Result<std::vector<wire::Grant>> grants() const;
+    Result<> revoke(const std::string& grant) const;
     /// The policy's error, "" if it was loaded.
     Result<std::string> reload() const;
 
     Result<wire::Enrollment> enroll_totp(const std::string& user, const std::string& name,
-                                         const std::string& code) const;
+                                         const std::string& code, const std::string& kind) const;
+    Result<wire::RecoveryCodes> renew_recovery(const std::string& user,
+                                               const std::string& code) const;
     Result<> enroll_finish(const std::string& factor, const std::string& code) const;
     Result<std::vector<wire::Factor>> factors(const std::string& user) const;
     Result<> forget(const std::string& factor) const;

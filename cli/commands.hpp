@@ -48,15 +48,28 @@ int lock_for_sleep(const Context& context);
 struct Enrolling {
     std::string user;
     std::string name = "authenticator";
-    std::string code; ///< of a factor there already
+    unsigned digits = 6;
+    std::string hash = "sha1";
 };
 
 int enroll(const Context& context, const Enrolling& what);
+int recovery_codes(const Context& context, const std::string& user);
 int factors(const Context& context, const std::string& user, bool json);
 int forget(const Context& context, const std::string& id);
 
-// --- policy.cpp, status.cpp, doctor.cpp, rescue.cpp
-// ----------------------------------------------------------
+// --- grants.cpp ----------------------------------------------------------------------------------
+
+int grants(const Context& context, bool json);
+/// `ids`: by at least 4 digits; or all of this user's.
+int revoke(const Context& context, const std::vector<std::string>& ids, const std::string& user);
+
+// --- sudo.cpp ------------------------------------------------------------------------------------
+
+int enable_sudo(const Context& context);
+int disable_sudo(const Context& context);
+int sudo_status(const Context& context, bool json);
+
+// --- policy.cpp, status.cpp, doctor.cpp, rescue.cpp ----------------------------------------------
 
 /// No files: the policy in force.
 int check_policy(const std::vector<std::string>& files, bool json);

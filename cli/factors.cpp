@@ -7,6 +7,7 @@
 #include "cli/commands.hpp"
 #include "wire/errors.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
 
@@ -57,14 +58,33 @@ bool read_code(std::string& code) {
     return true;
 }
 
+bool ask_for_code(std::string& code, const char* question, bool person) {
+    if (person) {
+        std::fputs(question, stdout);
+        std::fflush(stdout);
+    }
+    return read_code(code);
+}
+
+/// Of what one has already, for one who adds to it; never an argument, which everybody on the host
+/// can read. "" where vigild asks for none, or there is none: it says then what to do.
+base::Secret proof_of(const Client& client, bool person) {
+    const auto has_codes = [](const wire::Factor& factor) {
+        return factor.active && factor.kind.starts_with("totp");
+    };
+    const auto own = geteuid() == 0
+                         ? std::vector<wire::Factor>{}
+                         : client.factors(own_name()).value_or(std::vector<wire::Factor>{});
+    std::string code;
+    if (std::ranges::any_of(own, has_codes))
+        ask_for_code(code, "Code of a device that you have already: ", person);
+    return base::Secret{std::move(code)};
+}
+
 int prove(const Client& client, const wire::Enrollment& enrollment, bool person) {
     std::string code;
     for (int i = 0; i < tries;) {
-        if (person) {
-            std::fputs("Code: ", stdout);
-            std::fflush(stdout);
-        }
-        if (!read_code(code))
+        if (!ask_for_code(code, "Code: ", person))
             break;
         if (code.empty())
             continue;
@@ -86,20 +106,46 @@ int prove(const Client& client, const wire::Enrollment& enrollment, bool person)
     return exit_refused;
 }
 
+/// As the bus has it.
+std::string kind_of(const Enrolling& what) {
+    std::string kind{"totp"};
+    if (what.digits != Enrolling{}.digits)
+        kind += "-" + std::to_string(what.digits);
+    return what.hash == Enrolling{}.hash ? kind : kind + "-" + what.hash;
+}
+
 } // namespace
 
 int enroll(const Context& context, const Enrolling& what) {
     const Client client{context.socket};
+    const bool person = isatty(STDIN_FILENO) != 0;
     auto enrollment =
-        client.enroll_totp(what.user.empty() ? own_name() : what.user, what.name, what.code);
+        client.enroll_totp(what.user.empty() ? own_name() : what.user, what.name,
+                           std::string{proof_of(client, person).view()}, kind_of(what));
     if (!enrollment)
         return complain(enrollment.error());
-    const bool person = isatty(STDIN_FILENO) != 0;
     introduce(*enrollment, context.look, person);
     const int status = prove(client, *enrollment, person);
     base::wipe(enrollment->secret.data(), enrollment->secret.size());
     base::wipe(enrollment->uri.data(), enrollment->uri.size());
     return status;
+}
+
+int recovery_codes(const Context& context, const std::string& user) {
+    const std::string whose = user.empty() ? own_name() : user;
+    const Client client{context.socket};
+    const auto proof = proof_of(client, isatty(STDIN_FILENO) != 0);
+    auto made = client.renew_recovery(whose, std::string{proof.view()});
+    if (!made)
+        return complain(made.error());
+    std::printf("Recovery codes of %s, for one use each. They are shown this once, and those of "
+                "before count no more:\n\n",
+                base::escape(whose).c_str());
+    for (auto& one : made->codes) {
+        std::printf("    %s\n", base::escape(one).c_str());
+        base::wipe(one.data(), one.size());
+    }
+    return 0;
 }
 
 int factors(const Context& context, const std::string& user, bool json) {

@@ -127,6 +127,18 @@ Json to_json(const wire::Factor& factor) {
             {"active", factor.active}};
 }
 
+Json to_json(const wire::Grant& grant) {
+    return {{"id", grant.id},
+            {"session", grant.session},
+            {"user", grant.user},
+            {"uid", grant.uid},
+            {"terminal", word(grant.terminal)},
+            {"rule", grant.rule},
+            {"run_as", grant.run_as == "*" ? Json(nullptr) : Json(grant.run_as)},
+            {"expires", rfc3339(grant.expires)},
+            {"uses_left", limit(grant.uses_left)}};
+}
+
 Json to_json(const wire::Status& status) {
     const auto problem = [](const std::string& text) {
         return text.empty() ? Json(nullptr) : Json(text);
@@ -279,6 +291,25 @@ std::string factor_table(const std::vector<wire::Factor>& factors, const Now& no
                         {factor.active ? "active" : "pending", factor.active ? "" : "33"}});
     }
     return table({"ID", "USER", "KIND", "NAME", "CREATED", "USED", "STATE"}, rows, look);
+}
+
+std::string grant_table(const std::vector<wire::Grant>& grants, const Now& now, Look look) {
+    if (grants.empty())
+        return "No grants.\n";
+    std::vector<Row> rows;
+    for (const auto& grant : grants) {
+        const auto uses =
+            grant.uses_left == wire::unlimited ? "any" : std::to_string(grant.uses_left);
+        rows.push_back({{grant.id.substr(0, shortest_id)},
+                        {grant.user},
+                        {grant.session.substr(0, shortest_id)},
+                        {grant.terminal.empty() ? "all" : grant.terminal},
+                        {std::to_string(grant.rule)},
+                        {grant.run_as == "*" ? "anybody" : grant.run_as},
+                        {clock_text(grant.expires, now)},
+                        {uses}});
+    }
+    return table({"ID", "USER", "SESSION", "TERMINAL", "RULE", "AS", "UNTIL", "USES"}, rows, look);
 }
 
 std::string status_text(const wire::Status& status, const Now& now, Look look) {

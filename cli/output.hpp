@@ -31,6 +31,7 @@ struct Look {
 
 nlohmann::ordered_json to_json(const wire::Session& session);
 nlohmann::ordered_json to_json(const wire::Factor& factor);
+nlohmann::ordered_json to_json(const wire::Grant& grant);
 nlohmann::ordered_json to_json(const wire::Status& status);
 /// As it is printed: indented, ASCII, so that no terminal is harmed.
 std::string json_text(const nlohmann::ordered_json& json);
@@ -57,6 +58,7 @@ std::string table(const std::vector<std::string>& titles, const std::vector<Row>
 std::string session_table(const std::vector<wire::Session>& sessions, const Now& now, Look look);
 std::string session_details(const wire::Session& session, const Now& now, Look look);
 std::string factor_table(const std::vector<wire::Factor>& factors, const Now& now, Look look);
+std::string grant_table(const std::vector<wire::Grant>& grants, const Now& now, Look look);
 std::string status_text(const wire::Status& status, const Now& now, Look look);
 
 /// The shortest beginning, at least 8 digits, that tells these ids apart.

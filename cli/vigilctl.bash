@@ -24,23 +24,34 @@ _vigilctl() {
             mapfile -t COMPREPLY < <(compgen -u -- "$cur")
             return
             ;;
-        --reason | --name | --code) return ;;
+        --reason | --name) return ;;
     esac
     case $verb in
-        '') words=(list show lock unlock terminate enroll factors forget policy status doctor reload thaw --help --version --socket) ;;
-        list | status | doctor) words=(--json) ;;
+        '') words=(list show lock unlock terminate enroll recovery-codes factors forget grants revoke policy sudo status doctor reload thaw --help --version --socket) ;;
+        list | status | doctor | grants) words=(--json) ;;
         show | lock | unlock | terminate)
             mapfile -t words < <(vigilctl list 2>/dev/null | awk 'NR > 1 { print $1 }')
             [[ $verb == show ]] && words+=(--json) || words+=(--user --all --reason)
             [[ $verb != lock ]] || words+=(--for-sleep)
             ;;
         thaw) words=(--all --force) ;;
-        enroll) words=(totp --name --code) ;;
+        enroll) words=(totp --name --digits --hash) ;;
+        recovery-codes)
+            mapfile -t words < <(compgen -u)
+            ;;
         factors)
             words=(--json)
             mapfile -t -O 1 words < <(compgen -u)
             ;;
+        revoke)
+            mapfile -t words < <(vigilctl grants 2>/dev/null | awk 'NR > 1 { print $1 }')
+            words+=(--user)
+            ;;
         forget) mapfile -t words < <(vigilctl factors 2>/dev/null | awk 'NR > 1 { print $1 }') ;;
+        sudo)
+            words=(enable disable status)
+            [[ $previous != status ]] || words=(--json)
+            ;;
         policy)
             if [[ $previous == policy ]]; then
                 words=(check)

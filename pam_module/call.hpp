@@ -2,7 +2,7 @@
 #include "pam_module/options.hpp"
 #include "pam_module/outcome.hpp"
 #include "pam_module/request.hpp"
-#include "pam_module/vigild.hpp"
+#include "wire/vigild.hpp"
 
 #include <string>
 
@@ -17,7 +17,7 @@ struct Call {
     Options options;
     std::string service_text; ///< PAM_SERVICE
     Service service = Service::login;
-    Vigild vigild;
+    wire::Vigild vigild;
 };
 
 enum class Phase { auth, account, session };

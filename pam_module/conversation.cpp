@@ -41,13 +41,6 @@ void say_error(pam_handle_t* pam, std::string_view text) {
                      base::escape(text, wire::max_reason_bytes).c_str());
 }
 
-void say_info(pam_handle_t* pam, int flags, std::string_view text) {
-    if (text.empty() || (flags & PAM_SILENT) != 0)
-        return;
-    (void)pam_prompt(pam, PAM_TEXT_INFO, nullptr, "%s",
-                     base::escape(text, wire::max_reason_bytes).c_str());
-}
-
 std::expected<base::Secret, NoAnswer> ask(pam_handle_t* pam, const std::string& prompt) {
     char* raw = nullptr;
     const int r = pam_prompt(pam, PAM_PROMPT_ECHO_OFF, &raw, "%s", base::escape(prompt).c_str());

@@ -19,9 +19,6 @@ void log(pam_handle_t* pam, int priority, std::string_view text);
 /// default: without the reason the user is left with sudo's own guess.
 void say_error(pam_handle_t* pam, std::string_view text);
 
-/// Not said under PAM_SILENT.
-void say_info(pam_handle_t* pam, int flags, std::string_view text);
-
 enum class NoAnswer {
     nobody,   ///< no conversation function, no terminal, end of file
     unusable, ///< empty, too long, or with control characters: not worth sending

@@ -110,7 +110,7 @@ int run(pam_handle_t* pam, int flags, int argc, const char** argv, Phase phase, 
                   .options = options,
                   .service_text = std::move(service),
                   .service = kind,
-                  .vigild = Vigild{options.socket, time_left(pam, kind, phase)}};
+                  .vigild = wire::Vigild{options.socket, time_left(pam, kind, phase)}};
         Outcome outcome = Outcome::unavailable;
         try {
             outcome = work(call);

@@ -2,13 +2,14 @@
 
 #include "pam_module/blocked.hpp"
 #include "pam_module/conversation.hpp"
-#include "wire/codec.hpp"
+#include "wire/answer.hpp"
+#include "wire/step_up.hpp"
 
 #include <algorithm>
 #include <cerrno>
 
+#include <dlfcn.h>
 #include <fcntl.h>
-#include <sys/random.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -25,50 +26,9 @@ bool has(const std::vector<std::string>& factors, std::string_view factor) {
     return std::ranges::find(factors, factor) != factors.end();
 }
 
-std::string wait_text(std::uint64_t seconds) {
-    return "Too many wrong answers: try again in " + std::to_string(seconds) + " s.";
-}
-
-Result<wire::AskReply> ask_vigild(Call& call, int process, const wire::StepUpRequest& request) {
-    const auto reply =
-        call.vigild.call(wire::stepup_interface, "Ask", [&](sd_bus_message* message) {
-            auto done = wire::append_fd(message, process);
-            return done ? wire::append(message, request) : done;
-        });
-    if (!reply)
-        return std::unexpected{reply.error()};
-    return wire::read<wire::AskReply>(reply->get());
-}
-
-/// Wipes the answer in every case.
-struct WipedProof : wire::Proof {
-    ~WipedProof() { base::wipe(answer.data(), answer.size()); }
-};
-
-Result<wire::ProveReply> prove(Call& call, int process, const wire::StepUpRequest& request,
-                               std::string_view answer) {
-    WipedProof proof;
-    proof.factor = "totp";
-    proof.answer = answer;
-    if (getrandom(proof.attempt.data(), proof.attempt.size(), 0) !=
-        static_cast<ssize_t>(proof.attempt.size()))
-        return fail(errno, "drawing random bytes");
-    const auto reply =
-        call.vigild.call(wire::stepup_interface, "Prove", [&](sd_bus_message* message) {
-            auto done = wire::append_fd(message, process);
-            if (done)
-                done = wire::append(message, request);
-            return done ? wire::append(message, static_cast<const wire::Proof&>(proof)) : done;
-        });
-    if (!reply)
-        return std::unexpected{reply.error()};
-    return wire::read<wire::ProveReply>(reply->get());
-}
-
 /// An answer that was sent. wrong_answer: another one may be given.
-Outcome judge(Call& call, int process, const wire::StepUpRequest& request,
-              std::string_view answer) {
-    const auto reply = prove(call, process, request, answer);
+Outcome judge(Call& call, const wire::StepUpQuestion& question, std::string_view answer) {
+    const auto reply = wire::prove(call.vigild, question, answer);
     if (!reply)
         return unavailable(call, reply.error());
     switch (reply->verdict) {
@@ -78,7 +38,7 @@ Outcome judge(Call& call, int process, const wire::StepUpRequest& request,
         return refuse(call, reply->text);
     case wire::ProveReply::Verdict::wrong:
         if (reply->wait_seconds != 0)
-            return refuse(call, wait_text(reply->wait_seconds));
+            return refuse(call, wire::wait_text(reply->wait_seconds));
         return Outcome::wrong_answer;
     }
     return Outcome::unavailable;
@@ -89,7 +49,7 @@ bool has_terminal() noexcept {
     return static_cast<bool>(base::UniqueFd{open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC)});
 }
 
-Outcome ask_for_code(Call& call, int process, const wire::StepUpRequest& request,
+Outcome ask_for_code(Call& call, const wire::StepUpQuestion& question, const std::string& why,
                      const std::string& person) {
     for (int i = 0; i < most_answers; ++i) {
         const auto answer = ask(call.pam, "Code for " + person + ": ");
@@ -97,14 +57,14 @@ Outcome ask_for_code(Call& call, int process, const wire::StepUpRequest& request
             // Before the application prints what it makes of our refusal: sudo speaks of a locked
             // account then.
             say_error(call.pam,
-                      has_terminal()
-                          ? "vigil: this needs a code, and none was given."
-                          : "vigil: this needs a code, and there is no terminal to ask at. "
-                            "Run it from a terminal.");
+                      "vigil: " + why +
+                          (has_terminal()
+                               ? ", and no code was given."
+                               : ", and there is no terminal to ask at: run it from a terminal."));
             return Outcome::cannot_ask;
         }
         const Outcome outcome =
-            answer ? judge(call, process, request, answer->view()) : Outcome::wrong_answer;
+            answer ? judge(call, question, answer->view()) : Outcome::wrong_answer;
         if (outcome != Outcome::wrong_answer)
             return outcome;
         say_error(call.pam, "That code is not right.");
@@ -118,15 +78,22 @@ bool is_su(std::string_view service) {
     return service == "su" || service == "su-l";
 }
 
-Outcome ask_person(Call& call, int process, const wire::StepUpRequest& request,
-                   const wire::AskReply& reply) {
+Outcome ask_person(Call& call, const wire::StepUpQuestion& question, const wire::AskReply& reply) {
     if (reply.wait_seconds != 0)
-        return refuse(call, wait_text(reply.wait_seconds));
-    if (!has(reply.factors, "totp"))
-        return refuse(call, "vigil: none of the factors that count here can be asked for here.");
-    say_info(call.pam, call.flags, reply.text);
-    return ask_for_code(call, process, request,
-                        is_su(call.service_text) ? caller_name(call.pam) : request.login.user);
+        return refuse(call, wire::wait_text(reply.wait_seconds));
+    if (!has(reply.factors, "totp") && !has(reply.factors, "recovery"))
+        return refuse(call, "vigil: " + reply.text + ", and none that counts can be typed here.");
+    return ask_for_code(call, question, reply.text,
+                        is_su(call.service_text) ? caller_name(call.pam)
+                                                 : question.request.login.user);
+}
+
+/// It is asked about the command itself, behind this, and nobody is asked twice. sudo loads what
+/// sudo.conf(5) names before it asks PAM, for all to see (dlopen(3): RTLD_GLOBAL), and runs nothing
+/// without the plugin's yes.
+bool is_sudos_plugin_here(std::string_view service) noexcept {
+    return (service == "sudo" || service == "sudo-i") &&
+           ::dlsym(RTLD_DEFAULT, "vigil_approval") != nullptr;
 }
 
 Outcome decide_step_up(Call& call) {
@@ -138,17 +105,21 @@ Outcome decide_step_up(Call& call) {
         if (const auto reason = blocked(call.pam, call.options.socket, uid))
             return refuse(call, *reason);
     }
+    if (is_sudos_plugin_here(call.service_text))
+        return Outcome::not_applicable;
     const auto login = gather_login(call.pam, *user);
     if (!login)
         return unavailable(call, login.error());
     const auto process = open_self();
     if (!process)
         return unavailable(call, process.error());
-    const wire::StepUpRequest request{.purpose = wire::Purpose::step_up,
-                                      .login = *login,
-                                      .run_as =
-                                          is_su(call.service_text) ? login->user : std::string{}};
-    const auto reply = ask_vigild(call, process->get(), request);
+    const wire::StepUpQuestion question{
+        .process = process->get(),
+        .request = {.purpose = wire::Purpose::step_up,
+                    .login = *login,
+                    .run_as = is_su(call.service_text) ? login->user : std::string{}},
+        .command = {}};
+    const auto reply = wire::ask(call.vigild, question);
     if (!reply)
         return unavailable(call, reply.error());
     switch (reply->verdict) {
@@ -159,18 +130,12 @@ Outcome decide_step_up(Call& call) {
     case wire::AskReply::Verdict::denied:
         return refuse(call, reply->text);
     case wire::AskReply::Verdict::prove:
-        return ask_person(call, process->get(), request, *reply);
+        return ask_person(call, question, *reply);
     }
     return Outcome::unavailable;
 }
 
-bool is_code(std::string_view answer) {
-    return answer.size() == 6 &&
-           std::ranges::all_of(answer, [](char c) { return c >= '0' && c <= '9'; });
-}
-
-Outcome ask_at_lock(Call& call, int process, const wire::StepUpRequest& request,
-                    const wire::AskReply& offer) {
+Outcome ask_at_lock(Call& call, const wire::StepUpQuestion& question, const wire::AskReply& offer) {
     const bool password = has(offer.factors, "password");
     const bool code = has(offer.factors, "totp");
     if (!password && !code)
@@ -180,16 +145,16 @@ Outcome ask_at_lock(Call& call, int process, const wire::StepUpRequest& request,
                                                                : "Password: ");
     if (!answer && answer.error() == NoAnswer::nobody)
         return Outcome::cannot_ask;
-    if (answer && code && is_code(answer->view())) {
-        const Outcome outcome = judge(call, process, request, answer->view());
-        // Six digits may be a password as well.
+    if (answer && code && wire::is_code(answer->view())) {
+        const Outcome outcome = judge(call, question, answer->view());
+        // As many digits may be a password as well.
         if (outcome == Outcome::wrong_answer && password)
             return Outcome::next_module;
         return outcome;
     }
     if (answer && password)
         return Outcome::next_module;
-    say_error(call.pam, "A code has six digits. A password is not taken at this terminal.");
+    say_error(call.pam, "A code has 6 or 8 digits. A password is not taken at this terminal.");
     return Outcome::wrong_answer;
 }
 
@@ -224,15 +189,18 @@ Outcome unlock(Call& call) {
     const auto process = open_self();
     if (!process)
         return unavailable(call, process.error());
-    const wire::StepUpRequest request{.purpose = wire::Purpose::unlock, .login = *login};
-    const auto reply = ask_vigild(call, process->get(), request);
+    const wire::StepUpQuestion question{
+        .process = process->get(),
+        .request = {.purpose = wire::Purpose::unlock, .login = *login, .run_as = {}},
+        .command = {}};
+    const auto reply = wire::ask(call.vigild, question);
     if (!reply)
         return unavailable(call, reply.error());
     if (reply->verdict != wire::AskReply::Verdict::prove)
         return refuse(call, reply->text); // a lock that opens without a proof is none
     if (reply->wait_seconds != 0)
-        return refuse(call, wait_text(reply->wait_seconds));
-    const Outcome outcome = ask_at_lock(call, process->get(), request, *reply);
+        return refuse(call, wire::wait_text(reply->wait_seconds));
+    const Outcome outcome = ask_at_lock(call, question, *reply);
     if (outcome != Outcome::next_module)
         forget_authtok(call.pam);
     if (outcome == Outcome::granted && pam_putenv(call.pam, factor_note) != PAM_SUCCESS)

@@ -13,8 +13,15 @@ bool run_as_holds(const StepUpRule& rule, const std::optional<std::string>& run_
     if (rule.match.run_as.empty())
         return true;
     if (!run_as)
-        return !rule.require.empty();
+        return leaning(rule) == Leaning::strict;
     return std::ranges::find(rule.match.run_as, *run_as) != rule.match.run_as.end();
+}
+
+bool command_holds(const StepUpRule& rule, const std::optional<Command>& command) noexcept {
+    return rule.match.commands.empty() ||
+           any_matches(rule.match.commands, command,
+                       leaning(rule) == Leaning::strict ? InDoubt::matches
+                                                        : InDoubt::does_not_match);
 }
 
 /// `sudo -i` and `su -` have PAM services of their own. Who writes `sudo` means them too: a rule
@@ -75,13 +82,13 @@ SessionDecision decide_session(const Policy& policy, const Facts& facts, const N
     return decision;
 }
 
-StepUpDecision decide_step_up(const Policy& policy, const Facts& facts,
-                              const std::optional<std::string>& run_as, const Now& now) {
+StepUpDecision decide_step_up(const Policy& policy, const Facts& facts, const StepUpTarget& target,
+                              const Now& now) {
     const LocalTime time = local_time(now);
     const std::optional<Facts> plain = without_login_shell(facts);
     for (std::size_t i = 0; i < policy.step_up.size(); ++i) {
         const StepUpRule& rule = policy.step_up[i];
-        if (!run_as_holds(rule, run_as) ||
+        if (!run_as_holds(rule, target.run_as) || !command_holds(rule, target.command) ||
             !(matches(rule.match, facts, time, leaning(rule)) ||
               (plain && matches(rule.match, *plain, time, leaning(rule)))))
             continue;
@@ -114,6 +121,8 @@ const char* to_text(Factor factor) noexcept {
         return "password";
     case Factor::totp:
         return "totp";
+    case Factor::recovery:
+        return "recovery";
     }
     return "unknown";
 }
@@ -137,7 +146,7 @@ const char* to_text(Mode mode) noexcept {
 }
 
 std::optional<Factor> factor_from_text(const std::string& text) noexcept {
-    for (const Factor factor : {Factor::password, Factor::totp}) {
+    for (const Factor factor : {Factor::password, Factor::totp, Factor::recovery}) {
         if (text == to_text(factor))
             return factor;
     }

@@ -56,10 +56,16 @@ struct StepUpDecision {
     std::optional<std::uint32_t> uses;
 };
 
-/// First match decides. `run_as`: nullopt where the asker cannot know it (sudo through PAM), which
-/// every run_as matches of a rule that requires something, and none of a `none` rule.
-StepUpDecision decide_step_up(const Policy& policy, const Facts& facts,
-                              const std::optional<std::string>& run_as, const Now& now);
+/// What is to be run, and as whom. nullopt where the asker cannot know it (PAM under sudo): that
+/// every rule means which requires something, and none that requires nothing.
+struct StepUpTarget {
+    std::optional<std::string> run_as;
+    std::optional<Command> command;
+};
+
+/// First match decides.
+StepUpDecision decide_step_up(const Policy& policy, const Facts& facts, const StepUpTarget& target,
+                              const Now& now);
 
 /// PAM_RHOST as an address. nullopt for "", "localhost"-like names, and anything that is not a
 /// literal address (with or without a zone): nothing is ever looked up. `is_remote` tells a name

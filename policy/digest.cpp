@@ -33,6 +33,11 @@ public:
         add(window.from_minute);
         add(window.to_minute);
     }
+    void add(const CommandPattern& pattern) {
+        add(pattern.path);
+        add(pattern.arguments);
+        add(pattern.more);
+    }
     template <typename T>
     void add(const std::vector<T>& list) {
         add(list.size());
@@ -57,7 +62,8 @@ private:
 } // namespace
 
 std::string digest(const StepUpRule& rule) {
-    const auto& [users, groups, services, from, not_from, when, classes, run_as] = rule.match;
+    const auto& [users, groups, services, from, not_from, when, classes, run_as, commands] =
+        rule.match;
     Digest out;
     out.add(users);
     out.add(groups);
@@ -72,6 +78,8 @@ std::string digest(const StepUpRule& rule) {
     out.add(rule.scope);
     out.add(rule.uses.has_value());
     out.add(rule.uses.value_or(0));
+    if (!commands.empty()) // rules without have the digest that older stores have
+        out.add(commands);
     return out.text();
 }
 

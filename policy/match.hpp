@@ -30,7 +30,7 @@ bool contains(const Window& window, const LocalTime& time) noexcept;
 bool from_holds(const Match& match, const Facts& facts, Leaning leaning) noexcept;
 bool not_from_holds(const Match& match, const Facts& facts, Leaning leaning) noexcept;
 
-/// All conditions but `run_as`.
+/// All conditions but `run_as` and `commands`.
 bool matches(const Match& match, const Facts& facts, const LocalTime& time,
              Leaning leaning) noexcept;
 

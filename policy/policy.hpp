@@ -3,6 +3,7 @@
 // Built by parse.hpp, asked by decide.hpp. See vigil-policy(5).
 
 #include "base/time.hpp"
+#include "policy/command.hpp"
 
 #include <array>
 #include <cstdint>
@@ -39,7 +40,7 @@ struct Activity {
     bool operator==(const Activity&) const = default;
 };
 
-enum class Factor { password, totp };
+enum class Factor { password, totp, recovery };
 
 enum class Access { allow, deny };
 
@@ -76,7 +77,8 @@ struct Match {
     std::vector<Network> not_from;
     std::vector<Window> when;
     std::vector<SessionClass> classes;
-    std::vector<std::string> run_as; ///< step_up only
+    std::vector<std::string> run_as;      ///< step_up only
+    std::vector<CommandPattern> commands; ///< step_up only
 };
 
 struct MaxSessions {

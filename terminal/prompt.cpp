@@ -5,6 +5,7 @@
 #include "terminal/local_password.hpp"
 #include "terminal/other_login.hpp"
 #include "terminal/terminal_kind.hpp"
+#include "wire/answer.hpp"
 #include "wire/errors.hpp"
 
 #include <algorithm>
@@ -45,11 +46,6 @@ constexpr Microseconds last_look_at_stop{100'000};
 
 std::string seconds_text(std::uint64_t seconds) {
     return std::to_string(seconds) + " s";
-}
-
-bool is_code(std::string_view answer) {
-    return answer.size() == 6 &&
-           std::ranges::all_of(answer, [](char c) { return c >= '0' && c <= '9'; });
 }
 
 } // namespace
@@ -352,8 +348,8 @@ Prompt::Next Prompt::judge() {
     if (info_.wait_seconds > 0)
         return count_down(info_.wait_seconds, "");
     // It can have changed since it was drawn: another process may hold the terminal now.
-    if (!takes("password") && !(takes("totp") && is_code(answer.view()))) {
-        message_ = info_.factors.empty() ? "" : "Only a code of 6 digits is taken here.";
+    if (!takes("password") && !(takes("totp") && wire::is_code(answer.view()))) {
+        message_ = info_.factors.empty() ? "" : "Only a code, of 6 or 8 digits, is taken here.";
         return Next::go_on;
     }
     message_ = "Checking ...";

@@ -86,6 +86,30 @@ Result<StepUpRequest> read<StepUpRequest>(sd_bus_message* message) {
     return reader.result(std::move(request));
 }
 
+Result<> append(sd_bus_message* message, const Command& command) {
+    Writer writer{message};
+    writer.blob("path", command.path, max_path_bytes);
+    writer.blob("named", command.named, max_path_bytes);
+    writer.blobs("arguments", command.arguments, max_arguments, max_arguments_bytes);
+    writer.boolean(command.edits);
+    writer.boolean(command.settled);
+    writer.boolean(command.cut);
+    return writer.result();
+}
+
+template <>
+Result<Command> read<Command>(sd_bus_message* message) {
+    Reader reader{message};
+    Command command;
+    reader.blob("path", command.path, max_path_bytes);
+    reader.blob("named", command.named, max_path_bytes);
+    reader.blobs("arguments", command.arguments, max_arguments, max_arguments_bytes);
+    reader.boolean(command.edits);
+    reader.boolean(command.settled);
+    reader.boolean(command.cut);
+    return reader.result(std::move(command));
+}
+
 Result<> append(sd_bus_message* message, const AskReply& reply) {
     Writer writer{message};
     writer.number(static_cast<std::uint32_t>(reply.verdict));

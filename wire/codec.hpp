@@ -17,6 +17,7 @@ namespace vigil::wire {
 inline constexpr const char* login_signature = "(suassss)";
 inline constexpr const char* reserve_reply_signature = "ust";
 inline constexpr const char* step_up_request_signature = "u(suassss)s";
+inline constexpr const char* command_signature = "ayayaaybbb";
 inline constexpr const char* ask_reply_signature = "usast";
 inline constexpr const char* proof_signature = "ssay";
 inline constexpr const char* prove_reply_signature = "ust";
@@ -29,6 +30,7 @@ inline constexpr const char* factor_signature = "(ssussttb)";
 Result<> append(sd_bus_message* message, const Login& login);
 Result<> append(sd_bus_message* message, const ReserveReply& reply);
 Result<> append(sd_bus_message* message, const StepUpRequest& request);
+Result<> append(sd_bus_message* message, const Command& command);
 Result<> append(sd_bus_message* message, const AskReply& reply);
 Result<> append(sd_bus_message* message, const Proof& proof); ///< marks the message sensitive
 Result<> append(sd_bus_message* message, const ProveReply& reply);
@@ -36,10 +38,12 @@ Result<> append(sd_bus_message* message, const LockInfo& info);
 Result<> append(sd_bus_message* message, const Session& session);
 Result<> append(sd_bus_message* message, const Status& status);
 Result<> append(sd_bus_message* message, const Enrollment& enrollment); ///< sensitive, too
+Result<> append(sd_bus_message* message, const RecoveryCodes& codes);   ///< sensitive, too
 Result<> append(sd_bus_message* message, const Factor& factor);
 Result<> append(sd_bus_message* message, const std::vector<Session>& sessions);
 Result<> append(sd_bus_message* message, const std::vector<Factor>& factors);
 Result<> append(sd_bus_message* message, const std::vector<Finding>& findings);
+Result<> append(sd_bus_message* message, const std::vector<Grant>& grants);
 Result<> append_fd(sd_bus_message* message, int fd);
 Result<> append_text(sd_bus_message* message, const std::string& text);
 
@@ -53,6 +57,8 @@ template <>
 Result<ReserveReply> read<ReserveReply>(sd_bus_message* message);
 template <>
 Result<StepUpRequest> read<StepUpRequest>(sd_bus_message* message);
+template <>
+Result<Command> read<Command>(sd_bus_message* message);
 template <>
 Result<AskReply> read<AskReply>(sd_bus_message* message);
 template <>
@@ -68,11 +74,15 @@ Result<Status> read<Status>(sd_bus_message* message);
 template <>
 Result<Enrollment> read<Enrollment>(sd_bus_message* message);
 template <>
+Result<RecoveryCodes> read<RecoveryCodes>(sd_bus_message* message);
+template <>
 Result<std::vector<Session>> read<std::vector<Session>>(sd_bus_message* message);
 template <>
 Result<std::vector<Factor>> read<std::vector<Factor>>(sd_bus_message* message);
 template <>
 Result<std::vector<Finding>> read<std::vector<Finding>>(sd_bus_message* message);
+template <>
+Result<std::vector<Grant>> read<std::vector<Grant>>(sd_bus_message* message);
 template <>
 Result<std::string> read<std::string>(sd_bus_message* message);
 template <>

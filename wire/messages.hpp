@@ -55,14 +55,29 @@ enum class Purpose : std::uint32_t {
     unlock = 1,  ///< vigil-lock's PAM stack
 };
 
-// org.vigil1.StepUp.Ask    in: h process, StepUpRequest            out: AskReply
-// org.vigil1.StepUp.Prove  in: h process, StepUpRequest, Proof     out: ProveReply
+// org.vigil1.StepUp.Ask           in: h process, StepUpRequest                  out: AskReply
+// org.vigil1.StepUp.Prove         in: h process, StepUpRequest, Proof           out: ProveReply
+// org.vigil1.StepUp.AskCommand    in: h process, StepUpRequest, Command         out: AskReply
+// org.vigil1.StepUp.ProveCommand  in: h process, StepUpRequest, Command, Proof  out: ProveReply
 struct StepUpRequest {
     Purpose purpose = Purpose::step_up;
     Login login;        ///< as PAM has it: sudo's PAM_USER is the invoking user, su's the target
     std::string run_as; ///< su: PAM_USER; empty where PAM cannot know it (sudo)
 
     bool operator==(const StepUpRequest&) const = default;
+};
+
+/// What sudo is about to run, as the approval plugin has it. Bytes, as the kernel's are. Neither a
+/// path nor an edit: it could not be looked at, and may be anything.
+struct Command {
+    std::string path; ///< see policy::Command, field by field
+    std::string named;
+    std::vector<std::string> arguments; ///< max_arguments, and max_arguments_bytes together
+    bool edits = false;
+    bool settled = false;
+    bool cut = false;
+
+    bool operator==(const Command&) const = default;
 };
 
 struct AskReply {
@@ -73,7 +88,9 @@ struct AskReply {
         not_applicable = 3, ///< no rule of the policy speaks of this
     };
     Verdict verdict = Verdict::denied;
-    std::string text; ///< one line for the user; why it is denied or asked
+    /// One line for the user: why it is denied. Of a proof the rule that asks for it, to go on
+    /// from: "rule 2 of step_up asks for a proof".
+    std::string text;
     std::vector<std::string> factors;
     std::uint64_t wait_seconds = 0; ///< throttled: no answer is taken before
 
@@ -168,6 +185,22 @@ struct Session {
     bool operator==(const Session&) const = default;
 };
 
+// org.vigil1.Manager.Grants  out: aa{sv}, a Grant each
+// org.vigil1.Manager.Revoke  in: s grant id
+struct Grant {
+    std::string id;
+    std::string session; ///< the id
+    std::string user;    ///< who proved it
+    std::uint32_t uid = UINT32_MAX;
+    std::string terminal;   ///< "pts/3"; "": the whole session
+    std::uint32_t rule = 0; ///< of the policy's step_up, from 1
+    std::string run_as;     ///< "*": anybody
+    std::uint64_t expires = 0;
+    std::uint64_t uses_left = unlimited;
+
+    bool operator==(const Grant&) const = default;
+};
+
 // org.vigil1.Manager.Status  out: a{sv}
 struct Status {
     std::string version;
@@ -197,11 +230,20 @@ struct Finding {
     bool operator==(const Finding&) const = default;
 };
 
-// org.vigil1.Manager.EnrollTotp    in: s user, s name, s proof_code  out: Enrollment
+// org.vigil1.Manager.EnrollTotp    in: s user, s name, s kind, s proof_code  out: Enrollment
 //   (pending until proved)
 // org.vigil1.Manager.EnrollFinish  in: s factor id, s code           out: -
 // org.vigil1.Manager.Factors       in: s user ("" = all, root only)  out: a(Factor)
 // org.vigil1.Manager.Forget        in: s factor id                   out: -
+// org.vigil1.Manager.RenewRecoveryCodes  in: s user, s proof_code  out: RecoveryCodes
+inline constexpr std::size_t max_recovery_code_bytes = 64;
+
+struct RecoveryCodes {
+    std::vector<std::string> codes; ///< as they are shown
+
+    bool operator==(const RecoveryCodes&) const = default;
+};
+
 struct Enrollment {
     std::string factor_id;
     std::string uri;    ///< otpauth://totp/...

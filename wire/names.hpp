@@ -32,6 +32,9 @@ inline constexpr std::size_t max_host_bytes = 256;
 inline constexpr std::size_t max_groups = 1024;
 inline constexpr std::size_t max_answer_bytes = 512;
 inline constexpr std::size_t max_reason_bytes = 1024;
+inline constexpr std::size_t max_path_bytes = 4096; ///< the kernel's PATH_MAX
+inline constexpr std::size_t max_arguments = 1024;
+inline constexpr std::size_t max_arguments_bytes = 64 * 1024;
 inline constexpr std::size_t max_text_bytes = 4096; ///< whatever is not named above
 
 // Errors a method can answer with.

@@ -71,6 +71,21 @@ void each_field(Field&& field, auto& session)
 }
 
 template <typename Field>
+void each_field(Field&& field, auto& grant)
+    requires std::is_same_v<std::remove_cvref_t<decltype(grant)>, Grant>
+{
+    field("id", grant.id);
+    field("session", grant.session);
+    field("user", grant.user);
+    field("uid", grant.uid);
+    field("terminal", grant.terminal);
+    field("rule", grant.rule);
+    field("run_as", grant.run_as);
+    field("expires", grant.expires);
+    field("uses_left", grant.uses_left);
+}
+
+template <typename Field>
 void each_field(Field&& field, auto& status)
     requires std::is_same_v<std::remove_cvref_t<decltype(status)>, Status>
 {
@@ -298,6 +313,15 @@ Result<std::vector<Session>> read<std::vector<Session>>(sd_bus_message* message)
     return read_records<Session>(message);
 }
 
+Result<> append(sd_bus_message* message, const std::vector<Grant>& grants) {
+    return append_records(message, grants);
+}
+
+template <>
+Result<std::vector<Grant>> read<std::vector<Grant>>(sd_bus_message* message) {
+    return read_records<Grant>(message);
+}
+
 Result<> append(sd_bus_message* message, const std::vector<Finding>& findings) {
     return append_records(message, findings);
 }
@@ -331,6 +355,26 @@ Result<std::vector<Factor>> read<std::vector<Factor>>(sd_bus_message* message) {
         read_factor(reader, factors.emplace_back());
     reader.close();
     return reader.result(std::move(factors));
+}
+
+Result<> append(sd_bus_message* message, const RecoveryCodes& codes) {
+    const int r = sd_bus_message_sensitive(message);
+    if (r < 0)
+        return fail(r, "marking a message as sensitive");
+    Writer writer{message};
+    writer.list("codes", codes.codes, max_recovery_code_bytes);
+    return writer.result();
+}
+
+template <>
+Result<RecoveryCodes> read<RecoveryCodes>(sd_bus_message* message) {
+    const int r = sd_bus_message_sensitive(message);
+    if (r < 0)
+        return fail(r, "marking a message as sensitive");
+    Reader reader{message};
+    RecoveryCodes codes;
+    reader.list("codes", codes.codes, max_recovery_code_bytes);
+    return reader.result(std::move(codes));
 }
 
 Result<> append(sd_bus_message* message, const Enrollment& enrollment) {

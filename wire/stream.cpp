@@ -1,5 +1,6 @@
 #include "wire/stream.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -53,6 +54,26 @@ void Writer::list(const char* field, const std::vector<std::string>& values, std
 void Writer::bytes(const void* data, std::size_t size) {
     if (error_ == 0)
         check(sd_bus_message_append_array(message_, 'y', data, size));
+}
+
+void Writer::blob(const char* field, const std::string& value, std::size_t limit) {
+    if (value.size() > limit)
+        check(-EMSGSIZE, field);
+    else if (value.find('\0') != value.npos) // none of the kernel's texts has one
+        check(-EINVAL, field);
+    bytes(value.data(), value.size());
+}
+
+void Writer::blobs(const char* field, const std::vector<std::string>& values, std::size_t most,
+                   std::size_t limit) {
+    if (values.size() > most)
+        check(-EMSGSIZE, field);
+    open('a', "ay");
+    for (const std::string& value : values) {
+        blob(field, value, limit);
+        limit -= std::min(limit, value.size());
+    }
+    close();
 }
 
 void Writer::open(char type, const char* contents) {
@@ -130,6 +151,29 @@ void Reader::bytes(void* data, std::size_t size) {
         std::memcpy(data, there, size);
     else
         failed_ = true;
+}
+
+void Reader::blob(const char* field, std::string& value, std::size_t limit) {
+    if (failed_)
+        return;
+    const void* there = nullptr;
+    std::size_t got = 0;
+    check(sd_bus_message_read_array(message_, 'y', &there, &got));
+    if (failed_ || got > limit || (got > 0 && std::memchr(there, '\0', got) != nullptr))
+        return refuse(field);
+    value.assign(static_cast<const char*>(there), got);
+}
+
+void Reader::blobs(const char* field, std::vector<std::string>& values, std::size_t most,
+                   std::size_t limit) {
+    must_open('a', "ay");
+    while (!failed_ && sd_bus_message_at_end(message_, 0) == 0) {
+        if (values.size() == most)
+            return refuse(field);
+        blob(field, values.emplace_back(), limit);
+        limit -= std::min(limit, values.back().size());
+    }
+    close();
 }
 
 bool Reader::open(char type, const char* contents) {

@@ -26,6 +26,11 @@ public:
     void sentence(const char* field, const std::string& value, std::size_t limit);
     void list(const char* field, const std::vector<std::string>& values, std::size_t limit);
     void bytes(const void* data, std::size_t size);
+    /// Any bytes, as those of a path.
+    void blob(const char* field, const std::string& value, std::size_t limit);
+    /// `limit` holds for all of them together.
+    void blobs(const char* field, const std::vector<std::string>& values, std::size_t most,
+               std::size_t limit);
     void open(char type, const char* contents);
     void close();
 
@@ -51,6 +56,9 @@ public:
     void text(const char* field, std::string& value, std::size_t limit = max_text_bytes);
     void list(const char* field, std::vector<std::string>& values, std::size_t limit);
     void bytes(void* data, std::size_t size); ///< exactly `size`
+    void blob(const char* field, std::string& value, std::size_t limit);
+    void blobs(const char* field, std::vector<std::string>& values, std::size_t most,
+               std::size_t limit);
     /// False at the end of the array around it, or after an error.
     bool open(char type, const char* contents);
     void must_open(char type, const char* contents);

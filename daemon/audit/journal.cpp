@@ -37,6 +37,7 @@ constexpr std::array kinds{
     Kind{step_up_asked, info, "step-up-asked", "29828ef77de14f5a8fb65357d24099cd"},
     Kind{step_up_granted, notice, "step-up-granted", "81d89197fa8e464ba718fb1cd2b1e2d0"},
     Kind{step_up_refused, warning, "step-up-refused", "fda922079b604385bacb18da7350853d"},
+    Kind{codes_guessed, alert, "codes-guessed", "1ae4766aed404ab1aacb62e9acafaa3d"},
     Kind{grant_revoked, info, "grant-revoked", "6af2106fe39a4690a2eced0324774c5c"},
     Kind{policy_loaded, notice, "policy-loaded", "5d1b1b04d5bd4cc5a965062b6f4f2688"},
 };

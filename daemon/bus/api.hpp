@@ -57,6 +57,10 @@ public:
     Result<> release(const Call& call);
     Result<> ask(const Call& call); // step_up_methods.cpp
     Result<> prove(const Call& call);
+    Result<> ask_command(const Call& call);
+    Result<> prove_command(const Call& call);
+    Result<> list_grants(const Call& call); // grant_methods.cpp
+    Result<> revoke(const Call& call);
     Result<> lock_info(const Call& call); // lock_methods.cpp
     Result<> unlocked(const Call& call);
     Result<> unlock_failed(const Call& call);
@@ -72,12 +76,14 @@ public:
     Result<> reload(const Call& call);
     Result<> enroll_totp(const Call& call); // factor_methods.cpp
     Result<> enroll_finish(const Call& call);
+    Result<> renew_recovery(const Call& call);
     Result<> list_factors(const Call& call);
     Result<> forget(const Call& call);
 
     /// The uid that owns what the first argument names; nullopt: there is no such thing.
     std::optional<uid_t> owner_of_session(const std::string& id) const;
     std::optional<uid_t> owner_of_factor(const std::string& id);
+    std::optional<uid_t> owner_of_grant(const std::string& id) const;
     /// Whether a code is the caller's own and counts, for adding another. It is used up by this.
     Result<> prove_own(const Call& call, std::string_view code);
 
@@ -93,6 +99,8 @@ private:
                      const std::string& terminal, Microseconds age);
     void prove_unlock(const Call& call, const wire::StepUpRequest& request,
                       const wire::Proof& proof);
+    Result<> reply_to(const Call& call, const Result<struct Question>& question);
+    Result<> judge(const Call& call, const Result<struct Question>& question);
     Result<core::StepUpAsked> gather(const struct Question& question);
     void note_asker(const Call& call, const core::SessionId& id);
     /// The caller's name, and of root the login that he works from: where operators are several,

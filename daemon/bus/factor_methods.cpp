@@ -60,30 +60,34 @@ Error Api::no_factors(const Call& call) const {
 Result<> Api::prove_own(const Call& call, std::string_view code) {
     if (!factors_)
         return std::unexpected{no_factors(call)};
-    if (!factors_->has_active(call.uid).value_or(false))
+    if (!factors_->active(call.uid).value_or(factors::Factors::Active{}).totp)
         return fail(wire::code_denied, "The first code is enrolled by an administrator: `vigilctl "
                                        "enroll totp " +
                                            caller_name(call) + "` as root.");
     const auto attempt = shell_.fresh_id().bytes;
     const auto checked = factors_->check_totp(call.uid, code, attempt, base::read_clocks());
     if (!checked || checked->verdict != factors::CheckOutcome::Verdict::accepted)
-        return fail(wire::code_denied,
-                    "Prove the code you have first: --code with what it shows now.");
+        return fail(
+            wire::code_denied,
+            "That is no code of a device that you have: one that it shows now adds another.");
     return {};
 }
 
 Result<> Api::enroll_totp(const Call& call) {
     const auto user = read<std::string>(call);
     const auto name = read<std::string>(call);
-    if (!user || !name)
-        return fail(wire::code_invalid, "EnrollTotp takes a user, a name and a code.");
+    const auto words = read<std::string>(call); // the proof behind it the table has judged
+    const auto kind = words ? factors::totp_kind_of(*words) : std::nullopt;
+    if (!user || !name || !kind)
+        return fail(wire::code_invalid, "EnrollTotp takes a user, a name, a kind of codes (totp, "
+                                        "totp-8, totp-sha256 and the like) and a code.");
     if (!factors_)
         return std::unexpected{no_factors(call)};
     const auto person = person_named(call, *user);
     if (!person)
         return std::unexpected{person.error()};
     const auto enrollment =
-        factors_->enroll_totp(person->uid, person->name, *name, base::read_clocks());
+        factors_->enroll_totp(person->uid, person->name, *name, *kind, base::read_clocks());
     if (!enrollment)
         return std::unexpected{as_answer(enrollment.error())};
     reply(call, [&](auto* message) { return wire::append(message, *enrollment); });
@@ -104,6 +108,28 @@ Result<> Api::enroll_finish(const Call& call) {
         return std::unexpected{as_answer(finished.error())};
     shell_.dispatch(core::FactorsChanged{*owner});
     reply(call, [](auto*) { return Result<>{}; });
+    return {};
+}
+
+Result<> Api::renew_recovery(const Call& call) {
+    const auto user = read<std::string>(call); // the proof behind it the table has judged
+    if (!user)
+        return std::unexpected{user.error()};
+    if (!factors_)
+        return std::unexpected{no_factors(call)};
+    const auto person = person_named(call, *user);
+    if (!person)
+        return std::unexpected{person.error()};
+    const auto codes = factors_->renew_recovery(person->uid, person->name, base::read_clocks());
+    if (!codes)
+        return std::unexpected{as_answer(codes.error())};
+    shell_.dispatch(core::FactorsChanged{person->uid});
+    wire::RecoveryCodes shown;
+    for (const auto& code : *codes)
+        shown.codes.emplace_back(code.view());
+    reply(call, [&](auto* message) { return wire::append(message, shown); });
+    for (auto& code : shown.codes)
+        base::wipe(code.data(), code.size());
     return {};
 }
 

@@ -119,7 +119,7 @@ Api::unlock_factors(const core::SessionView& view,
             continue;
         if (factor == policy::Factor::totp &&
             (!core::takes_codes(*view.record) || !factors_ ||
-             !factors_->has_active(view.record->facts.uid).value_or(false)))
+             !factors_->active(view.record->facts.uid).value_or(factors::Factors::Active{}).totp))
             continue;
         taken.push_back(factor);
     }

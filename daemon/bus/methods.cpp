@@ -20,8 +20,9 @@ enum class Who {
     root,          ///< the login path and what concerns everybody
     session_owner, ///< the object, or the first argument, is a session of the caller's
     factor_owner,  ///< the first argument names a factor of the caller's
+    grant_owner,   ///< the same of a grant
     oneself,       ///< the first argument names the caller, or nobody, who is he
-    /// The same, and the third argument is a code of his that counts: who has one already adds
+    /// The same, and the last argument is a code of his that counts: who has one already adds
     /// another. The first is an administrator's to give, or whoever sits down at an open terminal
     /// could make it his own.
     oneself_proved,
@@ -50,6 +51,11 @@ constexpr std::array methods{
     Method{manager, "Release", "h", "", Who::root, &Api::release},
     Method{stepup, "Ask", "hu(suassss)s", "usast", Who::root, &Api::ask},
     Method{stepup, "Prove", "hu(suassss)sssay", "ust", Who::root, &Api::prove},
+    Method{stepup, "AskCommand", "hu(suassss)sayayaaybbb", "usast", Who::root, &Api::ask_command},
+    Method{stepup, "ProveCommand", "hu(suassss)sayayaaybbbssay", "ust", Who::root,
+           &Api::prove_command},
+    Method{manager, "Grants", "", "aa{sv}", Who::anybody, &Api::list_grants},
+    Method{manager, "Revoke", "s", "", Who::grant_owner, &Api::revoke, true},
     Method{manager, "LockInfo", "ss", "a{sv}", Who::root, &Api::lock_info},
     Method{manager, "Unlocked", "sss", "", Who::root, &Api::unlocked},
     Method{manager, "UnlockFailed", "ss", "t", Who::root, &Api::unlock_failed},
@@ -67,7 +73,8 @@ constexpr std::array methods{
     Method{manager, "Status", "", "a{sv}", Who::anybody, &Api::status},
     Method{manager, "Examine", "", "aa{sv}", Who::root, &Api::examine},
     Method{manager, "Reload", "", "s", Who::root, &Api::reload},
-    Method{manager, "EnrollTotp", "sss", "sss", Who::oneself_proved, &Api::enroll_totp},
+    Method{manager, "EnrollTotp", "ssss", "sss", Who::oneself_proved, &Api::enroll_totp},
+    Method{manager, "RenewRecoveryCodes", "ss", "as", Who::oneself_proved, &Api::renew_recovery},
     Method{manager, "EnrollFinish", "ss", "", Who::factor_owner, &Api::enroll_finish},
     Method{manager, "Factors", "s", "a(ssussttb)", Who::oneself, &Api::list_factors},
     Method{manager, "Forget", "s", "", Who::root, &Api::forget},
@@ -116,15 +123,20 @@ Result<> authorize(Api& api, const Method& method, const Call& call) {
         if (const auto id = named(); id && api.owner_of_factor(*id) == call.uid)
             return {};
         return denied;
+    case Who::grant_owner:
+        if (const auto id = named(); id && api.owner_of_grant(*id) == call.uid)
+            return {};
+        return denied;
     case Who::oneself:
         if (const auto user = named(); user && is_oneself(call, *user))
             return {};
         return denied;
     case Who::oneself_proved: {
-        auto texts = first_arguments(call.get(), 3);
-        if (texts.size() != 3 || !is_oneself(call, texts[0]))
+        const std::size_t count = std::strlen(method.in); // all are texts
+        auto texts = first_arguments(call.get(), count);
+        if (texts.size() != count || !is_oneself(call, texts.front()))
             return denied;
-        const base::Secret code{std::move(texts[2])};
+        const base::Secret code{std::move(texts.back())};
         return api.prove_own(call, code.view());
     }
     case Who::anybody:

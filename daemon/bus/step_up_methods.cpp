@@ -12,18 +12,36 @@ namespace vigil::bus {
 struct Question {
     Brought process;
     wire::StepUpRequest request;
+    std::optional<policy::Command> command; ///< nullopt: not known, as where PAM asks
+    bool is_sudos = false;                  ///< the plugin asks, which knows whose sudo it is
 };
 
 namespace {
 
-Result<Question> read_question(const Call& call) {
+enum class With { nothing, command };
+
+Result<Question> read_question(const Call& call, With with) {
     auto process = read_process(call);
     if (!process)
         return std::unexpected{process.error()};
     auto request = read<wire::StepUpRequest>(call);
     if (!request)
         return std::unexpected{request.error()};
-    return Question{std::move(*process), std::move(*request)};
+    Question question{std::move(*process), std::move(*request), std::nullopt, false};
+    if (with == With::command) {
+        auto command = read<wire::Command>(call);
+        if (!command)
+            return std::unexpected{command.error()};
+        question.is_sudos = true;
+        if (command->edits || !command->path.empty())
+            question.command = {.path = std::move(command->path),
+                                .named = std::move(command->named),
+                                .arguments = std::move(command->arguments),
+                                .edits = command->edits,
+                                .settled = command->settled,
+                                .cut = command->cut};
+    }
+    return question;
 }
 
 void reply_denied(const Call& call, const char* why) {
@@ -33,10 +51,20 @@ void reply_denied(const Call& call, const char* why) {
     });
 }
 
+/// By the kernel; but sudo, once its command runs, is root's through and through, so that its user
+/// cannot end it, and asks again for each program that the command starts (sudoers(5): intercept).
+/// It knows since its start whose it is, and is taken at its word: it is root's to say.
+Result<uid_t> runner_of(const Question& question) {
+    const auto runner = base::read_real_uid(question.process.pid());
+    if (runner && *runner == 0 && question.is_sudos)
+        return uid_t{question.request.login.uid};
+    return runner;
+}
+
 /// Has nothing to gain by a step-up, and may be the one who is about to mend the policy. polkit's
 /// helper may be root's for anybody.
 bool is_root_already(const Question& question) {
-    const auto runner = base::read_real_uid(question.process.pid());
+    const auto runner = runner_of(question);
     return runner && *runner == 0 && question.request.login.service != "polkit-1" &&
            !question.process.has_ended();
 }
@@ -47,6 +75,14 @@ base::Process leader_of_terminal(const base::ProcessStat& process) {
     if (process.terminal == 0 || !leader || leader->terminal != process.terminal)
         return {};
     return {.pid = leader->pid, .start_time = leader->start_time};
+}
+
+std::optional<factors::Factors::Proof> judged_as(std::string_view factor) {
+    if (factor == "totp")
+        return factors::Factors::Proof::totp;
+    if (factor == "recovery")
+        return factors::Factors::Proof::recovery;
+    return std::nullopt;
 }
 
 core::ProofChecked::Outcome outcome_of(const Result<factors::CheckOutcome>& checked) {
@@ -72,7 +108,7 @@ Result<core::StepUpAsked> Api::gather(const Question& question) {
     const auto unknown = fail(wire::code_denied, "vigil cannot tell who asks.");
     const auto pid = question.process.pid();
     const auto stat = base::read_process_stat(pid);
-    const auto runner = base::read_real_uid(pid);
+    const auto runner = runner_of(question);
     if (!stat || !runner || *runner == static_cast<uid_t>(-1))
         return unknown;
     const auto& service = question.request.login.service;
@@ -81,7 +117,8 @@ Result<core::StepUpAsked> Api::gather(const Question& question) {
     asked.terminal_leader = leader_of_terminal(*stat);
     asked.session = shell_.session_of(pid);
     if (!question.request.run_as.empty())
-        asked.run_as = question.request.run_as;
+        asked.target.run_as = question.request.run_as;
+    asked.target.command = question.command;
     const auto view = asked.session ? shell_.machine().view(*asked.session) : std::nullopt;
     // Who is in which groups decides which rule holds: not knowing it is no reason for none.
     const auto add = [&](uid_t uid) -> Result<> {
@@ -116,14 +153,33 @@ Result<core::StepUpAsked> Api::gather(const Question& question) {
     }
     const auto person = asked.subjects.front().uid;
     if (factors_) {
-        asked.person_has_factor = factors_->has_active(person).value_or(false);
+        const auto has = factors_->active(person).value_or(factors::Factors::Active{});
+        if (has.totp)
+            asked.person_has.push_back(policy::Factor::totp);
+        if (has.recovery)
+            asked.person_has.push_back(policy::Factor::recovery);
         asked.wait = factors_->wait_for(person, base::read_clocks()).value_or(Seconds{0});
     }
     return asked;
 }
 
 Result<> Api::ask(const Call& call) {
-    const auto question = read_question(call);
+    return reply_to(call, read_question(call, With::nothing));
+}
+
+Result<> Api::ask_command(const Call& call) {
+    return reply_to(call, read_question(call, With::command));
+}
+
+Result<> Api::prove(const Call& call) {
+    return judge(call, read_question(call, With::nothing));
+}
+
+Result<> Api::prove_command(const Call& call) {
+    return judge(call, read_question(call, With::command));
+}
+
+Result<> Api::reply_to(const Call& call, const Result<Question>& question) {
     if (!question)
         return std::unexpected{question.error()};
     if (question->request.purpose == wire::Purpose::unlock) {
@@ -156,8 +212,7 @@ Result<> Api::ask(const Call& call) {
     return put(call, std::move(*asked));
 }
 
-Result<> Api::prove(const Call& call) {
-    const auto question = read_question(call);
+Result<> Api::judge(const Call& call, const Result<Question>& question) {
     if (!question)
         return std::unexpected{question.error()};
     auto proof = read<wire::Proof>(call);
@@ -178,14 +233,20 @@ Result<> Api::prove(const Call& call) {
                                .fresh_id = shell_.fresh_id(),
                                .outcome = core::ProofChecked::Outcome::unavailable,
                                .factor = proof->factor,
-                               .wait = {}};
-    if (factors_ && policy_.usable() && proof->factor == "totp") {
-        const auto outcome =
-            factors_->check_totp(checked.request.subjects.front().uid, answer_typed.view(),
-                                 proof->attempt, base::read_clocks());
+                               .wait = {},
+                               .failures = 0};
+    const auto kind = judged_as(proof->factor);
+    const auto now = base::read_clocks();
+    if (!shell_.machine().takes(checked.request, proof->factor, now)) {
+        checked.outcome = core::ProofChecked::Outcome::not_taken;
+    } else if (kind && factors_ && policy_.usable()) {
+        const auto outcome = factors_->check(*kind, checked.request.subjects.front().uid,
+                                             answer_typed.view(), proof->attempt, now);
         checked.outcome = outcome_of(outcome);
-        if (outcome)
+        if (outcome) {
             checked.wait = outcome->wait;
+            checked.failures = outcome->failures;
+        }
     }
     return put(call, std::move(checked));
 }

@@ -121,6 +121,7 @@ enum class AuditKind : std::uint8_t {
     step_up_asked,
     step_up_granted,
     step_up_refused,
+    codes_guessed, ///< so many wrong ones in a row that somebody has to look
     grant_revoked,
     policy_loaded,
 };

@@ -234,14 +234,14 @@ struct ScopeSeen {
 struct StepUpAsked {
     Token token = 0;
     std::vector<policy::Facts> subjects; ///< the first is the person whose factor is asked
-    std::optional<std::string> run_as;
+    policy::StepUpTarget target;
     std::optional<SessionId> session; ///< nullopt: outside every session, so no grant either
     std::uint64_t terminal = 0;       ///< device number, 0 none
     /// Who leads the terminal's session (setsid(2)), for numbers of terminals are used again; pid
     /// 0: not known.
     base::Process terminal_leader;
-    bool person_has_factor = false;
-    Seconds wait{0}; ///< throttled until then
+    std::vector<policy::Factor> person_has; ///< what of it can be proved
+    Seconds wait{0};                        ///< throttled until then
 };
 
 /// The shell has checked a proof with daemon/factors.
@@ -249,15 +249,30 @@ struct ProofChecked {
     Token token = 0;
     StepUpAsked request; ///< the same facts, gathered anew
     SessionId fresh_id;
-    enum class Outcome { wrong, accepted, throttled, unavailable } outcome = Outcome::wrong;
+    /// not_taken: judged by nobody, since Machine::takes() says no.
+    enum class Outcome {
+        wrong,
+        accepted,
+        throttled,
+        unavailable,
+        not_taken
+    } outcome = Outcome::wrong;
     std::string factor;
     Seconds wait{0};
+    std::uint32_t failures = 0; ///< wrong answers of the person in a row, with this one
 };
 
 /// What came of a StoreGrant effect.
 struct GrantStored {
     SessionId grant;
     bool stored = false;
+};
+
+/// A proof is to count no more.
+struct RevokeAsked {
+    Token token = 0;
+    SessionId grant;
+    std::string by;
 };
 
 /// A factor was added or forgotten, or its owner blocked.
@@ -269,12 +284,12 @@ struct PolicyChanged {
     policy::Policy policy;
 };
 
-using Event =
-    std::variant<ReserveAsked, PrepareAsked, ConfirmAsked, ReleaseAsked, SessionFound, LeaderGone,
-                 WatchFailed, ActivitySeen, DesktopSeen, TerminalOpened, TerminalClosed,
-                 LockedTerminalUsed, WarnedTerminalUsed, ClientGone, TimePassed, LockAsked,
-                 SleepAsked, LockDone, GapsSeen, LookCutShort, PromptAsks, ScreenAsked, ScreenSeen,
-                 UnlockAsked, UnlockDone, UnlockRefused, ThawedByHand, TerminateAsked, ScopeSeen,
-                 StepUpAsked, ProofChecked, GrantStored, FactorsChanged, PolicyChanged>;
+using Event = std::variant<ReserveAsked, PrepareAsked, ConfirmAsked, ReleaseAsked, SessionFound,
+                           LeaderGone, WatchFailed, ActivitySeen, DesktopSeen, TerminalOpened,
+                           TerminalClosed, LockedTerminalUsed, WarnedTerminalUsed, ClientGone,
+                           TimePassed, LockAsked, SleepAsked, LockDone, GapsSeen, LookCutShort,
+                           PromptAsks, ScreenAsked, ScreenSeen, UnlockAsked, UnlockDone,
+                           UnlockRefused, ThawedByHand, TerminateAsked, ScopeSeen, StepUpAsked,
+                           ProofChecked, GrantStored, RevokeAsked, FactorsChanged, PolicyChanged>;
 
 } // namespace vigil::core

@@ -40,6 +40,14 @@ struct SessionView {
         gaps; ///< of the lock in force, as they were seen last, or why there can be none
 };
 
+/// What is known of a grant that counts, for a listing.
+struct GrantView {
+    const GrantRecord* record = nullptr;
+    const SessionRecord* session = nullptr;
+    std::size_t rule = 0; ///< of the policy's step_up, from 1
+    std::string run_as;   ///< "*": anybody, where the asker could not know it
+};
+
 class Machine {
 public:
     /// Starts from what the store had. `start()` then tells what has to be put right.
@@ -59,6 +67,9 @@ public:
 
     std::optional<SessionView> view(const SessionId& id) const;
     std::vector<SessionView> list() const;
+    /// Whether a proof by this factor would count. What is used up by being judged is not judged
+    /// before.
+    bool takes(const StepUpAsked& asked, std::string_view factor, const Now& now) const;
     /// Those whose view is_warned.
     std::vector<SessionId> warned() const;
     std::optional<SessionId> by_logind(const std::string& logind_session) const;
@@ -66,6 +77,9 @@ public:
     /// is known.
     bool is_alone_at_consoles(const SessionId& id) const;
     std::size_t grant_count() const noexcept;
+    /// Of one user, or of all.
+    std::vector<GrantView> grants(std::optional<std::uint32_t> uid, const Now& now) const;
+    std::optional<std::uint32_t> owner_of_grant(const SessionId& id) const;
     policy::Mode mode() const noexcept;
 
 private:

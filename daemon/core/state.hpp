@@ -254,8 +254,11 @@ struct Machine::Data {
     // step_up.cpp
     Effects on(const StepUpAsked&, const Now&);
     Effects on(const ProofChecked&, const Now&);
+
+    // grants.cpp
     Effects on(const GrantStored&, const Now&);
     Effects use(GrantRecord& grant, Token token);
+    Effects on(const RevokeAsked&, const Now&);
     Effects on(const FactorsChanged&, const Now&);
     void revoke(const SessionId& session, const char* why, Effects& effects);
 };

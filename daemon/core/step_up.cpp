@@ -1,5 +1,4 @@
-#include "daemon/core/state.hpp"
-#include "policy/digest.hpp"
+#include "daemon/core/grants.hpp"
 
 #include <algorithm>
 
@@ -13,7 +12,7 @@ using policy::StepUpDecision;
 StepUpDecision strictest(const policy::Policy& policy, const StepUpAsked& asked, const Now& now) {
     StepUpDecision result;
     for (const auto& subject : asked.subjects) {
-        auto decision = policy::decide_step_up(policy, subject, asked.run_as, now);
+        auto decision = policy::decide_step_up(policy, subject, asked.target, now);
         if (decision.verdict > result.verdict)
             result = std::move(decision);
     }
@@ -23,7 +22,7 @@ StepUpDecision strictest(const policy::Policy& policy, const StepUpAsked& asked,
 /// Of a decision that asks for a proof.
 std::string purpose_of(const policy::Policy& policy, const StepUpAsked& asked,
                        const StepUpDecision& decision) {
-    return rule_purpose(policy.step_up[decision.rule]) + asked.run_as.value_or("*");
+    return rule_purpose(policy.step_up[decision.rule]) + asked.target.run_as.value_or("*");
 }
 
 Audit about(AuditKind kind, const StepUpAsked& asked, std::string text) {
@@ -35,6 +34,12 @@ Audit about(AuditKind kind, const StepUpAsked& asked, std::string text) {
             .service = person.service,
             .rule = {},
             .text = std::move(text)};
+}
+
+/// Whom sudo runs it as is known but where it is in another group than his own (`sudo -g`). A proof
+/// for one such would count for any.
+bool can_last(const StepUpAsked& asked) {
+    return asked.target.run_as || !asked.target.command;
 }
 
 /// What a grant is bound to beside its session, its user and its purpose.
@@ -68,21 +73,20 @@ std::vector<std::string> names_of(const std::vector<policy::Factor>& factors) {
     return names;
 }
 
-constexpr const char* cannot_write = "vigil cannot write its state; see `vigilctl status`.";
-
-wire::AskReply denied(std::string why) {
-    return {.verdict = wire::AskReply::Verdict::denied, .text = std::move(why)};
+/// Whoever has lost his device and his recovery codes gets another device.
+std::string no_factor_text(const std::string& user, const std::vector<policy::Factor>& required) {
+    if (std::ranges::count(required, policy::Factor::totp) > 0)
+        return "No one-time code is enrolled for " + user +
+               ": an administrator enrols it with `vigilctl enroll totp " + user + "`.";
+    return "There are no recovery codes for " + user +
+           ": an administrator makes some with `vigilctl recovery-codes " + user + "`.";
 }
 
-wire::AskReply allowed(std::string why) {
-    return {.verdict = wire::AskReply::Verdict::allowed, .text = std::move(why)};
-}
+/// From so many on each is told as an alert, too; the next takes its time.
+constexpr std::uint32_t alarming_failures = 5;
 
+constexpr const char* not_taken = "The policy does not take this factor here.";
 } // namespace
-
-std::string rule_purpose(const policy::StepUpRule& rule) {
-    return "step_up " + policy::digest(rule) + " as ";
-}
 
 Effects Machine::Data::on(const StepUpAsked& asked, const Now& now) {
     Effects effects;
@@ -104,7 +108,7 @@ Effects Machine::Data::on(const StepUpAsked& asked, const Now& now) {
     const auto* session = asked.session ? find(*asked.session) : nullptr;
     if (session && session->record.state != State::active)
         return answer(denied("This session is locked or ending: unlock it first."));
-    if (session) {
+    if (session && can_last(asked)) {
         const auto purpose = purpose_of(policy, asked, decision);
         const auto place = place_of(asked, decision, *session);
         const auto [first, last] = grants.equal_range(*asked.session);
@@ -115,48 +119,28 @@ Effects Machine::Data::on(const StepUpAsked& asked, const Now& now) {
                 return use(record, asked.token);
         }
     }
-    if (!asked.person_has_factor) {
-        const auto& user = asked.subjects.front().user;
-        const std::string why = "No one-time code is enrolled for " + user +
-                                ": an administrator enrols it with `vigilctl enroll totp " + user +
-                                "`.";
+    std::vector<policy::Factor> usable;
+    std::ranges::copy_if(decision.require, std::back_inserter(usable), [&](policy::Factor factor) {
+        return std::ranges::count(asked.person_has, factor) > 0;
+    });
+    if (usable.empty()) {
+        const auto why = no_factor_text(asked.subjects.front().user, decision.require);
         effects.push_back(about(AuditKind::step_up_refused, asked, why));
         return answer(denied(why));
     }
-    return answer({.verdict = wire::AskReply::Verdict::prove,
-                   .text = {},
-                   .factors = names_of(decision.require),
-                   .wait_seconds = static_cast<std::uint64_t>(asked.wait.count())});
+    // For whom there is nobody to ask: which rule stands in his way.
+    return answer(
+        {.verdict = wire::AskReply::Verdict::prove,
+         .text = "rule " + std::to_string(decision.rule + 1) + " of step_up asks for a proof",
+         .factors = names_of(usable),
+         .wait_seconds = static_cast<std::uint64_t>(asked.wait.count())});
 }
 
-/// A use that is not written down could be made again after a crash: no use then.
-Effects Machine::Data::use(GrantRecord& grant, Token token) {
-    const Effect yes = ReplyAsk{token, allowed("proved before")};
-    if (grant.uses_left == UINT32_MAX)
-        return {yes};
-    --grant.uses_left;
-    pending_grants.push_back(
-        {.grant = grant.id, .stored = {yes}, .failed = {ReplyAsk{token, denied(cannot_write)}}});
-    return {StoreGrant{grant}};
-}
-
-Effects Machine::Data::on(const GrantStored& outcome, const Now&) {
-    const auto pending = std::ranges::find(pending_grants, outcome.grant, &PendingGrant::grant);
-    if (pending == pending_grants.end())
-        return {};
-    auto told = std::move(*pending);
-    pending_grants.erase(pending);
-    const auto grant = std::ranges::find_if(
-        grants, [&](const auto& entry) { return entry.second.id == outcome.grant; });
-    // Revoked meanwhile is as good as not written down.
-    if (grant == grants.end())
-        return std::move(told.failed);
-    Effects effects = std::move(outcome.stored ? told.stored : told.failed);
-    if (!outcome.stored || grant->second.uses_left == 0) {
-        effects.insert(effects.begin(), EraseGrant{outcome.grant});
-        grants.erase(grant);
-    }
-    return effects;
+bool Machine::takes(const StepUpAsked& asked, std::string_view factor, const Now& now) const {
+    const auto decision = strictest(data_->policy, asked, now);
+    const auto known = policy::factor_from_text(std::string{factor});
+    return decision.verdict != StepUpDecision::Verdict::prove ||
+           (known && std::ranges::count(decision.require, *known) > 0);
 }
 
 Effects Machine::Data::on(const ProofChecked& checked, const Now& now) {
@@ -184,7 +168,12 @@ Effects Machine::Data::on(const ProofChecked& checked, const Now& now) {
     case ProofChecked::Outcome::wrong:
         effects.push_back(
             about(AuditKind::step_up_refused, asked, "wrong or used " + checked.factor));
+        if (checked.failures >= alarming_failures)
+            effects.push_back(about(AuditKind::codes_guessed, asked,
+                                    std::to_string(checked.failures) + " wrong codes in a row"));
         return answer(wire::ProveReply::Verdict::wrong, "That code is wrong or was used before.");
+    case ProofChecked::Outcome::not_taken:
+        return answer(wire::ProveReply::Verdict::denied, not_taken);
     case ProofChecked::Outcome::accepted:
         break;
     }
@@ -192,12 +181,11 @@ Effects Machine::Data::on(const ProofChecked& checked, const Now& now) {
     const auto factor = policy::factor_from_text(checked.factor);
     if (decision.verdict == StepUpDecision::Verdict::prove &&
         (!factor || !std::ranges::count(decision.require, *factor)))
-        return answer(wire::ProveReply::Verdict::denied,
-                      "The policy does not take this factor here.");
+        return answer(wire::ProveReply::Verdict::denied, not_taken);
     const auto* session = asked.session ? find(*asked.session) : nullptr;
     if (session && session->record.state != State::active)
         return answer(wire::ProveReply::Verdict::denied, "This session was locked meanwhile.");
-    const bool lasts = decision.verdict == StepUpDecision::Verdict::prove &&
+    const bool lasts = decision.verdict == StepUpDecision::Verdict::prove && can_last(asked) &&
                        decision.valid_for > Seconds{0} && decision.uses.value_or(2) > 1;
     const auto place = session ? place_of(asked, decision, *session) : std::nullopt;
     if (place && lasts) {
@@ -240,30 +228,6 @@ Effects Machine::Data::on(const ProofChecked& checked, const Now& now) {
     }
     effects.push_back(about(AuditKind::step_up_granted, asked, "proved by " + checked.factor));
     return answer(wire::ProveReply::Verdict::accepted, {});
-}
-
-Effects Machine::Data::on(const FactorsChanged& change, const Now&) {
-    Effects effects;
-    // By whose proof it was, which need not be the session's own user.
-    std::vector<SessionId> concerned;
-    for (const auto& [id, grant] : grants)
-        if ((grant.uid == change.uid || find(id)->record.facts.uid == change.uid) &&
-            (concerned.empty() || concerned.back() != id))
-            concerned.push_back(id);
-    for (const auto& id : concerned)
-        revoke(id, "the factors changed", effects);
-    return effects;
-}
-
-void Machine::Data::revoke(const SessionId& id, const char* why, Effects& effects) {
-    const auto [first, last] = grants.equal_range(id);
-    if (first == last)
-        return;
-    for (auto grant = first; grant != last; ++grant)
-        effects.push_back(EraseGrant{grant->second.id});
-    grants.erase(first, last);
-    if (const auto* session = find(id))
-        effects.push_back(audit(AuditKind::grant_revoked, *session, why));
 }
 
 } // namespace vigil::core

@@ -1,6 +1,7 @@
 // The checking of codes. Deny is where each path starts; `accepted` is set after the commit alone.
 
 #include "base/openssl.hpp"
+#include "daemon/factors/recovery.hpp"
 #include "daemon/factors/state.hpp"
 #include "daemon/factors/totp.hpp"
 
@@ -18,9 +19,16 @@ struct Device {
     std::string sealed;
     WallTime last_used;
     std::string accepted_attempt;
+    std::string kind;
 };
 
-Result<std::vector<Device>> devices_of(base::Statement& statement, std::uint32_t uid) {
+bool is_of(const std::string& kind, Factors::Proof proof) {
+    return proof == Factors::Proof::recovery ? kind == recovery_kind
+                                             : totp_kind_of(kind).has_value();
+}
+
+Result<std::vector<Device>> devices_of(base::Statement& statement, std::uint32_t uid,
+                                       Factors::Proof proof) {
     const base::Running running{statement};
     if (const auto done = statement.bind(1, std::int64_t{uid}); !done)
         return std::unexpected{done.error()};
@@ -31,9 +39,10 @@ Result<std::vector<Device>> devices_of(base::Statement& statement, std::uint32_t
             return std::unexpected{row.error()};
         if (!*row)
             return devices;
-        devices.push_back({std::string{statement.text(0)}, std::string{statement.blob(1)},
-                           WallTime{Microseconds{statement.integer(2)}},
-                           std::string{statement.blob(3)}});
+        if (std::string kind{statement.text(4)}; is_of(kind, proof))
+            devices.push_back({std::string{statement.text(0)}, std::string{statement.blob(1)},
+                               WallTime{Microseconds{statement.integer(2)}},
+                               std::string{statement.blob(3)}, std::move(kind)});
     }
 }
 
@@ -57,7 +66,8 @@ bool repeats_accepted(const Device& device, std::string_view mark, WallTime now)
 /// True if the code moved this device's last step: the conditional write alone decides.
 Result<bool> take_code(Factors::State& s, const Device& device, std::string_view secret,
                        std::string_view code, std::string_view mark, WallTime now) {
-    const auto step = matching_step(secret, code, totp_step(now));
+    const auto kind = totp_kind_of(device.kind).value_or(TotpKind{});
+    const auto step = matching_step(secret, code, totp_step(now), kind);
     if (!step)
         return std::unexpected{step.error()};
     if (!*step)
@@ -73,11 +83,37 @@ Result<bool> take_code(Factors::State& s, const Device& device, std::string_view
     return s.database.changes() == 1;
 }
 
+/// True if the code was one of the set, which has it no more from now on.
+Result<bool> take_recovery(Factors::State& s, const Device& device, std::uint32_t uid,
+                           std::string_view secret, std::string_view code, std::string_view mark,
+                           WallTime now) {
+    auto set = RecoverySet::parse(secret);
+    if (!set)
+        return std::unexpected{set.error()};
+    const auto used = set->use(code);
+    if (!used || !*used)
+        return used;
+    const base::Secret left{set->bytes()};
+    const auto sealed =
+        base::seal(s.key.view(), purpose_of(device.id, uid, device.kind), left.view());
+    if (!sealed)
+        return std::unexpected{sealed.error()};
+    const base::Running running{s.use_up};
+    if (const auto done = bound({s.use_up.bind(1, device.id), s.use_up.bind_blob(2, *sealed),
+                                 s.use_up.bind(3, stamp(now)), s.use_up.bind_blob(4, mark),
+                                 s.use_up.bind(5, recovery_name(set->left()))});
+        !done)
+        return std::unexpected{done.error()};
+    if (const auto written = s.use_up.run(); !written)
+        return std::unexpected{written.error()};
+    return s.database.changes() == 1;
+}
+
 } // namespace
 
-Result<CheckOutcome> Factors::check_totp(std::uint32_t uid, std::string_view code,
-                                         const std::array<std::uint8_t, 16>& attempt,
-                                         const Now& now, Counted counted) {
+Result<CheckOutcome> Factors::check(Proof proof, std::uint32_t uid, std::string_view code,
+                                    const std::array<std::uint8_t, 16>& attempt, const Now& now,
+                                    Counted counted) {
     using Verdict = CheckOutcome::Verdict;
     State& s = *state_;
     const auto mark = mark_of(s.attempt_key.view(), uid, code, attempt);
@@ -94,7 +130,7 @@ Result<CheckOutcome> Factors::check_totp(std::uint32_t uid, std::string_view cod
         return outcome;
     };
 
-    const auto devices = devices_of(s.active_of, uid);
+    const auto devices = devices_of(s.active_of, uid, proof);
     if (!devices)
         return std::unexpected{devices.error()};
     if (devices->empty()) // nothing to guess, so nothing to count, and no row for a passer-by
@@ -120,12 +156,14 @@ Result<CheckOutcome> Factors::check_totp(std::uint32_t uid, std::string_view cod
         // Every device is asked, also after one said yes: a code that two of them share counts
         // once.
         const auto secret =
-            base::unseal(s.key.view(), purpose_of(device.id, uid, "totp"), device.sealed);
+            base::unseal(s.key.view(), purpose_of(device.id, uid, device.kind), device.sealed);
         if (!secret) {
             unreadable = Error{EBADMSG, "the secret of factor " + device.id + " does not open"};
             continue;
         }
-        const auto one = take_code(s, device, secret->view(), code, *mark, now.wall);
+        const auto one = proof == Proof::recovery
+                             ? take_recovery(s, device, uid, secret->view(), code, *mark, now.wall)
+                             : take_code(s, device, secret->view(), code, *mark, now.wall);
         if (!one)
             return std::unexpected{one.error()};
         taken = taken || *one;
@@ -136,13 +174,15 @@ Result<CheckOutcome> Factors::check_totp(std::uint32_t uid, std::string_view cod
         return finish_with({Verdict::accepted});
     }
     Seconds wait{0};
+    std::uint32_t failures = 0;
     if (counted == Counted::for_user) {
         const auto delay = s.throttle.failed(uid, standing, *mark, now.wall);
         if (!delay)
             return std::unexpected{delay.error()};
         wait = *delay;
+        failures = static_cast<std::uint32_t>(standing.failures + 1);
     }
-    const auto outcome = finish_with({Verdict::wrong, wait});
+    const auto outcome = finish_with({Verdict::wrong, wait, failures});
     if (unreadable && outcome)
         return std::unexpected{*unreadable};
     return outcome;

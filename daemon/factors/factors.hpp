@@ -19,13 +19,27 @@ inline constexpr Seconds pending_lifetime{600};
 /// Wrong codes in a row before waiting begins; then 30 s, doubling to 15 min.
 inline constexpr unsigned free_failures = 5;
 
-/// RFC 4226 and RFC 6238, SHA-1, 6 digits, 30 s: the pure part.
-Result<std::string> hotp(std::string_view key, std::uint64_t counter, unsigned digits);
+/// What an authenticator was told of its codes (RFC 6238, 1.2). A step is always 30 s.
+struct TotpKind {
+    enum class Hash : std::uint8_t { sha1, sha256, sha512 } hash = Hash::sha1;
+    unsigned digits = 6; ///< or 8
+
+    bool operator==(const TotpKind&) const = default;
+};
+
+/// A kind of factor, in the store and over the bus: "totp", "totp-8", "totp-sha256",
+/// "totp-8-sha512".
+std::string text_of(const TotpKind& kind);
+std::optional<TotpKind> totp_kind_of(std::string_view text);
+
+/// RFC 4226 with the hashes of RFC 6238: the pure part. EINVAL: digits other than 6 to 9.
+Result<std::string> hotp(std::string_view key, std::uint64_t counter, const TotpKind& kind = {});
 std::uint64_t totp_step(WallTime time) noexcept;
 
 struct CheckOutcome {
     enum class Verdict { wrong, accepted, throttled } verdict = Verdict::wrong;
-    Seconds wait{0}; ///< before the next answer is taken
+    Seconds wait{0};            ///< before the next answer is taken
+    std::uint32_t failures = 0; ///< of a wrong one that counts for the user: so many in a row
 };
 
 class Factors {
@@ -37,14 +51,24 @@ public:
 
     /// A new, pending TOTP device. EDQUOT beyond max_factors_per_user.
     Result<wire::Enrollment> enroll_totp(std::uint32_t uid, const std::string& user,
-                                         const std::string& name, const Now& now);
+                                         const std::string& name, const TotpKind& kind,
+                                         const Now& now);
     /// The first code makes it active. EACCES: wrong code; ENOENT: no such pending factor.
     Result<> finish(const std::string& factor_id, std::uint32_t uid, std::string_view code,
                     const Now& now);
     Result<std::vector<wire::Factor>> list(std::optional<std::uint32_t> uid, const Now& now);
     Result<std::uint32_t> owner_of(const std::string& factor_id);
     Result<> forget(const std::string& factor_id);
-    Result<bool> has_active(std::uint32_t uid);
+    /// What of it counts.
+    struct Active {
+        bool totp = false;
+        bool recovery = false;
+    };
+    Result<Active> active(std::uint32_t uid);
+
+    /// Ten new ones, as they are shown; the ones before count no more. Takes some 250 ms.
+    Result<std::vector<base::Secret>> renew_recovery(std::uint32_t uid, const std::string& user,
+                                                     const Now& now);
 
     /// Where a wrong code counts.
     enum class Counted : std::uint8_t {
@@ -52,11 +76,20 @@ public:
         by_caller,
     };
 
-    /// One step of skew each side, never a step at or before the last accepted. `attempt` repeated
-    /// for the same answer has the same outcome.
+    enum class Proof : std::uint8_t {
+        totp,     ///< one step of skew each side, never a step at or before the last accepted
+        recovery, ///< is used up
+    };
+
+    /// `attempt` repeated for the same answer has the same outcome.
+    Result<CheckOutcome> check(Proof proof, std::uint32_t uid, std::string_view code,
+                               const std::array<std::uint8_t, 16>& attempt, const Now& now,
+                               Counted counted = Counted::for_user);
     Result<CheckOutcome> check_totp(std::uint32_t uid, std::string_view code,
                                     const std::array<std::uint8_t, 16>& attempt, const Now& now,
-                                    Counted counted = Counted::for_user);
+                                    Counted counted = Counted::for_user) {
+        return check(Proof::totp, uid, code, attempt, now, counted);
+    }
     /// How long the next answer of this user has to wait.
     Result<Seconds> wait_for(std::uint32_t uid, const Now& now);
 

@@ -14,9 +14,15 @@ struct Factors::State {
     base::Database database;
     FileWatch watch;
     Throttle throttle;
-    base::Statement insert, purge, counts, find, owner, remove, any_active, all, all_of;
-    base::Statement active_of, activate, accept;
+    base::Statement insert, purge, counts, find, owner, remove, all, all_of;
+    base::Statement active_of, activate, accept, kinds_of, forget_kind, use_up;
 };
+
+/// A kind of factor in the store, beside those of TotpKind.
+inline constexpr const char* recovery_kind = "recovery";
+
+/// How the set is listed: "7 codes left".
+std::string recovery_name(std::size_t left);
 
 /// What a secret is sealed for: a row moved to another user, or renamed, does not open.
 std::string purpose_of(std::string_view id, std::uint32_t uid, std::string_view kind);

@@ -3,6 +3,7 @@
 #include "base/log.hpp"
 #include "base/process.hpp"
 #include "base/unique_fd.hpp"
+#include "base/whole_file.hpp"
 #include "policy/load.hpp"
 
 #include <algorithm>
@@ -44,24 +45,6 @@ Result<std::vector<policy::Source>> unpack(std::string_view packed) {
         packed.remove_prefix(size_end + 1 + size);
     }
     return sources;
-}
-
-/// Whole or not at all: a crash leaves the old copy.
-Result<> write_whole(const std::string& path, std::string_view text) {
-    const auto temporary = path + ".new";
-    base::UniqueFd file{
-        open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600)};
-    if (!file)
-        return fail(errno, "writing " + temporary);
-    while (!text.empty()) {
-        const auto written = write(file.get(), text.data(), text.size());
-        if (written < 0)
-            return fail(errno, "writing " + temporary);
-        text.remove_prefix(static_cast<std::size_t>(written));
-    }
-    if (fsync(file.get()) < 0 || rename(temporary.c_str(), path.c_str()) < 0)
-        return fail(errno, "writing " + path);
-    return {};
 }
 
 /// Room for the main file and many fragments.
@@ -134,7 +117,7 @@ Result<policy::Policy> PolicyKeeper::reload(WallTime now) {
     loaded_ = now;
     if (observe_only_)
         parsed->mode = policy::Mode::observe;
-    if (const auto kept = write_whole(last_good_, pack(*sources)); !kept)
+    if (const auto kept = base::write_whole(last_good_, pack(*sources), 0600); !kept)
         base::log(base::Level::warning,
                   "the good policy cannot be kept for later: " + kept.error().text());
     return parsed;

@@ -32,7 +32,7 @@ class Code:
 def enrolled(vigild, user, proof="", call=None):
     """A factor proved with the code of the step before, so that this one's is fresh."""
     call = call or vigild.call
-    id_, uri, secret = call("EnrollTotp", "sss", user, "phone", proof)
+    id_, uri, secret = call("EnrollTotp", "ssss", user, "phone", "totp", proof)
     assert urllib.parse.parse_qs(urllib.parse.urlsplit(uri).query)["secret"] == [secret]
     code = Code(secret)
     assert call("EnrollFinish", "ss", id_, code.now(-1)) == []

@@ -26,7 +26,7 @@ def sudo_fixture(vigild):
 
 
 def test_the_codes_are_oathtools(host):
-    _, _, secret = host.call("EnrollTotp", "sss", "nobody", "phone", "")
+    _, _, secret = host.call("EnrollTotp", "ssss", "nobody", "phone", "totp", "")
     done = subprocess.run(["oathtool", "--totp", "-b", "--now", "2026-11-21 12:00:00 UTC", secret], check=True,
                           capture_output=True, text=True)
     assert Code(secret).at(1795262400 // 30) == done.stdout.strip()
@@ -118,7 +118,7 @@ def test_another_factor_than_asked_for_proves_nothing(host, sudo, factor):
 
 
 def test_an_enrolment_counts_once_it_is_proved(host, sudo):
-    id_, _, secret = host.call("EnrollTotp", "sss", "nobody", "phone", "")
+    id_, _, secret = host.call("EnrollTotp", "ssss", "nobody", "phone", "totp", "")
     code = Code(secret)
     assert ask(host, sudo)[0] == DENIED
     assert prove(host, sudo, code.now())[0] != ACCEPTED
@@ -133,11 +133,11 @@ def test_own_enrolment_needs_the_code_one_has(make_broker, vigild):
     broker = make_broker("shipped", vigild)
     with broker.connect(NOBODY) as user, broker.connect(DAEMON) as other:
         denied = "org.vigil1.Error.Denied"
-        name, words = refused(user.call, "EnrollTotp", "sss", "", "phone", "")
+        name, words = refused(user.call, "EnrollTotp", "ssss", "", "phone", "totp", "")
         assert name == denied and "administrator" in words
         code = enrolled(vigild, "nobody")
-        assert refused(user.call, "EnrollTotp", "sss", "", "phone", "000000")[0] == denied
-        id_, _, secret = user.call("EnrollTotp", "sss", "nobody", "second", code.now())
+        assert refused(user.call, "EnrollTotp", "ssss", "", "phone", "totp", "000000")[0] == denied
+        id_, _, secret = user.call("EnrollTotp", "ssss", "nobody", "second", "totp", code.now())
         assert refused(other.call, "EnrollFinish", "ss", id_, Code(secret).now(-1))[0] == denied
         assert user.call("EnrollFinish", "ss", id_, Code(secret).now(-1)) == []
         assert [each[1:5] for each in user.call("Factors", "s", "")[0]] == [

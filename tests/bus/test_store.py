@@ -125,7 +125,7 @@ def test_factors_that_cannot_be_read_refuse_step_up_and_nothing_else(vigild):
     status = vigild.status()
     assert status["degraded"] and status["factors_error"]
     assert vigild.reserve(vigild.leader()) == [RESERVED, "", 3600]
-    assert refused(vigild.call, "EnrollTotp", "sss", "nobody", "", "")[0].startswith("org.vigil1.Error.")
+    assert refused(vigild.call, "EnrollTotp", "ssss", "nobody", "", "totp", "")[0].startswith("org.vigil1.Error.")
 
 
 @pytest.mark.parametrize("key", ["another", "none", "short", "a directory"])

@@ -298,7 +298,7 @@ def test_enroll_without_a_terminal_reads_codes_from_stdin(host):
     done = host.run("enroll", "totp", "alice", "--name", "phone", text="123 456\n")
     assert done.returncode == DONE, done.stderr
     assert done.stdout.startswith("URI:    otpauth://totp/web1:alice?secret=MFRGGZDF\nSecret: MFRGGZDF\n")
-    assert host.stop() == ["EnrollTotp [alice] [phone] []", f"EnrollFinish [{FACTOR}] [123456]"]
+    assert host.stop() == ["EnrollTotp [alice] [phone] [totp] []", f"EnrollFinish [{FACTOR}] [123456]"]
 
 
 @pytest.mark.parametrize("text,finishes", [("1\n2\n3\n4\n", 3), ("", 0), ("\n\n", 0), ("111111", 1)])

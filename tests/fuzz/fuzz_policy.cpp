@@ -20,7 +20,8 @@ void decide_all(const Policy& policy, const std::string& text) {
     const SessionDecision decision = decide_session(policy, facts, now);
     if (decision.access == Access::allow && !decision.message.empty())
         std::abort();
-    if (decide_step_up(policy, facts, "root", now).rule > policy.step_up.size())
+    if (decide_step_up(policy, facts, {.run_as = "root", .command = {}}, now).rule >
+        policy.step_up.size())
         std::abort();
 }
 

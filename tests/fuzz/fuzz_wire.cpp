@@ -16,29 +16,17 @@ using namespace vigil::wire;
 namespace {
 
 /// The codec's own, and some that are nearly so.
-constexpr std::array signatures{"(suassss)",
-                                "ust",
-                                "u(suassss)s",
-                                "usast",
-                                "ssay",
-                                "a{sv}",
-                                "sss",
-                                "(ssussttb)",
-                                "s",
-                                "t",
-                                "",
-                                "su",
-                                "uas",
-                                "a{ss}",
-                                "(suasss)",
-                                "aa{sv}",
-                                "a(ssussttb)",
-                                "u(suassss)sssay"};
+constexpr std::array signatures{
+    "(suassss)", "ust",         "u(suassss)s", "usast", "ssay",
+    "a{sv}",     "sss",         "(ssussttb)",  "s",     "t",
+    "",          "su",          "uas",         "a{ss}", "(suasss)",
+    "aa{sv}",    "a(ssussttb)", "ayayaaybbb",  "as",    "u(suassss)sssay"};
 /// What a variant may hold.
 constexpr std::array contents{"s", "u", "t", "b", "as", "ay", "v", "a{sv}", "(s)"};
 constexpr std::array keys{"id",     "user",      "uid",     "terminals", "since",
                           "locked", "host",      "factors", "warnings",  "ends_at",
-                          "state",  "uncovered", "version", "degraded",  "wait_seconds"};
+                          "state",  "uncovered", "version", "degraded",  "wait_seconds",
+                          "rule",   "run_as",    "expires", "uses_left"};
 constexpr int max_depth = 8;
 
 /// The fuzzer's bytes, as choices; zeros once they are used up.
@@ -230,7 +218,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
         return 0;
     read_as_each<Login, ReserveReply, StepUpRequest, AskReply, Proof, ProveReply, LockInfo, Session,
                  Status, Enrollment, std::vector<Session>, std::vector<Factor>,
-                 std::vector<Finding>, std::string, std::uint64_t>(message.get());
+                 std::vector<Finding>, std::vector<Grant>, Command, RecoveryCodes, std::string,
+                 std::uint64_t>(message.get());
     // The second of two values in a message is read behind the first.
     if (sd_bus_message_rewind(message.get(), 1) >= 0 && read<StepUpRequest>(message.get())) {
         const auto proof = read<Proof>(message.get());

@@ -31,14 +31,14 @@ def let_sshd_take_all(host):
     host.run("systemctl", "reload", "ssh.service")
 
 
-def enroll(host, user):
-    """Root enrols a code for the user, who loses the ones there; the new codes and what the terminal showed."""
+def enroll(host, user, digits=6, made_by="sha1"):
+    """Root enrols a code for the user, who loses the ones there; the new codes."""
     for factor in host.vigilctl("factors", user, "--json"):
         host.vigilctl("forget", factor["id"])
-    terminal = host.ssh("root", "-t", command=["vigilctl", "enroll", "totp", user])
+    terminal = host.ssh("root", "-t", command=["vigilctl", "enroll", "totp", user, "--digits", str(digits), "--hash", made_by])
     secret = terminal.wait_to_hear(r"otpauth://totp/\S+[?&]secret=([A-Z2-7]+)", 15)[1]
     terminal.wait_to_hear(CODE_PROMPT, 5)
-    codes = Codes(host, secret)
+    codes = Codes(host, secret, digits, made_by)
     terminal.send(codes.fresh() + "\r")
     assert terminal.wait_closed(10) == 0, terminal.said()
     return codes

@@ -51,6 +51,48 @@ def test_the_qr_code_is_whole_in_a_usual_window_and_is_the_uri(host, user, tmp_p
     terminal.key("ctrl-c")
 
 
+@pytest.mark.parametrize("digits, made_by", [(8, "sha1"), (6, "sha256"), (8, "sha512")])
+def test_an_authenticator_of_another_kind_counts_as_well(host, user, digits, made_by):
+    codes = enroll(host, user, digits, made_by)
+    kind = "totp" + ("-8" if digits == 8 else "") + ("" if made_by == "sha1" else f"-{made_by}")
+    assert [one["kind"] for one in host.vigilctl("factors", user, "--json")] == [kind]
+    print(host.vigilctl("factors", user).stdout)
+    assert "root" in shell(host, user).run("sudo id -un", codes.fresh())[1]
+
+
+def test_a_recovery_code_counts_once_where_the_policy_takes_it(host, user):
+    enroll(host, user)
+    shown = host.vigilctl("recovery-codes", user).stdout
+    print(shown)
+    first, second, *others = re.findall(r"^    ((?:[a-z2-7]{4}-){3}[a-z2-7]{4})$", shown, re.MULTILINE)
+    assert len(others) == 8
+    inside = shell(host, user)
+    assert "does not take this factor" in inside.run("sudo id -un", first)[1]
+    host.policy(RULE.replace("[totp]", "[totp, recovery]"))
+    assert "root" in inside.run("sudo id -un", first)[1], "where it is not taken it is not used up"
+    assert "root" in inside.run("sudo id -un", second.upper().replace("-", " "))[1]
+    assert [one["name"] for one in host.vigilctl("factors", user, "--json") if one["kind"] == "recovery"] == ["8 codes left"]
+    again = shell(host, user)
+    since = again.start("sudo id -un")
+    again.terminal.wait_to_hear(CODE_PROMPT, 15, since)
+    again.terminal.send(second + "\r")
+    again.terminal.wait_to_hear("That code is not right", 15, since)
+    assert [one["name"] for one in host.vigilctl("factors", user, "--json") if one["kind"] == "recovery"] == ["8 codes left"]
+    host.policy(RULE)
+
+
+def test_who_has_an_authenticator_makes_recovery_codes_himself(host, user):
+    codes = enroll(host, user)
+    without = host.vigilctl("recovery-codes", user=user, check=False)
+    assert without.returncode == 1 and "of a device that you have" in one_line(without.stderr, "vigilctl:")
+    terminal = host.ssh(user, "-t", command=["vigilctl", "recovery-codes"])
+    terminal.wait_to_hear("Code of a device that you have already: ", 10)
+    terminal.send(codes.fresh() + "\r")
+    terminal.wait_to_hear(r"^    ((?:[a-z2-7]{4}-){3}[a-z2-7]{4})$", 10)
+    assert terminal.wait_closed() == 0, terminal.said()
+    assert [one["name"] for one in host.vigilctl("factors", user, "--json") if one["kind"] == "recovery"] == ["10 codes left"]
+
+
 def test_a_code_not_proved_is_not_active(host, user):
     terminal = host.ssh("root", "-t", command=["vigilctl", "enroll", "totp", user])
     secret = terminal.wait_to_hear(r"[?&]secret=([A-Z2-7]+)", 15)[1]
@@ -84,8 +126,10 @@ def test_a_second_device_takes_a_code_of_the_first(host, user):
     codes = enroll(host, user)
     without = host.vigilctl("enroll", "totp", user=user, check=False)
     assert without.returncode == 1 and "otpauth" not in without.stdout
-    assert "--code" in one_line(without.stderr, "vigilctl:")
-    terminal = host.ssh(user, "-t", command=["vigilctl", "enroll", "totp", "--name", "second", "--code", codes.fresh()])
+    assert "of a device that you have" in one_line(without.stderr, "vigilctl:")
+    terminal = host.ssh(user, "-t", command=["vigilctl", "enroll", "totp", "--name", "second"])
+    terminal.wait_to_hear("Code of a device that you have already: ", 10)
+    terminal.send(codes.fresh() + "\r")
     second = Codes(host, terminal.wait_to_hear(r"[?&]secret=([A-Z2-7]+)", 15)[1])
     terminal.wait_to_hear(CODE_PROMPT, 5)
     terminal.send(second.fresh() + "\r")
@@ -139,3 +183,20 @@ def test_a_copied_database_opens_with_its_own_key_alone(host, user):
         host.run("systemctl stop vigild.service vigild.socket && cp /root/vigil.key /etc/credstore.encrypted/ && "
                  "systemctl start vigild.socket vigild.service")
     assert "root" in inside.run("sudo id -un", codes.fresh())[1]
+
+
+def test_the_fifth_wrong_code_in_a_row_is_an_alert(host, user):
+    codes = enroll(host, user)
+    inside = shell(host, user)
+    for tries in (3, 2):
+        since = inside.start("sudo id -un")
+        for _ in range(tries):
+            at = inside.terminal.wait_to_hear(CODE_PROMPT, 15, since).end()
+            assert not host.journal(VIGIL_EVENT="codes-guessed", VIGIL_USER=user)
+            inside.terminal.send(codes.wrong() + "\r")
+            since += at
+        inside.terminal.wait_to_hear(r"not right|try again in 30 s", 15, since)
+        inside.finish(since)
+    alert, = host.journal(VIGIL_EVENT="codes-guessed", VIGIL_USER=user)
+    assert (alert["PRIORITY"], alert["VIGIL_SERVICE"]) == ("1", "sudo") and "5 wrong codes in a row" in alert["MESSAGE"]
+    assert "Somebody guesses the one-time codes" in host.run("journalctl", "-x", "-o", "short", "VIGIL_EVENT=codes-guessed").stdout

@@ -192,6 +192,25 @@ def test_what_cannot_be_given_back_keeps_vigil_there(host, user):
     assert status != 0 and "root" not in said.splitlines()
 
 
+def test_sudo_asks_again_where_vigil_stays_and_runs_where_it_goes(host, user):
+    host.vigilctl("sudo", "enable")
+    try:
+        with other_vigilctl(host, 'case $1 in thaw) exit 1 ;; esac; exec /root/vigilctl "$@"'):
+            assert "not all that is locked" in before_removal(host, 1).stderr
+        assert host.vigilctl("sudo", "status").stdout.startswith("sudo asks vigil")
+        with other_vigilctl(host, "exit 1"):
+            assert "sudo still loads vigil_approval.so" in before_removal(host, 1).stderr
+        assert host.vigild_is_ready()
+        before_removal(host)
+        assert "vigil" not in host.run("cat", "/etc/sudo.conf", check=False).stdout
+        works_without_vigil(host, user)
+    finally:
+        host.run("vigilctl sudo disable", check=False)
+        host.run("DEBIAN_FRONTEND=noninteractive pam-auth-update --package")
+        host.run(START)
+    wait_until(host.vigild_is_ready, 15, "vigild is back")
+
+
 def test_one_that_is_interrupted_puts_all_back(host):
     alice = Login(host, "alice")
     edits(alice)

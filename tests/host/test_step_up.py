@@ -102,7 +102,8 @@ def test_without_a_terminal_sudo_refuses_at_once_with_a_line(host, user, words):
     enroll(host, user)
     done = host.ssh_run(user, *words, timeout=10)
     assert done.returncode != 0 and "root" not in done.stdout
-    assert "Run it from a terminal" in one_line(done.stdout + done.stderr, "vigil")
+    said = one_line(done.stdout + done.stderr, "vigil")
+    assert "rule 2 of step_up asks for a proof, and there is no terminal to ask at: run it from a terminal" in said
 
 
 def test_sudo_n_at_a_terminal_refuses_at_once_with_a_line(host, user):

@@ -70,6 +70,17 @@ void note_request(Fake& fake, sd_bus_message* call) {
     note_login(fake, request->login);
 }
 
+void note_command(Fake& fake, sd_bus_message* call) {
+    const auto command = wire::read<wire::Command>(call);
+    must(command.has_value(), "reading the command");
+    copy(fake.path, command->path);
+    copy(fake.first_argument, command->arguments.empty() ? "" : command->arguments.front());
+    fake.arguments = static_cast<int>(command->arguments.size());
+    fake.edits = command->edits;
+    fake.settled = command->settled;
+    fake.cut = command->cut;
+}
+
 /// Appended by hand: the codec would refuse to tell the lies that are wanted here.
 void add_verdict(Fake& fake, sd_bus_message* reply, std::uint32_t verdict, const char* text) {
     const std::string flood(wire::max_reason_bytes + 1, 'x');
@@ -88,9 +99,11 @@ void reserve(Fake& fake, sd_bus_message* call, sd_bus_message* reply) {
     must(sd_bus_message_append(reply, "t", fake.max_seconds) >= 0, "append");
 }
 
-void ask(Fake& fake, sd_bus_message* call, sd_bus_message* reply) {
+void ask(Fake& fake, sd_bus_message* call, sd_bus_message* reply, bool of_command) {
     note_process(fake, call);
     note_request(fake, call);
+    if (of_command)
+        note_command(fake, call);
     ++fake.asked;
     add_verdict(fake, reply, fake.ask_verdict, fake.ask_text);
     must(sd_bus_message_open_container(reply, 'a', "s") >= 0, "append");
@@ -102,9 +115,11 @@ void ask(Fake& fake, sd_bus_message* call, sd_bus_message* reply) {
     must(sd_bus_message_append(reply, "t", fake.ask_wait) >= 0, "append");
 }
 
-void prove(Fake& fake, sd_bus_message* call, sd_bus_message* reply) {
+void prove(Fake& fake, sd_bus_message* call, sd_bus_message* reply, bool of_command) {
     note_process(fake, call);
     note_request(fake, call);
+    if (of_command)
+        note_command(fake, call);
     const auto proof = wire::read<wire::Proof>(call);
     must(proof.has_value(), "reading the proof");
     const int at = fake.proved++ % 8;
@@ -119,10 +134,10 @@ void handle(Fake& fake, sd_bus_message* call, sd_bus_message* reply) {
     const std::string_view member = sd_bus_message_get_member(call);
     if (member == "Reserve") {
         reserve(fake, call, reply);
-    } else if (member == "Ask") {
-        ask(fake, call, reply);
-    } else if (member == "Prove") {
-        prove(fake, call, reply);
+    } else if (member == "Ask" || member == "AskCommand") {
+        ask(fake, call, reply, member == "AskCommand");
+    } else if (member == "Prove" || member == "ProveCommand") {
+        prove(fake, call, reply, member == "ProveCommand");
     } else if (member == "Prepare") {
         note_process(fake, call);
         ++fake.prepared;

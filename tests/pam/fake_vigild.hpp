@@ -52,6 +52,12 @@ struct Fake {
     char terminal[100];
     char host[300];
     char run_as[300];
+    char path[300]; ///< of the command, where sudo's plugin asks
+    char first_argument[300];
+    int arguments;
+    bool edits;
+    bool settled;
+    bool cut;
     char answers[8][600];
     std::uint8_t attempts[8][16];
 };

@@ -2,6 +2,7 @@
 
 #include "tests/pam/console.hpp"
 #include "tests/pam/pam_host.hpp"
+#include "tests/pam/troubles.hpp"
 #include "tests/unit/test.hpp"
 
 #include <chrono>
@@ -16,46 +17,6 @@ using namespace vigil::test;
 using std::chrono_literals::operator""ms;
 
 namespace {
-
-struct Trouble {
-    const char* name;
-    Mood mood;
-    bool running;
-    bool has_file;
-};
-
-constexpr Trouble troubles[] = {
-    {"no socket", Mood::answers, false, false},  {"nobody listens", Mood::answers, false, true},
-    {"silent", Mood::silent, true, true},        {"mute", Mood::mute, true, true},
-    {"error reply", Mood::refuses, true, true},  {"wrong types", Mood::mistypes, true, true},
-    {"no such verdict", Mood::lies, true, true}, {"text too long", Mood::floods, true, true},
-    {"no D-Bus", Mood::babbles, true, true},     {"always hangs up", Mood::hangs_up, true, true},
-};
-constexpr int trouble_count = static_cast<int>(std::size(troubles));
-
-void make(FakeVigild& vigild, const Trouble& trouble) {
-    vigild->mood = trouble.mood;
-    vigild->hang_ups = 1000;
-    if (!trouble.has_file)
-        vigild.remove();
-    else if (!trouble.running)
-        vigild.stop();
-}
-
-bool is_timeout(const Trouble& trouble) {
-    return trouble.mood == Mood::silent || trouble.mood == Mood::mute;
-}
-
-/// The machine's time is 2 s, and half a second of it is a session's whose account phase was
-/// another process; what libpam and a busy machine add is not 0.9 s.
-void check_time(const Trouble& trouble, std::chrono::milliseconds took,
-                std::chrono::milliseconds time = 2000ms) {
-    ck_assert_msg(took < time + 900ms, "%s took %ld ms", trouble.name,
-                  static_cast<long>(took.count()));
-    if (is_timeout(trouble))
-        ck_assert_msg(took >= time - 100ms, "%s took only %ld ms", trouble.name,
-                      static_cast<long>(took.count()));
-}
 
 void check_code(const char* entry, const Trouble& trouble, int got, int wanted) {
     ck_assert_msg(got == wanted, "%s, %s: %d instead of %d", entry, trouble.name, got, wanted);

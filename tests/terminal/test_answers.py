@@ -42,7 +42,7 @@ def test_a_password_is_not_taken_where_only_a_code_is(host):
     terminal.see("cat (42) of bob")
     terminal.prompt()
     terminal.type("secret\r")
-    terminal.see("Only a code of 6 digits is taken here.")
+    terminal.see("Only a code, of 6 or 8 digits, is taken here.")
     terminal.prompt()
     terminal.type("654321\r")  # a password that looks like a code
     terminal.see("Only a code is taken here. Next try")

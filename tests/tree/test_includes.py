@@ -46,7 +46,7 @@ def reach(folder):
 
 def test_the_table_has_every_folder_that_has_code():
     folders = {str(file.parent.relative_to(SOURCE)) for top in
-               ("base", "wire", "policy", "daemon", "rescue", "pam_module", "terminal", "cli")
+               ("base", "wire", "policy", "daemon", "rescue", "pam_module", "sudo_plugin", "terminal", "cli")
                for file in (SOURCE / top).rglob("*.cpp")}
     assert folders == set(TABLE)
 
@@ -74,7 +74,7 @@ def test_a_folder_links_those_it_may_know_and_all_it_includes_from(folder):
     assert needed <= reach(folder)
 
 
-@pytest.mark.parametrize("folder", ["base", "wire", "pam_module", "terminal", "cli", "policy", "daemon/core"])
+@pytest.mark.parametrize("folder", ["base", "wire", "pam_module", "sudo_plugin", "terminal", "cli", "policy", "daemon/core"])
 def test_what_sshd_and_the_pure_parts_load_is_without_sqlite_and_openssl(folder):
     storage = {"base/sqlite.hpp", "base/openssl.hpp"}
     allowed = {"sqlite.cpp", "openssl.cpp"} if folder == "base" else set()

@@ -46,10 +46,11 @@ inline Factors open_factors() {
     return std::move(*opened);
 }
 
-inline std::string code_at(const std::string& secret, const Now& now, int step = 0) {
+inline std::string code_at(const std::string& secret, const Now& now, int step = 0,
+                           const TotpKind& kind = {}) {
     const auto bytes = base::base32_decode(secret);
     CHECK_OK(bytes);
-    return *hotp(*bytes, totp_step(now.wall) + static_cast<std::uint64_t>(step), 6);
+    return *hotp(*bytes, totp_step(now.wall) + static_cast<std::uint64_t>(step), kind);
 }
 
 inline std::string wrong_code(const std::string& secret, const Now& now) {
@@ -69,10 +70,12 @@ inline std::array<std::uint8_t, 16> attempt() {
 }
 
 /// An active device, whose enrolment took the code of `now`.
-inline wire::Enrollment device(Factors& factors, std::uint32_t uid, const Now& now) {
-    const auto enrolled = factors.enroll_totp(uid, "alice", "phone", now);
+inline wire::Enrollment device(Factors& factors, std::uint32_t uid, const Now& now,
+                               const TotpKind& kind = {}) {
+    const auto enrolled = factors.enroll_totp(uid, "alice", "phone", kind, now);
     CHECK_OK(enrolled);
-    CHECK_OK(factors.finish(enrolled->factor_id, uid, code_at(enrolled->secret, now), now));
+    CHECK_OK(
+        factors.finish(enrolled->factor_id, uid, code_at(enrolled->secret, now, 0, kind), now));
     return *enrolled;
 }
 

@@ -120,6 +120,7 @@ START_TEST(a_table_fits_every_width_and_keeps_the_ids) {
     }
     ck_assert(cli::session_table({}, some_now(), {80}) == "No sessions.\n");
     ck_assert(cli::factor_table({}, some_now(), {80}) == "No factors.\n");
+    ck_assert(cli::grant_table({}, some_now(), {80}) == "No grants.\n");
 }
 END_TEST
 
@@ -144,10 +145,12 @@ START_TEST(text_from_outside_is_escaped_everywhere) {
     session.user = session.remote_host = session.rule = "a\x1B[2J\nb";
     session.uncovered = {"c\x07"};
     wire::Factor factor{.id = "1", .user = "x\x1B", .kind = "totp", .name = "n\r"};
+    wire::Grant grant{.id = "1", .user = "x\x1B", .terminal = "t\n", .run_as = "r\x07"};
     wire::Status status{.version = "1\x1B", .mode = "enforce", .policy_error = "e\x1B"};
     for (const std::string& text : {cli::session_table({session}, some_now(), {300}),
                                     cli::session_details(session, some_now(), {80}),
                                     cli::factor_table({factor}, some_now(), {80}),
+                                    cli::grant_table({grant}, some_now(), {120}),
                                     cli::status_text(status, some_now(), {80})}) {
         ck_assert(std::ranges::all_of(
             text, [](char c) { return c == '\n' || static_cast<unsigned char>(c) >= 0x20; }));
@@ -177,6 +180,33 @@ START_TEST(a_session_is_found_by_what_only_it_begins_with) {
     ck_assert_int_eq(cli::find_session(sessions, "ABCD0").error().code, EINVAL);
     ck_assert_int_eq(cli::find_session(sessions, first.id + "0").error().code, EINVAL);
     ck_assert_int_eq(cli::find_session(sessions, "ffff").error().code, ESRCH);
+}
+END_TEST
+
+START_TEST(a_grant_is_found_and_shown_as_a_session_is) {
+    wire::Grant grant{.id = "abcd0123abcd0123abcd0123abcd0123",
+                      .session = "0123abcd0123abcd0123abcd0123abcd",
+                      .user = "alice",
+                      .uid = 1000,
+                      .terminal = "pts/3",
+                      .rule = 2,
+                      .run_as = "root",
+                      .expires = some_session().since,
+                      .uses_left = 3};
+    CHECK_TEXT(cli::find_grant({grant}, "abcd0")->id, grant.id);
+    CHECK_TEXT(cli::find_grant({grant}, "ffff").error().what,
+               "ffff: no such grant: vigilctl grants");
+    const auto line = [&] { return lines_of(cli::grant_table({grant}, some_now(), {120})).at(1); };
+    ck_assert(line().starts_with("abcd0123  alice  0123abcd  pts/3     2     root"));
+    ck_assert(line().ends_with(" 3"));
+    grant.terminal.clear();
+    grant.run_as = "*";
+    grant.uses_left = wire::unlimited;
+    ck_assert(line().starts_with("abcd0123  alice  0123abcd  all       2     anybody"));
+    ck_assert(line().ends_with(" any"));
+    const auto json = cli::to_json(grant);
+    ck_assert(json["terminal"].is_null() && json["run_as"].is_null() &&
+              json["uses_left"].is_null());
 }
 END_TEST
 
@@ -367,17 +397,18 @@ END_TEST
 
 int main() {
     return vigil::test::run(
-        "cli", {a_session_in_json_has_the_contracts_fields, nothing_next_is_null,
-                json_on_a_terminal_is_ascii, times_and_durations_read_as_people_write_them,
-                a_table_fits_every_width_and_keeps_the_ids,
-                colour_comes_only_where_wanted_and_moves_no_column,
-                text_from_outside_is_escaped_everywhere, ids_are_shown_as_long_as_they_have_to_be,
-                a_session_is_found_by_what_only_it_begins_with,
-                a_qr_code_has_its_quiet_zone_and_every_module,
-                an_enrolment_fits_the_window_from_its_qr_code_to_the_question,
-                a_drop_in_says_of_delegation_what_it_says_last,
-                the_modules_of_a_stack_are_those_it_cannot_do_without,
-                sshd_forwards_what_it_does_not_refuse, what_was_not_looked_at_is_never_well,
-                a_lock_is_called_held_only_where_it_is,
-                a_result_of_vigilds_that_is_no_word_of_ours_was_looked_at_by_nobody});
+        "cli",
+        {a_session_in_json_has_the_contracts_fields, nothing_next_is_null,
+         json_on_a_terminal_is_ascii, times_and_durations_read_as_people_write_them,
+         a_table_fits_every_width_and_keeps_the_ids,
+         colour_comes_only_where_wanted_and_moves_no_column,
+         text_from_outside_is_escaped_everywhere, ids_are_shown_as_long_as_they_have_to_be,
+         a_session_is_found_by_what_only_it_begins_with, a_grant_is_found_and_shown_as_a_session_is,
+         a_qr_code_has_its_quiet_zone_and_every_module,
+         an_enrolment_fits_the_window_from_its_qr_code_to_the_question,
+         a_drop_in_says_of_delegation_what_it_says_last,
+         the_modules_of_a_stack_are_those_it_cannot_do_without,
+         sshd_forwards_what_it_does_not_refuse, what_was_not_looked_at_is_never_well,
+         a_lock_is_called_held_only_where_it_is,
+         a_result_of_vigilds_that_is_no_word_of_ours_was_looked_at_by_nobody});
 }

@@ -211,11 +211,11 @@ private:
 
     StepUpAsked command(std::uint32_t number, std::uint64_t terminal) {
         return {.subjects = {person(number)},
-                .run_as = "root",
+                .target = {.run_as = "root", .command = {}},
                 .session = id_of(number),
                 .terminal = terminal,
                 .terminal_leader = {.pid = 500, .start_time = terminal},
-                .person_has_factor = true};
+                .person_has = {policy::Factor::totp}};
     }
 
     void step_up() {

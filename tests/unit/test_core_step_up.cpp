@@ -21,11 +21,11 @@ policy::Policy some_policy(policy::StepUpRule rule = {.require = {policy::Factor
 StepUpAsked command(std::uint32_t number = 1, std::uint64_t terminal = 3) {
     return {.token = 5,
             .subjects = {facts_of()},
-            .run_as = "root",
+            .target = {.run_as = "root", .command = {}},
             .session = id_of(number),
             .terminal = terminal,
             .terminal_leader = {.pid = 500, .start_time = 9},
-            .person_has_factor = true};
+            .person_has = {policy::Factor::totp}};
 }
 
 ProofChecked proof(StepUpAsked request,
@@ -67,7 +67,7 @@ START_TEST(a_grant_is_good_for_nothing_else) {
     auto other_user = command();
     other_user.subjects = {facts_of("bob", 1001)};
     auto other_target = command();
-    other_target.run_as = "bob";
+    other_target.target.run_as = "bob";
     auto outside = command();
     outside.session.reset();
     auto number_used_again = command();
@@ -104,6 +104,39 @@ START_TEST(a_grant_dies_with_a_lock_a_logout_an_end_the_factors_and_the_policy) 
     }
     auto host = proved();
     ck_assert(host.step(FactorsChanged{1001}, 1s).empty());
+}
+END_TEST
+
+START_TEST(grants_are_listed_and_revoked_one_by_one) {
+    auto host = proved();
+    host.step(proof(command(1, 4)), 1s);
+    const auto listed = host.machine.grants(std::nullopt, at(2s));
+    ck_assert_uint_eq(listed.size(), 2);
+    ck_assert(host.machine.grants(1001, at(2s)).empty());
+    const auto& first = listed.front();
+    ck_assert_uint_eq(first.record->uid, 1000);
+    ck_assert(first.session->id == id_of(1));
+    ck_assert_uint_eq(first.rule, 1);
+    CHECK_TEXT(first.run_as, "root");
+    const auto id = first.record->id;
+    ck_assert(host.machine.owner_of_grant(id) == 1000);
+    const auto effects = host.step(RevokeAsked{7, id, "alice"}, 2s);
+    CHECK_TEXT(kinds(effects), "EraseGrant Audit ReplyDone");
+    CHECK_TEXT(told(effects), "[by alice]");
+    ck_assert_uint_eq(host.machine.grants(std::nullopt, at(2s)).size(), 1);
+    ck_assert_uint_eq(host.written.grants.size(), 1);
+    ck_assert(ask(host, command(), 2s) == Verdict::prove);
+    ck_assert(ask(host, command(1, 4), 2s) == Verdict::allowed);
+    ck_assert(!host.machine.owner_of_grant(id));
+    const auto again = host.step(RevokeAsked{8, id, "alice"}, 2s);
+    CHECK_TEXT(find<ReplyDone>(again)->error, wire::error_not_found);
+}
+END_TEST
+
+START_TEST(what_counts_no_more_is_not_listed) {
+    auto host = proved();
+    ck_assert_uint_eq(host.machine.grants(std::nullopt, at(5min - 1us)).size(), 1);
+    ck_assert(host.machine.grants(std::nullopt, at(5min)).empty());
 }
 END_TEST
 
@@ -145,7 +178,7 @@ END_TEST
 
 START_TEST(no_two_rules_have_one_digest) {
     const policy::StepUpRule plain{.require = {policy::Factor::totp}, .valid_for = 5min};
-    std::vector rules(14, plain);
+    std::vector rules(19, plain);
     rules[1].match.users = {"ab"};
     rules[2].match.users = {"a", "b"};
     rules[3].match.groups = {"ab"};
@@ -159,6 +192,11 @@ START_TEST(no_two_rules_have_one_digest) {
     rules[11].valid_for = 6min;
     rules[12].scope = policy::GrantScope::session;
     rules[13].uses = 0;
+    rules[14].match.commands = {{.path = "/a"}};
+    rules[15].match.commands = {{.path = "/a", .arguments = {}, .more = true}};
+    rules[16].match.commands = {{.path = "/a", .arguments = {"b"}}};
+    rules[17].match.commands = {{.path = "/a", .arguments = {"b", "c"}}};
+    rules[18].match.commands = {{.path = "/a"}, {.path = "/b"}};
     std::set<std::string> digests;
     for (const auto& rule : rules)
         digests.insert(policy::digest(rule));
@@ -244,6 +282,21 @@ START_TEST(only_an_accepted_proof_of_a_named_factor_counts) {
 }
 END_TEST
 
+START_TEST(from_the_fifth_wrong_code_in_a_row_on_each_is_an_alert) {
+    Host host{some_policy()};
+    host.login(1, 0s);
+    for (std::uint32_t failures = 1; failures <= 7; ++failures) {
+        auto wrong = proof(command(), ProofChecked::Outcome::wrong);
+        wrong.failures = failures;
+        const auto effects = host.step(wrong, 0s);
+        const bool alarming = failures >= 5;
+        CHECK_TEXT(kinds(effects), alarming ? "Audit Audit ReplyProve" : "Audit ReplyProve");
+        if (alarming)
+            ck_assert(std::get<Audit>(effects[1]).kind == AuditKind::codes_guessed);
+    }
+}
+END_TEST
+
 START_TEST(a_locked_session_gets_neither_yes_nor_grant) {
     auto host = proved();
     host.step(LockAsked{1, id_of(1), "root"}, 1s);
@@ -278,7 +331,7 @@ START_TEST(without_a_factor_the_refusal_says_what_to_do) {
     Host host{some_policy()};
     host.login(1, 0s);
     auto asked = command();
-    asked.person_has_factor = false;
+    asked.person_has.clear();
     const auto effects = host.step(asked, 0s);
     CHECK_TEXT(kinds(effects), "Audit ReplyAsk");
     ck_assert(find<ReplyAsk>(effects)->reply.verdict == Verdict::denied);
@@ -311,19 +364,27 @@ END_TEST
 } // namespace
 
 int main() {
-    return vigil::test::run(
-        "core: step-up",
-        {a_proof_is_stored_and_audited_before_the_answer, a_grant_is_good_for_nothing_else,
-         a_grant_ends_at_its_time,
-         a_grant_dies_with_a_lock_a_logout_an_end_the_factors_and_the_policy,
-         a_crash_in_the_middle_of_a_lock_keeps_no_grant,
-         a_grant_survives_a_restart_with_its_binding,
-         a_grant_hangs_on_what_its_rule_says_and_not_on_its_place, no_two_rules_have_one_digest,
-         uses_are_counted_on_disk, what_cannot_be_written_down_is_no_grant_and_no_use,
-         a_grant_that_is_revoked_while_it_is_written_down_is_none,
-         a_scope_of_the_session_spans_its_terminals, what_binds_to_nothing_is_no_grant,
-         only_an_accepted_proof_of_a_named_factor_counts,
-         a_locked_session_gets_neither_yes_nor_grant, the_strictest_of_all_subjects_decides,
-         without_a_factor_the_refusal_says_what_to_do, observe_asks_nobody,
-         grants_of_a_session_are_bounded_and_the_oldest_goes});
+    return vigil::test::run("core: step-up",
+                            {a_proof_is_stored_and_audited_before_the_answer,
+                             a_grant_is_good_for_nothing_else,
+                             a_grant_ends_at_its_time,
+                             a_grant_dies_with_a_lock_a_logout_an_end_the_factors_and_the_policy,
+                             grants_are_listed_and_revoked_one_by_one,
+                             what_counts_no_more_is_not_listed,
+                             a_crash_in_the_middle_of_a_lock_keeps_no_grant,
+                             a_grant_survives_a_restart_with_its_binding,
+                             a_grant_hangs_on_what_its_rule_says_and_not_on_its_place,
+                             no_two_rules_have_one_digest,
+                             uses_are_counted_on_disk,
+                             what_cannot_be_written_down_is_no_grant_and_no_use,
+                             a_grant_that_is_revoked_while_it_is_written_down_is_none,
+                             a_scope_of_the_session_spans_its_terminals,
+                             what_binds_to_nothing_is_no_grant,
+                             only_an_accepted_proof_of_a_named_factor_counts,
+                             from_the_fifth_wrong_code_in_a_row_on_each_is_an_alert,
+                             a_locked_session_gets_neither_yes_nor_grant,
+                             the_strictest_of_all_subjects_decides,
+                             without_a_factor_the_refusal_says_what_to_do,
+                             observe_asks_nobody,
+                             grants_of_a_session_are_bounded_and_the_oldest_goes});
 }

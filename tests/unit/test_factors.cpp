@@ -81,6 +81,7 @@ START_TEST(wrong_codes_make_waiting_and_a_right_one_ends_it) {
         const auto outcome = factors.check_totp(alice, wrong, attempt(), at(60));
         ck_assert(outcome->verdict == Verdict::wrong);
         ck_assert_int_eq(outcome->wait.count(), i < free_failures ? 0 : 30);
+        ck_assert_uint_eq(outcome->failures, i);
     }
     // Throttled, the right code is not looked at, and nothing is counted.
     const std::string right = code_at(phone.secret, at(60));
@@ -96,7 +97,7 @@ START_TEST(wrong_codes_make_waiting_and_a_right_one_ends_it) {
     ck_assert_int_eq(factors.wait_for(bob, at(61))->count(), 0);
     const auto next =
         factors.check_totp(alice, wrong_code(phone.secret, at(90)), attempt(), at(90));
-    ck_assert(next->verdict == Verdict::wrong && next->wait == Seconds{60});
+    ck_assert(next->verdict == Verdict::wrong && next->wait == Seconds{60} && next->failures == 6);
     ck_assert(verdict(factors, alice, code_at(phone.secret, at(150)), at(150)) ==
               Verdict::accepted);
     ck_assert(
@@ -149,9 +150,9 @@ END_TEST
 
 START_TEST(a_pending_factor_opens_nothing) {
     auto factors = open_factors();
-    const auto pending = factors.enroll_totp(alice, "alice", "phone", at(0));
+    const auto pending = factors.enroll_totp(alice, "alice", "phone", {}, at(0));
     CHECK_OK(pending);
-    ck_assert(!*factors.has_active(alice));
+    ck_assert(!factors.active(alice)->totp);
     ck_assert(verdict(factors, alice, code_at(pending->secret, at(0)), at(0)) == Verdict::wrong);
     const auto listed = factors.list(alice, at(0));
     ck_assert(listed && listed->size() == 1 && !listed->front().active);
@@ -160,7 +161,7 @@ END_TEST
 
 START_TEST(an_enrolment_needs_its_owner_its_code_and_its_time) {
     auto factors = open_factors();
-    const auto pending = factors.enroll_totp(alice, "alice", "phone", at(0));
+    const auto pending = factors.enroll_totp(alice, "alice", "phone", {}, at(0));
     const std::string code = code_at(pending->secret, at(0));
     CHECK_ERROR(factors.finish(pending->factor_id, bob, code, at(0)), ENOENT);
     CHECK_ERROR(factors.finish("nothing", alice, code, at(0)), ENOENT);
@@ -173,20 +174,20 @@ START_TEST(an_enrolment_needs_its_owner_its_code_and_its_time) {
     ck_assert(factors.list(alice, late)->empty());
     ck_assert(factors.list(alice, at(-1))->empty());
     ck_assert_uint_eq(factors.list(alice, at(30))->size(), 1);
-    ck_assert(!*factors.has_active(alice));
+    ck_assert(!factors.active(alice)->totp);
     CHECK_OK(
         factors.finish(pending->factor_id, alice, code_at(pending->secret, at(30), -1), at(30)));
     CHECK_ERROR(factors.finish(pending->factor_id, alice, code_at(pending->secret, at(60)), at(60)),
                 ENOENT);
-    ck_assert(*factors.has_active(alice));
+    ck_assert(factors.active(alice)->totp);
 }
 END_TEST
 
 START_TEST(an_enrolment_replaces_the_pending_one) {
     auto factors = open_factors();
-    const auto first = factors.enroll_totp(alice, "alice", "phone", at(0));
-    const auto other = factors.enroll_totp(bob, "bob", "phone", at(0));
-    const auto second = factors.enroll_totp(alice, "alice", "phone", at(1));
+    const auto first = factors.enroll_totp(alice, "alice", "phone", {}, at(0));
+    const auto other = factors.enroll_totp(bob, "bob", "phone", {}, at(0));
+    const auto second = factors.enroll_totp(alice, "alice", "phone", {}, at(1));
     CHECK_ERROR(factors.finish(first->factor_id, alice, code_at(first->secret, at(1)), at(1)),
                 ENOENT);
     CHECK_OK(factors.finish(second->factor_id, alice, code_at(second->secret, at(1)), at(1)));
@@ -199,11 +200,11 @@ START_TEST(factors_of_a_user_are_bounded) {
     std::string last;
     for (std::size_t i = 0; i < max_factors_per_user; ++i)
         last = device(factors, alice, at(0)).factor_id;
-    CHECK_ERROR(factors.enroll_totp(alice, "alice", "one more", at(0)), EDQUOT);
-    CHECK_ERROR(factors.enroll_totp(bob, "bob", std::string(65, 'n'), at(0)), EINVAL);
+    CHECK_ERROR(factors.enroll_totp(alice, "alice", "one more", {}, at(0)), EDQUOT);
+    CHECK_ERROR(factors.enroll_totp(bob, "bob", std::string(65, 'n'), {}, at(0)), EINVAL);
     device(factors, bob, at(0));
     CHECK_OK(factors.forget(last));
-    CHECK_OK(factors.enroll_totp(alice, "alice", "one more", at(0)));
+    CHECK_OK(factors.enroll_totp(alice, "alice", "one more", {}, at(0)));
 }
 END_TEST
 
@@ -223,7 +224,7 @@ START_TEST(factors_are_listed_owned_and_forgotten) {
     CHECK_OK(factors.forget(phone.factor_id));
     CHECK_ERROR(factors.forget(phone.factor_id), ENOENT);
     CHECK_ERROR(factors.owner_of(phone.factor_id), ENOENT);
-    ck_assert(!*factors.has_active(alice) && *factors.has_active(bob));
+    ck_assert(!factors.active(alice)->totp && factors.active(bob)->totp);
     ck_assert(verdict(factors, alice, code_at(phone.secret, at(60)), at(60)) == Verdict::wrong);
 }
 END_TEST

@@ -268,7 +268,8 @@ START_TEST(step_up_is_decided_by_the_first_match) {
     using enum StepUpDecision::Verdict;
     const auto verdict = [&](const char* user, const char* group,
                              const std::optional<std::string>& run_as) {
-        return decide_step_up(policy, facts_of(user, {group}), run_as, at(0, 12));
+        return decide_step_up(policy, facts_of(user, {group}), {.run_as = run_as, .command = {}},
+                              at(0, 12));
     };
     ck_assert(verdict("deploy", "x", "app").verdict == none);
     ck_assert(verdict("deploy", "x", "root").verdict == not_applicable);
@@ -294,7 +295,7 @@ START_TEST(a_rule_for_sudo_or_su_holds_for_their_login_shells_too) {
                                      std::string{rule} + "]}, require: [totp]}\n");
         Facts facts = facts_of("alice");
         facts.service = service;
-        return decide_step_up(policy, facts, "root", at(0, 12)).verdict;
+        return decide_step_up(policy, facts, {.run_as = "root", .command = {}}, at(0, 12)).verdict;
     };
     ck_assert(verdict("sudo", "sudo-i") == prove);
     ck_assert(verdict("su", "su-l") == prove);

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdio>
+#include <set>
 
 using namespace vigil;
 using namespace vigil::factors;
@@ -36,7 +37,7 @@ START_TEST(hotp_is_as_in_rfc_4226_appendix_d) {
     const std::array codes{"755224", "287082", "359152", "969429", "338314",
                            "254676", "287922", "162583", "399871", "520489"};
     for (std::size_t i = 0; i < codes.size(); ++i)
-        CHECK_TEXT(*hotp(rfc_key, i, 6), codes[i]);
+        CHECK_TEXT(*hotp(rfc_key, i), codes[i]);
 }
 END_TEST
 
@@ -44,14 +45,26 @@ START_TEST(totp_is_as_in_rfc_6238_appendix_b) {
     struct Row {
         std::int64_t time;
         std::uint64_t step;
-        const char* code;
+        const char* codes[3];
     };
-    for (const Row& row :
-         {Row{59, 0x1, "94287082"}, Row{1111111109, 0x23523EC, "07081804"},
-          Row{1111111111, 0x23523ED, "14050471"}, Row{1234567890, 0x273EF07, "89005924"},
-          Row{2000000000, 0x3F940AA, "69279037"}, Row{20000000000, 0x27BC86AA, "65353130"}}) {
+    // As long as what the hash gives (errata 2866 of the RFC).
+    const std::string digits = "1234567890123456789012345678901234567890123456789012345678901234";
+    const struct {
+        TotpKind::Hash hash;
+        std::string key;
+    } keys[] = {{TotpKind::Hash::sha1, digits.substr(0, 20)},
+                {TotpKind::Hash::sha256, digits.substr(0, 32)},
+                {TotpKind::Hash::sha512, digits}};
+    for (const Row& row : {Row{59, 0x1, {"94287082", "46119246", "90693936"}},
+                           Row{1111111109, 0x23523EC, {"07081804", "68084774", "25091201"}},
+                           Row{1111111111, 0x23523ED, {"14050471", "67062674", "99943326"}},
+                           Row{1234567890, 0x273EF07, {"89005924", "91819424", "93441116"}},
+                           Row{2000000000, 0x3F940AA, {"69279037", "90698825", "38618901"}},
+                           Row{20000000000, 0x27BC86AA, {"65353130", "77737706", "47863826"}}}) {
         ck_assert_uint_eq(totp_step(at(row.time)), row.step);
-        CHECK_TEXT(*hotp(rfc_key, totp_step(at(row.time)), 8), row.code);
+        for (std::size_t i = 0; i < std::size(keys); ++i)
+            CHECK_TEXT(*hotp(keys[i].key, totp_step(at(row.time)), {keys[i].hash, 8}),
+                       row.codes[i]);
     }
 }
 END_TEST
@@ -59,18 +72,26 @@ END_TEST
 START_TEST(oathtool_says_the_same) {
     for (const std::string_view key : {"12345678901234567890", "\x01\xFF\x80zyxwvutsrqponmlkji"})
         for (const std::int64_t time : {59L, 1700000000L, 1700000029L, 4102444800L}) {
-            const std::string theirs =
-                output_of("oathtool --totp=sha1 --digits=6 --now='@" + std::to_string(time) + "' " +
-                          base::hex_encode(key));
-            CHECK_TEXT(*hotp(key, totp_step(at(time)), 6) + "\n", theirs);
+            for (const char* hash : {"sha1", "sha256", "sha512"})
+                for (const unsigned digits : {6U, 8U}) {
+                    const auto kind = totp_kind_of(
+                        std::string{"totp"} + (digits == 8 ? "-8" : "") +
+                        (hash == std::string_view{"sha1"} ? "" : std::string{"-"} + hash));
+                    ck_assert(kind && kind->digits == digits);
+                    const std::string theirs =
+                        output_of(std::string{"oathtool --totp="} + hash +
+                                  " --digits=" + std::to_string(digits) + " --now='@" +
+                                  std::to_string(time) + "' " + base::hex_encode(key));
+                    CHECK_TEXT(*hotp(key, totp_step(at(time)), *kind) + "\n", theirs);
+                }
         }
 }
 END_TEST
 
 START_TEST(only_sensible_lengths_are_made) {
     for (const unsigned digits : {0U, 5U, 10U})
-        CHECK_ERROR(hotp(rfc_key, 1, digits), EINVAL);
-    ck_assert_uint_eq(hotp(rfc_key, 1, 9)->size(), 9);
+        CHECK_ERROR(hotp(rfc_key, 1, {.digits = digits}), EINVAL);
+    ck_assert_uint_eq(hotp(rfc_key, 1, {.digits = 9})->size(), 9);
 }
 END_TEST
 
@@ -83,7 +104,7 @@ START_TEST(a_step_begins_every_thirty_seconds_and_never_before_1970) {
 END_TEST
 
 START_TEST(one_step_of_skew_each_side_and_no_more) {
-    const auto code = [](std::uint64_t step) { return *hotp(rfc_key, step, 6); };
+    const auto code = [](std::uint64_t step) { return *hotp(rfc_key, step); };
     for (const std::uint64_t step : {99U, 100U, 101U}) {
         const auto found = matching_step(rfc_key, code(step), 100);
         ck_assert(found && *found == step);
@@ -99,7 +120,7 @@ END_TEST
 
 START_TEST(what_is_no_code_matches_nothing) {
     using namespace std::string_view_literals;
-    const std::string right = *hotp(rfc_key, 100, 6);
+    const std::string right = *hotp(rfc_key, 100);
     for (const std::string& code :
          {std::string{}, right.substr(1), right + "0", right + " ", " " + right,
           right + std::string(1, '\0'), "0" + right, std::string(1'000'000, '1')}) {
@@ -109,7 +130,26 @@ START_TEST(what_is_no_code_matches_nothing) {
 }
 END_TEST
 
+START_TEST(a_kind_has_one_text_and_a_text_one_kind) {
+    std::set<std::string> texts;
+    for (const auto hash : {TotpKind::Hash::sha1, TotpKind::Hash::sha256, TotpKind::Hash::sha512})
+        for (const unsigned digits : {6U, 8U}) {
+            const TotpKind kind{hash, digits};
+            ck_assert(totp_kind_of(text_of(kind)) == kind);
+            texts.insert(text_of(kind));
+        }
+    ck_assert_uint_eq(texts.size(), 6);
+    CHECK_TEXT(text_of(TotpKind{}), "totp");
+    CHECK_TEXT(text_of(TotpKind{TotpKind::Hash::sha512, 8}), "totp-8-sha512");
+    for (const char* other : {"", "totp-", "totp-6", "totp-7", "totp-sha1", "totp-sha512-8", "TOTP",
+                              "totp-8-", "recovery"})
+        ck_assert_msg(!totp_kind_of(other), "%s", other);
+}
+END_TEST
+
 START_TEST(the_uri_is_one_that_apps_read) {
+    CHECK_TEXT(otpauth_uri("alice", "h", "A", {TotpKind::Hash::sha256, 8}),
+               "otpauth://totp/vigil:alice@h?secret=A&issuer=vigil&algorithm=SHA256&digits=8");
     CHECK_TEXT(otpauth_uri("alice", "host.example", "ABC234"),
                "otpauth://totp/vigil:alice@host.example?secret=ABC234&issuer=vigil");
     CHECK_TEXT(otpauth_uri("a b:c?&%\xC3\xA9", "h/#", "A"),
@@ -126,11 +166,11 @@ START_TEST(the_delay_doubles_from_thirty_seconds_to_a_quarter_of_an_hour) {
 END_TEST
 
 int main() {
-    return vigil::test::run("totp",
-                            {hotp_is_as_in_rfc_4226_appendix_d, totp_is_as_in_rfc_6238_appendix_b,
-                             oathtool_says_the_same, only_sensible_lengths_are_made,
-                             a_step_begins_every_thirty_seconds_and_never_before_1970,
-                             one_step_of_skew_each_side_and_no_more,
-                             what_is_no_code_matches_nothing, the_uri_is_one_that_apps_read,
-                             the_delay_doubles_from_thirty_seconds_to_a_quarter_of_an_hour});
+    return vigil::test::run(
+        "totp", {hotp_is_as_in_rfc_4226_appendix_d, totp_is_as_in_rfc_6238_appendix_b,
+                 oathtool_says_the_same, only_sensible_lengths_are_made,
+                 a_step_begins_every_thirty_seconds_and_never_before_1970,
+                 one_step_of_skew_each_side_and_no_more, what_is_no_code_matches_nothing,
+                 a_kind_has_one_text_and_a_text_one_kind, the_uri_is_one_that_apps_read,
+                 the_delay_doubles_from_thirty_seconds_to_a_quarter_of_an_hour});
 }

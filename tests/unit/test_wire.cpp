@@ -151,6 +151,16 @@ START_TEST(every_request_and_reply_comes_back_as_it_was) {
     check_roundtrip(
         pair, StepUpRequest{.purpose = Purpose::unlock, .login = some_login(), .run_as = "root"},
         step_up_request_signature);
+    check_roundtrip(
+        pair,
+        Command{.path = "/usr/bin/\xff",
+                .named = "/bin/x",
+                .arguments = {"", "a b", std::string(wire::max_arguments_bytes - 3, 'x')},
+                .edits = true,
+                .settled = true,
+                .cut = true},
+        command_signature);
+    check_roundtrip(pair, Command{}, command_signature);
     check_roundtrip(pair,
                     AskReply{.verdict = AskReply::Verdict::not_applicable,
                              .text = "code",
@@ -285,6 +295,14 @@ START_TEST(what_an_asker_may_not_send_is_not_written) {
         CHECK_ERROR(append(message.get(), login), one.code);
         const base::BusMessage request = pair.make();
         CHECK_ERROR(append(request.get(), StepUpRequest{.login = login}), one.code);
+    }
+    for (const auto& [command, code] :
+         {std::pair{Command{.path = std::string(max_path_bytes + 1, 'p')}, EMSGSIZE},
+          {Command{.named = "a\0b"s}, EINVAL},
+          {Command{.arguments = std::vector<std::string>(max_arguments + 1)}, EMSGSIZE},
+          {Command{.arguments = {std::string(max_arguments_bytes, 'a'), "b"}}, EMSGSIZE}}) {
+        const base::BusMessage message = pair.make();
+        CHECK_ERROR(append(message.get(), command), code);
     }
     const base::BusMessage proof = pair.make();
     CHECK_ERROR(append(proof.get(), Proof{.answer = std::string(max_answer_bytes + 1, '1')}),

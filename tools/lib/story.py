@@ -41,13 +41,14 @@ class Codes:
 
     period = 30
 
-    def __init__(self, host, secret):
+    def __init__(self, host, secret, digits=6, made_by="sha1"):
         self.host = host
+        self.kind = [f"--totp={made_by}", f"--digits={digits}"]
         self.secret = secret
         self.last = 0
 
     def at(self, step):
-        shown = self.host.run("oathtool", "--totp", "--base32", f"--now=@{step * self.period}", self.secret)
+        shown = self.host.run("oathtool", *self.kind, "--base32", f"--now=@{step * self.period}", self.secret)
         return shown.stdout.strip()
 
     def fresh(self):

@@ -1,4 +1,4 @@
-#include "pam_module/vigild.hpp"
+#include "wire/vigild.hpp"
 
 #include "base/clock.hpp"
 
@@ -9,7 +9,7 @@
 
 #include <sys/socket.h>
 
-namespace vigil::pam {
+namespace vigil::wire {
 
 namespace {
 
@@ -39,7 +39,7 @@ Result<base::BusMessage> call_once(const std::string& socket, BootTime deadline,
         return std::unexpected{client.error()};
     if (const auto checked = check_peer(*client); !checked)
         return std::unexpected{checked.error()};
-    auto request = client->message(wire::manager_path, interface, method);
+    auto request = client->message(manager_path, interface, method);
     if (!request)
         return request;
     if (const auto filled = fill(request->get()); !filled)
@@ -57,7 +57,7 @@ Result<base::BusMessage> Vigild::call(const char* interface, const char* method,
     if (left_ <= Microseconds{0})
         return fail(ETIMEDOUT, "it has had its time in this login already");
     const BootTime deadline = base::read_boot_time() + left_;
-    const BootTime patient_until = deadline - wire::machine_timeout + patience_when_refused;
+    const BootTime patient_until = deadline - machine_timeout + patience_when_refused;
     int lost = 0;
     while (true) {
         auto reply = call_once(socket_, deadline, interface, method, fill);
@@ -76,4 +76,4 @@ Result<base::BusMessage> Vigild::call(const char* interface, const char* method,
     }
 }
 
-} // namespace vigil::pam
+} // namespace vigil::wire

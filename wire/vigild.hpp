@@ -5,11 +5,11 @@
 #include <functional>
 #include <string>
 
-namespace vigil::pam {
+namespace vigil::wire {
 
-/// vigild, as one entry point of the module sees it. All calls made through one object share what
-/// is left of wire::machine_timeout; what a person takes to answer in between does not count. Each
-/// call has its own connection: none is held while a person is typing.
+/// vigild, as root's programs on the login path see it, over the direct socket. All calls made
+/// through one object share what is left of wire::machine_timeout; what a person takes to answer in
+/// between does not count. Each call has its own connection: none is held while a person is typing.
 class Vigild {
 public:
     using Fill = std::function<Result<>(sd_bus_message*)>;
@@ -28,4 +28,4 @@ private:
     Microseconds left_;
 };
 
-} // namespace vigil::pam
+} // namespace vigil::wire

@@ -1,0 +1,110 @@
+// Proofs that count for a while: their uses, who sees them, and what takes them back.
+
+#include "daemon/core/grants.hpp"
+
+#include "policy/digest.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+namespace vigil::core {
+
+std::string rule_purpose(const policy::StepUpRule& rule) {
+    return "step_up " + policy::digest(rule) + " as ";
+}
+
+/// A use that is not written down could be made again after a crash: no use then.
+Effects Machine::Data::use(GrantRecord& grant, Token token) {
+    const Effect yes = ReplyAsk{token, allowed("proved before")};
+    if (grant.uses_left == UINT32_MAX)
+        return {yes};
+    --grant.uses_left;
+    pending_grants.push_back(
+        {.grant = grant.id, .stored = {yes}, .failed = {ReplyAsk{token, denied(cannot_write)}}});
+    return {StoreGrant{grant}};
+}
+
+Effects Machine::Data::on(const GrantStored& outcome, const Now&) {
+    const auto pending = std::ranges::find(pending_grants, outcome.grant, &PendingGrant::grant);
+    if (pending == pending_grants.end())
+        return {};
+    auto told = std::move(*pending);
+    pending_grants.erase(pending);
+    const auto grant = std::ranges::find_if(
+        grants, [&](const auto& entry) { return entry.second.id == outcome.grant; });
+    // Revoked meanwhile is as good as not written down.
+    if (grant == grants.end())
+        return std::move(told.failed);
+    Effects effects = std::move(outcome.stored ? told.stored : told.failed);
+    if (!outcome.stored || grant->second.uses_left == 0) {
+        effects.insert(effects.begin(), EraseGrant{outcome.grant});
+        grants.erase(grant);
+    }
+    return effects;
+}
+
+std::vector<GrantView> Machine::grants(std::optional<std::uint32_t> uid, const Now& now) const {
+    std::vector<GrantView> views;
+    for (const auto& [session, grant] : data_->grants)
+        if (grant.expires > now.boot && grant.uses_left > 0 && (!uid || grant.uid == *uid))
+            views.push_back({.record = &grant, .session = &data_->find(session)->record});
+    // There can be many rules, and a new policy takes the grants of its predecessor back.
+    std::vector<std::string> purposes;
+    if (!views.empty())
+        std::ranges::transform(data_->policy.step_up, std::back_inserter(purposes), rule_purpose);
+    for (auto& view : views) {
+        const auto& whole = view.record->purpose;
+        const auto purpose =
+            std::ranges::find_if(purposes, [&](const auto& one) { return whole.starts_with(one); });
+        if (purpose == purposes.end())
+            continue;
+        view.rule = static_cast<std::size_t>(purpose - purposes.begin()) + 1;
+        view.run_as = whole.substr(purpose->size());
+    }
+    return views;
+}
+
+std::optional<std::uint32_t> Machine::owner_of_grant(const SessionId& id) const {
+    const auto& grants = data_->grants;
+    const auto found =
+        std::ranges::find_if(grants, [&](const auto& entry) { return entry.second.id == id; });
+    return found == grants.end() ? std::nullopt : std::optional{found->second.uid};
+}
+
+Effects Machine::Data::on(const RevokeAsked& asked, const Now&) {
+    const auto found = std::ranges::find_if(
+        grants, [&](const auto& entry) { return entry.second.id == asked.grant; });
+    if (found == grants.end())
+        return {ReplyDone{asked.token, wire::error_not_found, "There is no such grant."}};
+    Effects effects{EraseGrant{asked.grant}};
+    effects.push_back(audit(AuditKind::grant_revoked, *find(found->first), "by " + asked.by));
+    effects.push_back(ReplyDone{.token = asked.token, .error = nullptr, .text = {}});
+    grants.erase(found);
+    return effects;
+}
+
+Effects Machine::Data::on(const FactorsChanged& change, const Now&) {
+    Effects effects;
+    // By whose proof it was, which need not be the session's own user.
+    std::vector<SessionId> concerned;
+    for (const auto& [id, grant] : grants)
+        if ((grant.uid == change.uid || find(id)->record.facts.uid == change.uid) &&
+            (concerned.empty() || concerned.back() != id))
+            concerned.push_back(id);
+    for (const auto& id : concerned)
+        revoke(id, "the factors changed", effects);
+    return effects;
+}
+
+void Machine::Data::revoke(const SessionId& id, const char* why, Effects& effects) {
+    const auto [first, last] = grants.equal_range(id);
+    if (first == last)
+        return;
+    for (auto grant = first; grant != last; ++grant)
+        effects.push_back(EraseGrant{grant->second.id});
+    grants.erase(first, last);
+    if (const auto* session = find(id))
+        effects.push_back(audit(AuditKind::grant_revoked, *session, why));
+}
+
+} // namespace vigil::core

@@ -1,0 +1,11 @@
+#pragma once
+// A rule of each kind, read from its mapping and checked.
+
+#include "policy/reader.hpp"
+
+namespace vigil::policy {
+
+void read_session_rule(Reader& reader, const Node& node, SessionRule& rule);
+void read_step_up_rule(Reader& reader, const Node& node, StepUpRule& rule);
+
+} // namespace vigil::policy

@@ -1,0 +1,106 @@
+#include "sudo_plugin/approval.hpp"
+
+#include "base/log.hpp"
+#include "base/process.hpp"
+#include "sudo_plugin/command.hpp"
+
+#include <algorithm>
+
+#include <syslog.h>
+#include <unistd.h>
+
+namespace vigil::sudo {
+
+namespace {
+
+constexpr int most_answers = 3;
+
+void log(int priority, const std::string& text) {
+    ::syslog(LOG_AUTHPRIV | priority, "vigil: %s", base::escape(text).c_str());
+}
+
+Answer refuse(const Run& run, const std::string& why) {
+    run.conversation.say(why.starts_with("vigil") ? why : "vigil: " + why);
+    log(LOG_NOTICE, "refused " + run.user + ": " + why);
+    return Answer::refused;
+}
+
+/// Root has nothing to gain by a step-up, and his scripts would end with vigild.
+Answer without_vigild(const Run& run, const Error& error) {
+    log(LOG_WARNING, "vigild cannot be asked: " + error.text());
+    if (run.uid == 0 || run.lets_pass)
+        return Answer::allowed;
+    return refuse(run, "vigild cannot be asked whether you may do this, so you may not. See: "
+                       "systemctl status vigild");
+}
+
+Answer ask_for_code(const Run& run, wire::Vigild& vigild, const wire::StepUpQuestion& question,
+                    const std::string& why) {
+    for (int i = 0; i < most_answers; ++i) {
+        const auto code = run.conversation.ask("Code for " + run.user + ": ");
+        if (!code)
+            return refuse(run, why + ", and no code was given: run it from a terminal.");
+        const auto judged = wire::prove(vigild, question, code->view());
+        if (!judged)
+            return without_vigild(run, judged.error());
+        if (judged->verdict == wire::ProveReply::Verdict::accepted)
+            return Answer::allowed;
+        if (judged->verdict == wire::ProveReply::Verdict::denied)
+            return refuse(run, judged->text);
+        if (judged->wait_seconds != 0)
+            return refuse(run, wire::wait_text(judged->wait_seconds));
+        run.conversation.say("That code is not right.");
+    }
+    return refuse(run, "no right code in " + std::to_string(most_answers) + ".");
+}
+
+Answer ask_person(const Run& run, wire::Vigild& vigild, const wire::StepUpQuestion& question,
+                  const wire::AskReply& reply) {
+    if (!run.may_ask)
+        return refuse(
+            run, reply.text + ", and with -n nobody is asked: run it without -n, from a terminal.");
+    if (reply.wait_seconds != 0)
+        return refuse(run, wire::wait_text(reply.wait_seconds));
+    const auto takes = [&](const char* factor) {
+        return std::ranges::find(reply.factors, factor) != reply.factors.end();
+    };
+    if (!takes("totp") && !takes("recovery"))
+        return refuse(run, reply.text + ", and none that counts can be typed here.");
+    return ask_for_code(run, vigild, question, reply.text);
+}
+
+} // namespace
+
+Answer approve(const Run& run, const Told& told) {
+    const auto process = base::open_pidfd(::getpid());
+    const auto run_as = run_as_of(told.command_info);
+    if (!process || !run_as)
+        return refuse(run, "it cannot be told what is to run, so it may not: " +
+                               (process ? run_as.error() : process.error()).text());
+    const wire::StepUpQuestion question{.process = process->get(),
+                                        .request = {.purpose = wire::Purpose::step_up,
+                                                    .login = {.user = run.user,
+                                                              .uid = run.uid,
+                                                              .groups = {},
+                                                              .service = run.service,
+                                                              .terminal = {},
+                                                              .remote_host = {}},
+                                                    .run_as = *run_as},
+                                        .command = command_of(told, run.directory)};
+    wire::Vigild vigild{run.socket, wire::machine_timeout};
+    const auto reply = wire::ask(vigild, question);
+    if (!reply)
+        return without_vigild(run, reply.error());
+    switch (reply->verdict) {
+    case wire::AskReply::Verdict::allowed:
+    case wire::AskReply::Verdict::not_applicable:
+        return Answer::allowed;
+    case wire::AskReply::Verdict::denied:
+        return refuse(run, reply->text);
+    case wire::AskReply::Verdict::prove:
+        return ask_person(run, vigild, question, *reply);
+    }
+    return refuse(run, "vigild gave no answer that is known here.");
+}
+
+} // namespace vigil::sudo

@@ -1,0 +1,14 @@
+#pragma once
+// The environment that a command of sudo's gets.
+
+#include "sudo_plugin/command.hpp"
+
+namespace vigil::sudo {
+
+/// Nothing in it makes another program of the command: no more than what sudo by itself sets or
+/// keeps (sudoers(5): env_reset), and of that nothing that leads to what another than root can
+/// write. With SETENV, which sudoers gives with ALL, and with `sudo -E` a user sets what he wants:
+/// LD_PRELOAD.
+bool is_roots_environment(const Told& told);
+
+} // namespace vigil::sudo

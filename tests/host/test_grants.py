@@ -1,0 +1,111 @@
+"""Proofs that count for a while: what is listed of them and to whom, and who takes them back."""
+
+import pytest
+from people import enroll, let_sshd_take_all, one_line, person, shell
+from vigilhost import wait_until
+
+POLICY = """\
+version: 1
+step_up:
+  - match: {services: [su]}
+    require: none
+  - match: {services: [sudo], groups: [whole]}
+    require: [totp]
+    valid_for: 10m
+    scope: session
+    uses: 3
+  - match: {services: [sudo]}
+    require: [totp]
+    valid_for: 10m
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def rules(host):
+    for group in ("nopasswd", "whole"):
+        host.run("groupadd", group)
+    let_sshd_take_all(host)
+    host.write("/etc/sudoers.d/tests", "%nopasswd ALL=(ALL:ALL) NOPASSWD: ALL\n", "0440")
+    host.policy(POLICY)
+
+
+def proved(host, *groups):
+    """Somebody who has proved himself at a terminal: (his name, his shell, his codes)."""
+    user = person(host, "nopasswd", *groups)
+    codes = enroll(host, user)
+    inside = shell(host, user)
+    assert "root" in inside.run("sudo id -un", codes.fresh())[1]
+    return user, inside, codes
+
+
+def of(host, user):
+    return [one for one in host.vigilctl("grants", "--json") if one["user"] == user]
+
+
+def needs_no_proof(inside):
+    return inside.asks("sudo id -un") is None
+
+
+def test_a_grant_is_listed_with_what_it_is_good_for(host):
+    user, inside, _ = proved(host)
+    grant, = of(host, user)
+    session, = host.vigil_sessions(user=user)
+    assert (grant["session"], grant["terminal"], grant["rule"]) == (session["id"], session["terminals"][0], 3)
+    assert grant["uses_left"] is None and grant["run_as"] is None
+    shown = inside.run("vigilctl grants")[1]
+    print(shown)
+    assert one_line(shown, grant["id"][:8]).split()[3:6] == [session["terminals"][0], "3", "anybody"]
+    assert needs_no_proof(inside)
+
+
+def test_a_grant_of_the_session_spans_its_terminals_and_its_uses_are_counted(host):
+    user, inside, _ = proved(host, "whole")
+    assert (of(host, user)[0]["terminal"], of(host, user)[0]["uses_left"]) == (None, 2)
+    assert needs_no_proof(inside) and of(host, user)[0]["uses_left"] == 1
+    assert needs_no_proof(inside) and not of(host, user)
+    assert not needs_no_proof(inside)
+
+
+def test_its_owner_takes_it_back(host):
+    user, inside, codes = proved(host)
+    assert inside.run(f"vigilctl revoke {of(host, user)[0]['id'][:6]}")[0] == 0
+    assert not of(host, user) and not needs_no_proof(inside)
+    assert host.journal(VIGIL_EVENT="grant-revoked")[-1]["MESSAGE"].startswith(f"{user}: ")
+    assert "root" in inside.run("sudo id -un", codes.fresh())[1]
+    status, said = inside.run(f"vigilctl revoke --user {user}")
+    assert status == 0 and "revoked " in said and not needs_no_proof(inside)
+
+
+def test_an_operator_takes_all_of_a_user_back(host):
+    user, inside, _ = proved(host)
+    assert f"of {user}" in host.vigilctl("revoke", "--user", user).stdout
+    assert not needs_no_proof(inside)
+    done = host.vigilctl("revoke", "--user", user, check=False)
+    assert done.returncode == 1 and "no grants of this user" in one_line(done.stderr, "vigilctl:")
+
+
+def test_others_neither_see_nor_revoke_it(host):
+    user, inside, _ = proved(host)
+    grant = of(host, user)[0]["id"]
+    assert host.vigilctl("grants", user="bob").stdout == "No grants.\n"
+    for words in ((grant,), (grant[:8],), ("--user", user), ("f" * 32,)):
+        done = host.vigilctl("revoke", *words, user="bob", check=False)
+        assert done.returncode == 1 and grant not in done.stdout, done
+    call = ["busctl", "call", "org.vigil1", "/org/vigil1", "org.vigil1.Manager", "Revoke", "s"]
+    done = host.run("runuser", "-u", "bob", "--", *call, grant, check=False)
+    assert done.returncode != 0 and "not yours" in done.stderr
+    assert needs_no_proof(inside)
+
+
+def test_a_lock_and_a_logout_take_it_back(host):
+    user, inside, _ = proved(host)
+    session, = host.vigil_sessions(user=user)
+    host.vigilctl("lock", session["id"])
+    assert not of(host, user)
+    host.vigilctl("unlock", session["id"], "--reason", "a test")
+    wait_until(lambda: host.vigil_sessions(user=user)[0]["state"] == "active", 10, "it is open again")
+    assert not needs_no_proof(inside)
+    user, inside, _ = proved(host)
+    inside.terminal.close()
+    wait_until(lambda: not host.vigil_sessions(user=user), 10, "the session is over")
+    assert not of(host, user)
