@@ -254,10 +254,10 @@ class Story:
     def a_wrong_password_is_refused(self):
         since = self.session.mark()
         self.session.send("not-her-password\r")
-        answer = self.session.wait_to_hear(r"(?i)^.*wrong.*$", 10, since)
+        answer = self.session.wait_to_hear(r"Wrong\. [^.]*\.", 10, since)
         self._state("locked")
         self._stands_still()
-        return f"a wrong password is refused: {answer[0].strip()}"
+        return f"a wrong password is refused: {answer[0]}"
 
     def the_right_password_unlocks(self):
         before = self._count()
