@@ -1,16 +1,9 @@
 #include "base/bus_client.hpp"
 
-#include "base/clock.hpp"
-#include "base/unique_fd.hpp"
+#include "base/local_socket.hpp"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
-
-#include <fcntl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 namespace vigil::base {
 
@@ -18,47 +11,6 @@ namespace {
 
 // As sd_bus_open_system(3) has it.
 constexpr const char* system_address = "unix:path=/run/dbus/system_bus_socket";
-
-/// What is left of the deadline; zero if it is over.
-Microseconds remaining(BootTime deadline) noexcept {
-    return std::max(deadline - read_boot_time(), Microseconds{0});
-}
-
-/// A program that closed stdin would get its number, and read or write the bus by mistake.
-Result<UniqueFd> make_socket() {
-    UniqueFd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    if (fd && fd.get() <= STDERR_FILENO)
-        fd = UniqueFd{::fcntl(fd.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1)};
-    if (!fd)
-        return fail(errno, "making a socket");
-    return fd;
-}
-
-/// connect(2) on a local socket whose backlog is full waits, and without blocking it fails with
-/// EAGAIN at once, as sd-bus would; a send timeout makes it wait until the deadline.
-Result<UniqueFd> connect_socket(const char* path, BootTime deadline) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (std::strlen(path) >= sizeof address.sun_path)
-        return fail(ENAMETOOLONG, std::string{"connecting to "} + path);
-    std::strcpy(address.sun_path, path);
-    auto fd = make_socket();
-    if (!fd)
-        return fd;
-    while (true) {
-        const Microseconds left = remaining(deadline);
-        if (left == Microseconds{0})
-            return fail(ETIMEDOUT, std::string{"connecting to "} + path);
-        const auto seconds = std::chrono::floor<Seconds>(left);
-        const timeval timeout{.tv_sec = seconds.count(), .tv_usec = (left - seconds).count()};
-        if (setsockopt(fd->get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) != 0)
-            return fail(errno, "setting a socket's timeout");
-        if (::connect(fd->get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
-            return fd;
-        if (errno != EINTR && errno != EAGAIN)
-            return fail(errno, std::string{"connecting to "} + path);
-    }
-}
 
 Result<Bus> start_direct(UniqueFd socket) {
     sd_bus* raw = nullptr;
@@ -95,7 +47,7 @@ Result<> shake_hands(sd_bus* bus, BootTime deadline) {
             r = sd_bus_process(bus, nullptr);
         if (r < 0)
             return fail(hung_up(r) ? ECONNRESET : r, "shaking hands on the bus");
-        const Microseconds left = remaining(deadline);
+        const Microseconds left = time_until(deadline);
         if (left == Microseconds{0})
             return fail(ETIMEDOUT, "shaking hands on the bus");
         if (r > 0)
@@ -181,7 +133,7 @@ Result<BusMessage> BusClient::message(const char* object, const char* interface,
 Result<BusMessage> BusClient::call(BusMessage request) {
     const char* const member = sd_bus_message_get_member(request.get());
     const std::string method = member ? member : "";
-    const Microseconds left = remaining(deadline_);
+    const Microseconds left = time_until(deadline_);
     if (left == Microseconds{0})
         return fail(ETIMEDOUT, "calling " + method);
     BusError error;

@@ -25,6 +25,9 @@ constexpr const char* delegate_mark = "user.delegate";
 /// cgroup.procs of a session near the largest pid_max, in bytes.
 constexpr std::size_t max_procs_bytes = 32 * 1024 * 1024;
 
+constexpr int remove_attempts = 20;
+constexpr useconds_t remove_pause = 500;
+
 bool is_cgroup2(const char* path) noexcept {
     struct statfs info{};
     return ::statfs(path, &info) == 0 && info.f_type == CGROUP2_SUPER_MAGIC;
@@ -199,6 +202,20 @@ Result<std::vector<std::string>> children_of(const std::string& cgroup) {
     if (!directory)
         return std::unexpected{directory.error()};
     return folders_in(*directory);
+}
+
+Result<> remove_cgroup(const std::string& cgroup) {
+    const auto directory = cgroup_directory(cgroup);
+    if (!directory)
+        return std::unexpected{directory.error()};
+    for (int attempt = 0; ::rmdir(directory->c_str()) < 0; ++attempt) {
+        if (errno == ENOENT)
+            return {};
+        if (errno != EBUSY || attempt == remove_attempts)
+            return fail(errno, "removing " + *directory);
+        ::usleep(remove_pause);
+    }
+    return {};
 }
 
 Result<> end_frozen_cgroup(const std::string& cgroup) {

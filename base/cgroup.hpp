@@ -62,6 +62,10 @@ Result<std::string> read_cgroup_file(const std::string& cgroup, const char* file
 
 Result<> write_cgroup_file(const std::string& cgroup, const char* file, std::string_view value);
 
+/// Removes an empty one; it stays busy for a moment after its last process has left. ENOENT is no
+/// error.
+Result<> remove_cgroup(const std::string& cgroup);
+
 /// Kills all that is in a cgroup, frozen or not. Thawed even where the kill was refused: nothing
 /// may stay frozen for ever. A cgroup that is gone is no error.
 Result<> end_frozen_cgroup(const std::string& cgroup);

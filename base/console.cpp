@@ -1,7 +1,10 @@
 #include "base/console.hpp"
 
+#include "base/unique_fd.hpp"
+
 #include <charconv>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -49,6 +52,10 @@ unsigned virtual_console(std::string_view name) noexcept {
     const char* const end = name.data() + name.size();
     const auto [stop, error] = std::from_chars(name.data(), end, number);
     return error == std::errc{} && stop == end && number <= last_virtual ? number : 0;
+}
+
+bool has_terminal() noexcept {
+    return static_cast<bool>(UniqueFd{::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC)});
 }
 
 std::string terminal_name(dev_t device) {

@@ -21,6 +21,9 @@ unsigned virtual_console(std::string_view name) noexcept;
 /// The device of the virtual console of that number, whether it is there or not.
 dev_t virtual_console_device(unsigned number) noexcept;
 
+/// Whether this process has a controlling terminal.
+bool has_terminal() noexcept;
+
 /// As it is called under /dev: "pts/3", "tty1", "ttyS0"; of others the two numbers of the device,
 /// as "229:0", for nothing is looked up.
 std::string terminal_name(dev_t device);

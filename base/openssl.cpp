@@ -90,13 +90,11 @@ Result<std::string> hmac(Hash hash, std::string_view key, std::string_view bytes
     return std::string{reinterpret_cast<char*>(out.data()), size};
 }
 
-Result<std::string> scrypt(std::string_view secret, std::string_view salt, std::size_t size) {
-    constexpr std::uint64_t cost = 1 << 13;
-    constexpr std::uint64_t block = 8;
-    constexpr std::uint64_t lanes = 1;
+Result<std::string> scrypt(std::string_view secret, std::string_view salt, std::size_t size,
+                           const ScryptCost& cost) {
     constexpr std::uint64_t most_memory = 32 << 20;
     std::string key(size, '\0');
-    if (EVP_PBE_scrypt(secret.data(), secret.size(), raw(salt), salt.size(), cost, block, lanes,
+    if (EVP_PBE_scrypt(secret.data(), secret.size(), raw(salt), salt.size(), cost.n, cost.r, cost.p,
                        most_memory, raw(key), key.size()) != 1)
         return failed("deriving a hash");
     return key;

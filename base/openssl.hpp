@@ -4,10 +4,13 @@
 #include "base/error.hpp"
 #include "base/secret.hpp"
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 
+#include <openssl/bn.h>
+#include <openssl/ecdsa.h>
 #include <openssl/evp.h>
 
 namespace vigil::base {
@@ -18,6 +21,9 @@ struct OpensslDeleter {
     void operator()(EVP_MAC_CTX* context) const noexcept { EVP_MAC_CTX_free(context); }
     void operator()(EVP_MD_CTX* context) const noexcept { EVP_MD_CTX_free(context); }
     void operator()(EVP_PKEY* key) const noexcept { EVP_PKEY_free(key); }
+    void operator()(EVP_PKEY_CTX* context) const noexcept { EVP_PKEY_CTX_free(context); }
+    void operator()(BIGNUM* number) const noexcept { BN_free(number); }
+    void operator()(ECDSA_SIG* signature) const noexcept { ECDSA_SIG_free(signature); }
 };
 
 using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, OpensslDeleter>;
@@ -25,6 +31,9 @@ using Mac = std::unique_ptr<EVP_MAC, OpensslDeleter>;
 using MacContext = std::unique_ptr<EVP_MAC_CTX, OpensslDeleter>;
 using DigestContext = std::unique_ptr<EVP_MD_CTX, OpensslDeleter>;
 using Key = std::unique_ptr<EVP_PKEY, OpensslDeleter>;
+using KeyContext = std::unique_ptr<EVP_PKEY_CTX, OpensslDeleter>;
+using Number = std::unique_ptr<BIGNUM, OpensslDeleter>;
+using EcdsaSignature = std::unique_ptr<ECDSA_SIG, OpensslDeleter>;
 
 enum class Hash { sha1, sha256, sha512 };
 
@@ -34,8 +43,16 @@ Result<std::string> random_bytes(std::size_t count);
 Result<std::string> digest(Hash hash, std::string_view bytes);
 Result<std::string> hmac(Hash hash, std::string_view key, std::string_view bytes);
 
-/// Of a code or a password, slowly: 8 MiB and some 25 ms (scrypt, RFC 7914: N 2^13, r 8, p 1).
-Result<std::string> scrypt(std::string_view secret, std::string_view salt, std::size_t size);
+/// RFC 7914, 2. What it is by itself takes 8 MiB and some 25 ms.
+struct ScryptCost {
+    std::uint64_t n = 1 << 13;
+    std::uint64_t r = 8;
+    std::uint64_t p = 1;
+};
+
+/// Of a code or a password, slowly (scrypt, RFC 7914).
+Result<std::string> scrypt(std::string_view secret, std::string_view salt, std::size_t size,
+                           const ScryptCost& cost = {});
 
 /// In a time that does not depend on where they differ (CRYPTO_memcmp(3)).
 bool equal_in_constant_time(std::string_view left, std::string_view right) noexcept;

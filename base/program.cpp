@@ -37,7 +37,7 @@ private:
     posix_spawn_file_actions_t actions_{};
 };
 
-Result<pid_t> start(std::vector<std::string>& words, int output) {
+Result<pid_t> start(std::vector<std::string>& words, int output, int errors) {
     std::vector<char*> pointers;
     for (auto& word : words)
         pointers.push_back(word.data());
@@ -45,7 +45,7 @@ Result<pid_t> start(std::vector<std::string>& words, int output) {
     FileActions actions;
     ::posix_spawn_file_actions_addopen(actions.get(), STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     ::posix_spawn_file_actions_adddup2(actions.get(), output, STDOUT_FILENO);
-    ::posix_spawn_file_actions_adddup2(actions.get(), output, STDERR_FILENO);
+    ::posix_spawn_file_actions_adddup2(actions.get(), errors, STDERR_FILENO);
     std::array<char*, 1> environment{};
     pid_t pid = 0;
     if (const int error = ::posix_spawn(&pid, pointers.front(), actions.get(), nullptr,
@@ -84,17 +84,16 @@ std::string reason_of(int status, const std::string& text) {
                                : "exit status " + std::to_string(WEXITSTATUS(status));
 }
 
-} // namespace
-
-Result<std::string> output_of(std::vector<std::string> words, Microseconds patience,
-                              std::size_t limit) {
+/// What it says in its pipe; `output`: where its standard output goes, -1: into the pipe, too.
+Result<std::string> heard_of(std::vector<std::string> words, int output, Microseconds patience,
+                             std::size_t limit) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) < 0)
         return fail(errno, "making a pipe");
     const UniqueFd from{ends[0]};
     UniqueFd to{ends[1]};
     const auto deadline = read_boot_time() + patience;
-    const auto pid = start(words, to.get());
+    const auto pid = start(words, output < 0 ? to.get() : output, to.get());
     if (!pid)
         return std::unexpected{pid.error()};
     to.reset();
@@ -111,6 +110,20 @@ Result<std::string> output_of(std::vector<std::string> words, Microseconds patie
     if (::waitpid(*pid, &status, 0) < 0 || status != 0)
         return fail(words.front() + ": " + reason_of(status, *text));
     return text;
+}
+
+} // namespace
+
+Result<std::string> output_of(std::vector<std::string> words, Microseconds patience,
+                              std::size_t limit) {
+    return heard_of(std::move(words), -1, patience, limit);
+}
+
+Result<> run_into(std::vector<std::string> words, int output, Microseconds patience) {
+    constexpr std::size_t most_said = 64 * 1024;
+    if (const auto said = heard_of(std::move(words), output, patience, most_said); !said)
+        return std::unexpected{said.error()};
+    return {};
 }
 
 } // namespace vigil::base

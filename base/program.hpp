@@ -16,4 +16,7 @@ namespace vigil::base {
 Result<std::string> output_of(std::vector<std::string> words, Microseconds patience,
                               std::size_t limit = 64 * 1024);
 
+/// The same of a program whose output goes into an open file, for what is not to be in our memory.
+Result<> run_into(std::vector<std::string> words, int output, Microseconds patience);
+
 } // namespace vigil::base

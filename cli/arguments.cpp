@@ -83,8 +83,34 @@ void add_factors(CLI::App& app, Choice& choice) {
     totp->add_option("--hash", what->hash, "that makes the codes")
         ->check(CLI::IsMember({"sha1", "sha256", "sha512"}))
         ->capture_default_str();
+    constexpr const char* ticket_help = "by an administrator's ticket, which is asked for";
+    totp->add_flag("--ticket", what->by_ticket, ticket_help);
     totp->callback([&choice, what] {
         choice.call = [&choice, what] { return enroll(choice.context, *what); };
+    });
+
+    const auto key = std::make_shared<EnrollingKey>();
+    auto* const key_command = enroll_command->add_subcommand(
+        "key", "A security key, by its touch through the ssh agent.");
+    key_command->add_option("USER", key->user, "whose; you, if left out");
+    key_command->add_option("--name", key->name, "what to call it; its fingerprint, if left out");
+    key_command->add_option("--key", key->key, "which of the agent's, by its fingerprint");
+    key_command->add_flag("--json", key->json, "for programs");
+    key_command->add_flag("--ticket", key->by_ticket, ticket_help);
+    key_command->callback([&choice, key] {
+        choice.call = [&choice, key] { return enroll_key(choice.context, *key); };
+    });
+
+    const auto whose = std::make_shared<std::string>();
+    const auto time = std::make_shared<std::string>("1d");
+    auto* const ticket_command =
+        enroll_command->add_subcommand("ticket", "Let a user enrol once. For administrators.");
+    ticket_command->add_option("USER", *whose, "whose ticket")->required();
+    ticket_command->add_option("--for", *time, "how long it is good for")->capture_default_str();
+    ticket_command->callback([&choice, whose, time] {
+        choice.call = [&choice, whose, time] {
+            return enroll_ticket(choice.context, *whose, *time);
+        };
     });
 
     auto* const codes_command =
@@ -108,6 +134,14 @@ void add_factors(CLI::App& app, Choice& choice) {
     forget_command->callback([&choice, text] {
         choice.call = [&choice, text] { return forget(choice.context, *text); };
     });
+
+    auto* const rekey_command =
+        app.add_subcommand("rekey", "Seal all factors under a new key. For root.");
+    rekey_command->add_option("--with-key", *text, "what it is sealed to; the TPM if there is one")
+        ->check(CLI::IsMember({"host", "tpm2", "host+tpm2"}));
+    rekey_command->callback([&choice, text] {
+        choice.call = [&choice, text] { return rekey(choice.context, *text); };
+    });
 }
 
 void add_grants(CLI::App& app, Choice& choice) {
@@ -130,6 +164,36 @@ void add_grants(CLI::App& app, Choice& choice) {
     });
 }
 
+void add_requests(CLI::App& app, Choice& choice) {
+    const auto json = std::make_shared<bool>(false);
+    auto* const requests_command =
+        app.add_subcommand("requests", "Who waits for another person's approval.");
+    requests_command->add_flag("--json", *json, "for programs");
+    requests_command->callback([&choice, json] {
+        choice.call = [&choice, json] { return requests(choice.context, *json); };
+    });
+
+    const auto id = std::make_shared<std::string>();
+    const auto sure = std::make_shared<bool>(false);
+    auto* const approve_command =
+        app.add_subcommand("approve", "Let the command of a request run.");
+    approve_command->add_option("REQUEST", *id, "by at least 4 digits of its id: vigilctl requests")
+        ->required();
+    approve_command->add_flag("--yes", *sure, "without being shown it and asked first");
+    approve_command->callback([&choice, id, sure] {
+        choice.call = [&choice, id, sure] { return approve(choice.context, *id, *sure); };
+    });
+
+    const auto reason = std::make_shared<std::string>();
+    auto* const deny_command = app.add_subcommand("deny", "Say no to a request.");
+    deny_command->add_option("REQUEST", *id, "by at least 4 digits of its id: vigilctl requests")
+        ->required();
+    deny_command->add_option("--reason", *reason, "for whoever asked, and for the journal");
+    deny_command->callback([&choice, id, reason] {
+        choice.call = [&choice, id, reason] { return deny(choice.context, *id, *reason); };
+    });
+}
+
 void add_policy(CLI::App& app, Choice& choice) {
     auto* const policy_command = app.add_subcommand("policy", "The rules.");
     policy_command->require_subcommand(1);
@@ -148,8 +212,18 @@ void add_sudo(CLI::App& app, Choice& choice) {
     auto* const sudo_command =
         app.add_subcommand("sudo", "Whether sudo asks vigil about each command.");
     sudo_command->require_subcommand(1);
-    sudo_command->add_subcommand("enable", "Have it ask, once that is proved to work.")
-        ->callback([&choice] { choice.call = [&choice] { return enable_sudo(choice.context); }; });
+    auto* const enable_command =
+        sudo_command->add_subcommand("enable", "Have it ask, once that is proved to work.");
+    const auto unavailable = std::make_shared<std::string>("deny");
+    enable_command->add_option("--unavailable", *unavailable, "what sudo does without vigild")
+        ->check(CLI::IsMember({"allow", "deny"}))
+        ->capture_default_str();
+    enable_command->callback([&choice, unavailable] {
+        choice.call = [&choice, unavailable] {
+            return enable_sudo(choice.context,
+                               *unavailable == "allow" ? Unavailable::allow : Unavailable::deny);
+        };
+    });
     sudo_command->add_subcommand("disable", "Have sudo as it was before.")->callback([&choice] {
         choice.call = [&choice] { return disable_sudo(choice.context); };
     });
@@ -219,6 +293,7 @@ int run(int argc, char** argv, Context& context) {
     add_sessions(app, choice);
     add_factors(app, choice);
     add_grants(app, choice);
+    add_requests(app, choice);
     add_policy(app, choice);
     add_sudo(app, choice);
     add_daemon(app, choice);

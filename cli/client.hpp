@@ -8,6 +8,7 @@
 #include "wire/messages.hpp"
 
 #include <initializer_list>
+#include <optional>
 
 namespace vigil::cli {
 
@@ -31,6 +32,10 @@ public:
     Result<std::vector<wire::Finding>> examine() const;
     Result<std::vector<wire::Grant>> grants() const;
     Result<> revoke(const std::string& grant) const;
+    Result<std::vector<wire::Request>> requests() const;
+    /// As it was shown: with its digest.
+    Result<> approve(const wire::Request& request) const;
+    Result<> deny(const wire::Request& request, const std::string& reason) const;
     /// The policy's error, "" if it was loaded.
     Result<std::string> reload() const;
 
@@ -38,15 +43,34 @@ public:
                                          const std::string& code, const std::string& kind) const;
     Result<wire::RecoveryCodes> renew_recovery(const std::string& user,
                                                const std::string& code) const;
+    /// `proof`, and `code` above: a code, a recovery code, a ticket, or wire::text_of() what a key
+    /// has signed. "": vigild has polkit ask for a password, where that does.
+    Result<wire::KeyEnrollment> enroll_key(const std::string& user, const std::string& name,
+                                           const std::string& proof) const;
+    Result<> enroll_key_finish(const std::string& factor, const std::string& key,
+                               const std::string& signature) const;
+    Result<wire::KeyChallenge> key_challenge(const std::string& user) const;
     Result<> enroll_finish(const std::string& factor, const std::string& code) const;
     Result<std::vector<wire::Factor>> factors(const std::string& user) const;
-    Result<> forget(const std::string& factor) const;
+    /// `proof`: of another one than the last, as above.
+    Result<> forget(const std::string& factor, const std::string& proof) const;
+    /// As it is shown.
+    Result<std::string> make_ticket(const std::string& user, Seconds lasts) const;
+    /// The credential that what is sealed opens with. For root.
+    Result<std::string> factors_key() const;
+    /// `key`: a file of memfd_create(2). By the direct socket alone: no broker has a part in it.
+    /// What was done, in a line.
+    Result<std::string> rekey(int key, const std::string& name) const;
 
 private:
     using Arguments = std::initializer_list<const std::string*>;
-    Result<base::BusMessage> call(const char* method, Arguments arguments, Microseconds wait) const;
+    /// `number`: behind the texts.
+    Result<base::BusMessage> call(const char* method, Arguments arguments, Microseconds wait,
+                                  std::optional<std::uint64_t> number = {}) const;
     template <typename T>
     Result<T> get(const char* method, Arguments arguments) const;
+    template <typename T>
+    Result<T> get(const char* method, Arguments arguments, Microseconds wait) const;
     Result<> tell(const char* method, Arguments arguments, Microseconds wait) const;
 
     std::string socket_;

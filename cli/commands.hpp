@@ -3,6 +3,7 @@
 // what was asked for and on stderr a line for what went wrong, and returns the exit status.
 
 #include "cli/output.hpp"
+#include "cli/sudo_conf.hpp"
 
 #include <array>
 
@@ -50,12 +51,30 @@ struct Enrolling {
     std::string name = "authenticator";
     unsigned digits = 6;
     std::string hash = "sha1";
+    bool by_ticket = false; ///< in place of what one has already
+};
+
+struct EnrollingKey {
+    std::string user;
+    std::string name; ///< "": vigild's choice, the fingerprint
+    std::string key;  ///< which one, by its fingerprint; "": asked, if there are several
+    bool json = false;
+    bool by_ticket = false;
 };
 
 int enroll(const Context& context, const Enrolling& what);
+int enroll_key(const Context& context, const EnrollingKey& what); // keys.cpp
+/// `time`: how long it is good for, as in the policy ("1d").
+int enroll_ticket(const Context& context, const std::string& user,
+                  const std::string& time); // tickets.cpp
 int recovery_codes(const Context& context, const std::string& user);
 int factors(const Context& context, const std::string& user, bool json);
 int forget(const Context& context, const std::string& id);
+
+// --- rekey.cpp -----------------------------------------------------------------------------------
+
+/// `with`: what the new key is sealed to, as of systemd-creds(1); "" for what the machine has.
+int rekey(const Context& context, const std::string& with);
 
 // --- grants.cpp ----------------------------------------------------------------------------------
 
@@ -63,9 +82,16 @@ int grants(const Context& context, bool json);
 /// `ids`: by at least 4 digits; or all of this user's.
 int revoke(const Context& context, const std::vector<std::string>& ids, const std::string& user);
 
+// --- requests.cpp --------------------------------------------------------------------------------
+
+int requests(const Context& context, bool json);
+/// `id`: by at least 4 digits. `sure`: nothing is shown and asked before.
+int approve(const Context& context, const std::string& id, bool sure);
+int deny(const Context& context, const std::string& id, const std::string& reason);
+
 // --- sudo.cpp ------------------------------------------------------------------------------------
 
-int enable_sudo(const Context& context);
+int enable_sudo(const Context& context, Unavailable unavailable);
 int disable_sudo(const Context& context);
 int sudo_status(const Context& context, bool json);
 

@@ -1,18 +1,18 @@
-// enroll totp, factors, forget.
+// enroll totp, recovery-codes, factors, forget.
 
 #include "base/log.hpp"
 #include "base/qr.hpp"
 #include "base/secret.hpp"
 #include "cli/client.hpp"
 #include "cli/commands.hpp"
+#include "cli/password_agent.hpp"
+#include "cli/proofs.hpp"
 #include "wire/errors.hpp"
 
 #include <algorithm>
 #include <cstdio>
-#include <iostream>
 
 #include <nlohmann/json.hpp>
-#include <pwd.h>
 #include <unistd.h>
 
 namespace vigil::cli {
@@ -20,11 +20,6 @@ namespace vigil::cli {
 namespace {
 
 constexpr int tries = 3;
-
-std::string own_name() {
-    const passwd* const entry = getpwuid(getuid());
-    return entry != nullptr ? entry->pw_name : std::to_string(getuid());
-}
 
 /// Empty where the text is more than a QR code holds, which a URI is not.
 QrMatrix qr_of(const std::string& text) {
@@ -43,42 +38,6 @@ void introduce(const wire::Enrollment& enrollment, Look look, bool person) {
     std::fputs(text.c_str(), stdout);
     std::fflush(stdout);
     base::wipe(text.data(), text.size());
-}
-
-/// Digits may be typed in groups, as authenticators show them.
-bool read_code(std::string& code) {
-    std::string line;
-    if (!std::getline(std::cin, line))
-        return false;
-    code.clear();
-    for (const char c : line) {
-        if (c != ' ' && c != '\r' && c != '\t')
-            code += c;
-    }
-    return true;
-}
-
-bool ask_for_code(std::string& code, const char* question, bool person) {
-    if (person) {
-        std::fputs(question, stdout);
-        std::fflush(stdout);
-    }
-    return read_code(code);
-}
-
-/// Of what one has already, for one who adds to it; never an argument, which everybody on the host
-/// can read. "" where vigild asks for none, or there is none: it says then what to do.
-base::Secret proof_of(const Client& client, bool person) {
-    const auto has_codes = [](const wire::Factor& factor) {
-        return factor.active && factor.kind.starts_with("totp");
-    };
-    const auto own = geteuid() == 0
-                         ? std::vector<wire::Factor>{}
-                         : client.factors(own_name()).value_or(std::vector<wire::Factor>{});
-    std::string code;
-    if (std::ranges::any_of(own, has_codes))
-        ask_for_code(code, "Code of a device that you have already: ", person);
-    return base::Secret{std::move(code)};
 }
 
 int prove(const Client& client, const wire::Enrollment& enrollment, bool person) {
@@ -114,14 +73,33 @@ std::string kind_of(const Enrolling& what) {
     return what.hash == Enrolling{}.hash ? kind : kind + "-" + what.hash;
 }
 
+/// A code that is typed for nothing is lost: nobody is asked for one that would not do.
+base::Secret proof_to_forget(const Client& client, const std::string& id) {
+    if (geteuid() == 0)
+        return {};
+    const auto own = client.factors(own_name()).value_or(std::vector<wire::Factor>{});
+    const auto counts = [&](const wire::Factor& factor) {
+        return factor.active && factor.kind != "recovery" && factor.id != id;
+    };
+    const bool is_own = std::ranges::find(own, id, &wire::Factor::id) != own.end();
+    if (!is_own || std::ranges::none_of(own, counts))
+        return {};
+    return proof_of(client, isatty(STDIN_FILENO) != 0);
+}
+
 } // namespace
 
 int enroll(const Context& context, const Enrolling& what) {
     const Client client{context.socket};
     const bool person = isatty(STDIN_FILENO) != 0;
-    auto enrollment =
-        client.enroll_totp(what.user.empty() ? own_name() : what.user, what.name,
-                           std::string{proof_of(client, person).view()}, kind_of(what));
+    const auto proof = proof_to_enroll(client, what.by_ticket, person);
+    if (!proof)
+        return complain(proof.error());
+    auto enrollment = [&] {
+        const PasswordAgent agent;
+        return client.enroll_totp(what.user.empty() ? own_name() : what.user, what.name,
+                                  std::string{proof->view()}, kind_of(what));
+    }();
     if (!enrollment)
         return complain(enrollment.error());
     introduce(*enrollment, context.look, person);
@@ -167,7 +145,12 @@ int factors(const Context& context, const std::string& user, bool json) {
 }
 
 int forget(const Context& context, const std::string& id) {
-    const auto done = Client{context.socket}.forget(id);
+    const Client client{context.socket};
+    const auto proof = proof_to_forget(client, id);
+    const auto done = [&] {
+        const PasswordAgent agent;
+        return client.forget(id, std::string{proof.view()});
+    }();
     if (!done)
         return complain(done.error());
     std::printf("forgotten %s\n", base::escape(id).c_str());

@@ -5,6 +5,7 @@
 #include "cli/output.hpp"
 #include "wire/grade.hpp"
 
+#include <array>
 #include <optional>
 
 namespace vigil::cli {
@@ -51,6 +52,12 @@ struct StackFile {
     std::vector<std::string> modules;  ///< that it cannot do without
     std::vector<std::string> includes; ///< other files, by `include`, `substack` and @include
 };
+
+/// Where PAM looks for a stack, in its order.
+inline constexpr std::array stack_folders{"/etc/pam.d/", "/usr/lib/pam.d/"};
+/// PAM goes no deeper, and fails.
+inline constexpr std::size_t deepest_stack = 16;
+inline constexpr std::size_t most_stack_files = 100;
 
 /// Its lines of this type ("auth").
 StackFile stack_file(std::string_view text, std::string_view type);

@@ -2,7 +2,8 @@
 
 #include "base/cgroup.hpp"
 #include "base/process.hpp"
-#include "base/program.hpp"
+#include "cli/login_check.hpp"
+#include "cli/sshd.hpp"
 #include "rescue/thaw.hpp"
 
 #include <algorithm>
@@ -29,18 +30,9 @@ constexpr const char* ptrace_switch = "/proc/sys/kernel/yama/ptrace_scope";
 constexpr const char* all_users = "/user.slice";
 constexpr const char* stack_check = "unlock stack";
 constexpr const char* unlock_stack = "vigil-unlock";
-/// In PAM's order.
-constexpr std::array stack_folders{"/etc/pam.d/", "/usr/lib/pam.d/"};
-/// PAM goes no deeper, and fails.
-constexpr std::size_t deepest_stack = 16;
-constexpr std::size_t most_stack_files = 100;
 constexpr const char* lock_program = "/usr/libexec/vigil/vigil-lock";
 /// Where Debian's package has it, and who builds it himself.
 constexpr std::array mosh_servers{"/usr/bin/mosh-server", "/usr/local/bin/mosh-server"};
-/// Where distributions have it, and who builds it himself.
-constexpr std::array sshds{"/usr/sbin/sshd", "/usr/local/sbin/sshd"};
-/// Of sshd's, which may have to look names up (ListenAddress).
-constexpr Seconds sshd_patience{5};
 /// Scopes that are named; more are counted.
 constexpr std::size_t most_named = 5;
 
@@ -346,25 +338,20 @@ Finding look_at_mosh() {
     return {check, Grade::ok, "no mosh-server is there, which no lock would hold"};
 }
 
-/// The whole configuration, with the files it includes and the defaults, only sshd can read. A
-/// Match block counts for connections, which nobody can look through, so what is told is that of
-/// all others.
 Finding look_at_forwards() {
     constexpr const char* check = "forwards";
-    const auto* const sshd = std::ranges::find_if(
-        sshds, [](const char* path) { return ::access(path, F_OK) == 0 || errno != ENOENT; });
-    if (sshd == sshds.end())
+    const auto sshd = sshd_program();
+    if (!sshd)
         return {check, Grade::ok, "no sshd is there, whose forwards no lock would hold"};
     if (::geteuid() != 0)
         return not_looked_at(check, "sshd tells root alone", "sudo vigilctl doctor");
-    const std::string by_hand = std::string{"see what is wrong: "} + *sshd + " -T";
-    const auto settings = base::output_of({*sshd, "-T"}, sshd_patience);
+    const std::string by_hand = "see what is wrong: " + *sshd + " -T";
+    const auto settings = sshd_settings(*sshd);
     if (!settings)
         return not_looked_at(check, settings.error().text(), by_hand);
     const auto allowed = forwards_in(*settings);
     if (!allowed)
-        return not_looked_at(check, std::string{*sshd} + " -T does not say what it allows",
-                             by_hand);
+        return not_looked_at(check, *sshd + " -T does not say what it allows", by_hand);
     if (allowed->empty())
         return {check, Grade::ok, "sshd forwards no TCP and no UNIX sockets, Match blocks aside"};
     return {check, Grade::warning,
@@ -374,11 +361,38 @@ Finding look_at_forwards() {
             "/etc/ssh/sshd_config.d/10-no-forwards.conf && systemctl reload sshd"};
 }
 
-constexpr std::array checks{look_at_cgroups, look_at_freezer, look_at_pids,    look_at_drop_in,
-                            look_at_scopes,  look_at_tiocsti, look_at_ptrace,  look_at_stack,
-                            look_at_program, look_at_mosh,    look_at_forwards};
+/// Both names are there while a rekey is under way, and after one that was stopped.
+Finding look_at_rekey() {
+    constexpr const char* check = "rekey";
+    const auto left = left_by_rekey();
+    if (!left && left.error().code == EACCES)
+        return not_looked_at(check, "the key's place is root's alone", "sudo vigilctl doctor");
+    if (!left)
+        return not_looked_at(check, left.error().text());
+    if (!left->empty())
+        return {check, Grade::warning, *left, "vigilctl rekey, which does it anew"};
+    return {check, Grade::ok, "no rekey has left anything behind"};
+}
+
+constexpr std::array checks{
+    look_at_cgroups,  look_at_freezer,       look_at_pids,  look_at_drop_in, look_at_scopes,
+    look_at_tiocsti,  look_at_ptrace,        look_at_stack, look_at_program, look_at_mosh,
+    look_at_forwards, look_at_login_factors, look_at_rekey};
 
 } // namespace
+
+Result<std::string> left_by_rekey() {
+    if (::access("/etc/credstore.encrypted", R_OK | X_OK) < 0 && errno != ENOENT)
+        return fail(errno, "/etc/credstore.encrypted");
+    for (const char* name : {"vigil.key", "vigil.key.2"}) {
+        if (::access((std::string{"/etc/credstore.encrypted/"} + name).c_str(), F_OK) == 0)
+            continue;
+        if (errno != ENOENT)
+            return fail(errno, std::string{"/etc/credstore.encrypted/"} + name);
+        return std::string{};
+    }
+    return std::string{"a rekey was not finished: vigil.key and vigil.key.2 are both there"};
+}
 
 std::vector<Finding> check_host() {
     std::vector<Finding> findings;

@@ -1,9 +1,12 @@
 #include "cli/output.hpp"
 
 #include "base/log.hpp"
+#include "wire/names.hpp"
 
 #include <algorithm>
 #include <cstdio>
+#include <string_view>
+#include <unordered_map>
 
 #include <nlohmann/json.hpp>
 
@@ -86,7 +89,9 @@ std::string joined(const std::vector<std::string>& texts, const char* between) {
     return all;
 }
 
-Json to_json(const wire::Session& session) {
+namespace {
+
+Json own_fields(const wire::Session& session) {
     Json next = nullptr;
     if (!session.next_action.empty())
         next = {{"action", session.next_action}, {"at", rfc3339(session.next_at)}};
@@ -113,7 +118,41 @@ Json to_json(const wire::Session& session) {
             {"last_unlock", happened(session.last_unlock_at, session.last_unlock_by)},
             {"desktop", word(session.desktop)},
             {"uncovered", session.uncovered},
-            {"runs_on", session.runs_on}};
+            {"runs_on", session.runs_on},
+            {"login", word(session.login)},
+            {"run_as", word(session.run_as)}};
+}
+
+} // namespace
+
+Json to_json(const wire::Session& session, const std::vector<wire::Session>& elevated) {
+    auto fields = own_fields(session);
+    Json below = Json::array();
+    for (const auto& one : elevated)
+        below.push_back(own_fields(one));
+    fields["elevated"] = std::move(below);
+    return fields;
+}
+
+std::vector<Listed> by_login(const std::vector<wire::Session>& sessions) {
+    std::vector<Listed> all;
+    std::unordered_map<std::string_view, std::size_t> places;
+    const auto add = [&](const wire::Session& session) {
+        places.emplace(session.id, all.size());
+        all.push_back({session, {}});
+    };
+    for (const auto& session : sessions)
+        if (session.login.empty())
+            add(session);
+    for (const auto& session : sessions) {
+        if (session.login.empty())
+            continue;
+        if (const auto login = places.find(session.login); login != places.end())
+            all[login->second].elevated.push_back(session);
+        else
+            add(session);
+    }
+    return all;
 }
 
 Json to_json(const wire::Factor& factor) {
@@ -129,14 +168,33 @@ Json to_json(const wire::Factor& factor) {
 
 Json to_json(const wire::Grant& grant) {
     return {{"id", grant.id},
-            {"session", grant.session},
+            {"kind", grant.source.empty() ? "step-up" : "login"},
+            {"session", word(grant.session)},
             {"user", grant.user},
             {"uid", grant.uid},
             {"terminal", word(grant.terminal)},
-            {"rule", grant.rule},
-            {"run_as", grant.run_as == "*" ? Json(nullptr) : Json(grant.run_as)},
+            {"rule", grant.rule == 0 ? Json(nullptr) : Json(grant.rule)},
+            {"run_as", grant.run_as == "*" ? Json(nullptr) : word(grant.run_as)},
             {"expires", rfc3339(grant.expires)},
-            {"uses_left", limit(grant.uses_left)}};
+            {"uses_left", limit(grant.uses_left)},
+            {"source", word(grant.source)},
+            {"after", word(grant.after)}};
+}
+
+Json to_json(const wire::Request& request) {
+    return {{"id", request.id},
+            {"digest", request.digest},
+            {"user", request.user},
+            {"host", request.host},
+            {"service", request.service},
+            {"terminal", word(request.terminal)},
+            {"run_as", word(request.run_as)},
+            {"command", request.command},
+            {"directory", word(request.directory)},
+            {"reason", word(request.reason)},
+            {"since", rfc3339(request.since)},
+            {"until", rfc3339(request.until)},
+            {"own", request.own}};
 }
 
 Json to_json(const wire::Status& status) {
@@ -228,16 +286,22 @@ std::string session_table(const std::vector<wire::Session>& sessions, const Now&
         return "No sessions.\n";
     const std::size_t length = short_id_length(sessions);
     std::vector<Row> rows;
-    for (const auto& session : sessions) {
-        rows.push_back({{session.id.substr(0, length)},
-                        {session.user},
+    const auto add = [&](const wire::Session& session, const std::string& indent) {
+        const bool elevated = !session.login.empty();
+        rows.push_back({{indent + session.id.substr(0, length)},
+                        {elevated ? session.run_as : session.user},
                         {session.state, style_of(session.state)},
                         {session.service},
                         {joined(session.terminals, " ")},
                         {clock_text(session.since, now)},
                         {duration_text(session.idle_seconds)},
                         {next_text(session, now)},
-                        {session.remote_host}});
+                        {elevated ? "" : session.remote_host}});
+    };
+    for (const auto& listed : by_login(sessions)) {
+        add(listed.session, "");
+        for (const auto& elevated : listed.elevated)
+            add(elevated, "  ");
     }
     return table({"ID", "USER", "STATE", "SERVICE", "TERMINAL", "SINCE", "IDLE", "NEXT", "FROM"},
                  rows, look);
@@ -249,6 +313,8 @@ std::string session_details(const wire::Session& session, const Now& now, Look l
     details.add("user", session.user + " (" + std::to_string(session.uid) + ")");
     details.add("state", session.state, style_of(session.state));
     details.add("service", session.service);
+    details.add("runs as", session.run_as);
+    details.add("login", session.login);
     details.add("terminals", joined(session.terminals, " "));
     details.add("from", session.remote_host);
     details.add("logind session", session.logind_session);
@@ -293,11 +359,29 @@ std::string factor_table(const std::vector<wire::Factor>& factors, const Now& no
     return table({"ID", "USER", "KIND", "NAME", "CREATED", "USED", "STATE"}, rows, look);
 }
 
+namespace {
+
+/// "login from 192.0.2.1 with key SHA256:…".
+std::string login_text(const wire::Grant& grant) {
+    return "login from " + grant.source + " with " +
+           (grant.after == wire::after_password ? "the password" : "key " + grant.after);
+}
+
+} // namespace
+
 std::string grant_table(const std::vector<wire::Grant>& grants, const Now& now, Look look) {
     if (grants.empty())
         return "No grants.\n";
     std::vector<Row> rows;
+    std::string logins;
     for (const auto& grant : grants) {
+        if (!grant.source.empty()) {
+            logins +=
+                base::escape(grant.id.substr(0, shortest_id) + "  " + grant.user + ": " +
+                             login_text(grant) + ", until " + clock_text(grant.expires, now)) +
+                "\n";
+            continue;
+        }
         const auto uses =
             grant.uses_left == wire::unlimited ? "any" : std::to_string(grant.uses_left);
         rows.push_back({{grant.id.substr(0, shortest_id)},
@@ -309,7 +393,69 @@ std::string grant_table(const std::vector<wire::Grant>& grants, const Now& now, 
                         {clock_text(grant.expires, now)},
                         {uses}});
     }
-    return table({"ID", "USER", "SESSION", "TERMINAL", "RULE", "AS", "UNTIL", "USES"}, rows, look);
+    std::string text;
+    if (!rows.empty())
+        text =
+            table({"ID", "USER", "SESSION", "TERMINAL", "RULE", "AS", "UNTIL", "USES"}, rows, look);
+    if (!logins.empty())
+        text += (text.empty() ? "" : "\n") + std::string{"Not asked again:\n"} + logins;
+    return text;
+}
+
+namespace {
+
+/// As a shell would take it: where one word ends and the next begins is to be seen.
+std::string command_line(const wire::Request& request) {
+    constexpr const char* plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                  "/._-=+:,@%";
+    std::string line;
+    for (const auto& word : request.command) {
+        line += line.empty() ? "" : " ";
+        if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) {
+            line += word;
+            continue;
+        }
+        line += '\'';
+        for (const char c : word)
+            line += c == '\'' ? std::string{"'\\''"} : std::string{c};
+        line += '\'';
+    }
+    return line.empty() ? "(" + request.service + " does not say)" : line;
+}
+
+std::string target_of(const wire::Request& request) {
+    return request.run_as.empty() ? "not known" : request.run_as;
+}
+
+} // namespace
+
+std::string request_table(const std::vector<wire::Request>& requests, const Now& now, Look look) {
+    if (requests.empty())
+        return "No requests.\n";
+    std::vector<Row> rows;
+    for (const auto& request : requests)
+        rows.push_back({{request.id.substr(0, shortest_id)},
+                        {request.user + (request.own ? " (you)" : "")},
+                        {target_of(request)},
+                        {clock_text(request.until, now)},
+                        {command_line(request)},
+                        {request.reason}});
+    return table({"ID", "USER", "AS", "UNTIL", "COMMAND", "REASON"}, rows, look);
+}
+
+std::string request_details(const wire::Request& request, const Now& now, Look look) {
+    Details details{look};
+    details.add("request", request.id.substr(0, shortest_id));
+    details.add("user", request.user);
+    details.add("host", request.host);
+    details.add("terminal", request.terminal);
+    details.add("by", request.service);
+    details.add("runs as", target_of(request));
+    details.add("command", command_line(request));
+    details.add("directory", request.directory);
+    details.add("reason", request.reason.empty() ? "none was given" : request.reason);
+    details.add("lapses", clock_text(request.until, now));
+    return details.take();
 }
 
 std::string status_text(const wire::Status& status, const Now& now, Look look) {

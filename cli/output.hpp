@@ -29,9 +29,11 @@ struct Look {
     Modules modules = Modules::hash;
 };
 
-nlohmann::ordered_json to_json(const wire::Session& session);
+nlohmann::ordered_json to_json(const wire::Session& session,
+                               const std::vector<wire::Session>& elevated);
 nlohmann::ordered_json to_json(const wire::Factor& factor);
 nlohmann::ordered_json to_json(const wire::Grant& grant);
+nlohmann::ordered_json to_json(const wire::Request& request);
 nlohmann::ordered_json to_json(const wire::Status& status);
 /// As it is printed: indented, ASCII, so that no terminal is harmed.
 std::string json_text(const nlohmann::ordered_json& json);
@@ -55,10 +57,21 @@ using Row = std::vector<Cell>;
 /// that is not enough the last columns go.
 std::string table(const std::vector<std::string>& titles, const std::vector<Row>& rows, Look look);
 
+/// A session and what is elevated in it.
+struct Listed {
+    wire::Session session;
+    std::vector<wire::Session> elevated;
+};
+
+/// What is elevated stands below its login; by itself where that is over.
+std::vector<Listed> by_login(const std::vector<wire::Session>& sessions);
+
 std::string session_table(const std::vector<wire::Session>& sessions, const Now& now, Look look);
 std::string session_details(const wire::Session& session, const Now& now, Look look);
 std::string factor_table(const std::vector<wire::Factor>& factors, const Now& now, Look look);
 std::string grant_table(const std::vector<wire::Grant>& grants, const Now& now, Look look);
+std::string request_table(const std::vector<wire::Request>& requests, const Now& now, Look look);
+std::string request_details(const wire::Request& request, const Now& now, Look look);
 std::string status_text(const wire::Status& status, const Now& now, Look look);
 
 /// The shortest beginning, at least 8 digits, that tells these ids apart.

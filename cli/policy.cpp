@@ -26,15 +26,19 @@ nlohmann::ordered_json verdict(const std::string& path, const Result<policy::Pol
     return {{"file", path},
             {"ok", true},
             {"error", nullptr},
+            {"warnings", policy::warnings(*found)},
             {"session_rules", found->sessions.size()},
             {"step_up_rules", found->step_up.size()}};
 }
 
 void tell(const std::string& path, const Result<policy::Policy>& found) {
-    if (found)
-        std::printf("%s: ok, %s\n", base::escape(path).c_str(), policy::summary(*found).c_str());
-    else
+    if (!found) {
         std::fprintf(stderr, "%s\n", base::escape(found.error().text()).c_str());
+        return;
+    }
+    std::printf("%s: ok, %s\n", base::escape(path).c_str(), policy::summary(*found).c_str());
+    for (const auto& line : policy::warnings(*found))
+        std::printf("%s: warning: %s\n", base::escape(path).c_str(), base::escape(line).c_str());
 }
 
 } // namespace

@@ -42,4 +42,9 @@ Result<wire::Grant> find_grant(const std::vector<wire::Grant>& grants, const std
     return find(grants, prefix, "grant", "grants");
 }
 
+Result<wire::Request> find_request(const std::vector<wire::Request>& requests,
+                                   const std::string& prefix) {
+    return find(requests, prefix, "request", "requests");
+}
+
 } // namespace vigil::cli

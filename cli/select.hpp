@@ -14,6 +14,8 @@ Result<wire::Session> find_session(const std::vector<wire::Session>& sessions,
                                    const std::string& prefix);
 
 /// The same of a grant.
+Result<wire::Request> find_request(const std::vector<wire::Request>& requests,
+                                   const std::string& prefix);
 Result<wire::Grant> find_grant(const std::vector<wire::Grant>& grants, const std::string& prefix);
 
 } // namespace vigil::cli

@@ -70,6 +70,8 @@ Result<std::vector<Target>> several(const Client& client, const Selection& selec
     auto sessions = client.list();
     if (!sessions)
         return std::unexpected{sessions.error()};
+    // What is elevated goes the way of its login, and has no lock of its own.
+    std::erase_if(*sessions, [](const auto& session) { return !session.login.empty(); });
     if (!selection.all && selection.user.empty())
         return own(*sessions, note);
     if (!selection.all)
@@ -183,18 +185,27 @@ int list(const Context& context, bool json) {
         return 0;
     }
     nlohmann::ordered_json all = nlohmann::ordered_json::array();
-    for (const auto& session : *sessions)
-        all.push_back(to_json(session));
+    for (const auto& listed : by_login(*sessions))
+        all.push_back(to_json(listed.session, listed.elevated));
     std::fputs(json_text(all).c_str(), stdout);
     return 0;
 }
 
 int show(const Context& context, const std::string& id, bool json) {
-    const auto session = look_up(Client{context.socket}, id);
+    const Client client{context.socket};
+    const auto session = look_up(client, id);
     if (!session)
         return complain(session.error());
-    const std::string text =
-        json ? json_text(to_json(*session)) : session_details(*session, context.now, context.look);
+    std::vector<wire::Session> elevated;
+    if (json && session->login.empty()) {
+        auto sessions = client.list();
+        if (!sessions)
+            return complain(sessions.error());
+        elevated = std::move(*sessions);
+        std::erase_if(elevated, [&](const auto& one) { return one.login != session->id; });
+    }
+    const std::string text = json ? json_text(to_json(*session, elevated))
+                                  : session_details(*session, context.now, context.look);
     std::fputs(text.c_str(), stdout);
     return 0;
 }

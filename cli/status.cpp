@@ -2,6 +2,7 @@
 
 #include "cli/client.hpp"
 #include "cli/commands.hpp"
+#include "cli/host_checks.hpp"
 
 #include <cstdio>
 
@@ -16,6 +17,9 @@ int status(const Context& context, bool json) {
     const std::string text =
         json ? json_text(to_json(*found)) : status_text(*found, context.now, context.look);
     std::fputs(text.c_str(), stdout);
+    // vigild has seen the keys of its start; what is there now is on the disk, for root to see.
+    if (const auto left = left_by_rekey(); left && !left->empty())
+        std::fprintf(stderr, "vigilctl: %s: `vigilctl rekey` does it anew\n", left->c_str());
     return 0;
 }
 

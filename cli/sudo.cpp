@@ -45,8 +45,7 @@ Result<Conf> read_conf() {
         return errno == ENOENT ? Result<Conf>{Conf{}} : fail(errno, "looking at " + conf);
     if (!S_ISREG(node.st_mode))
         return fail(EINVAL, conf + " is no file but a link or the like: put `" +
-                                std::string{sudo_conf_line.substr(0, sudo_conf_line.size() - 1)} +
-                                "` where it leads to, by hand");
+                                std::string{sudo_conf_line} + "` where it leads to, by hand");
     auto text = base::read_small_file(conf);
     if (!text)
         return std::unexpected{text.error()};
@@ -183,7 +182,7 @@ std::optional<Error> obstacle(SudoConf state) {
 
 } // namespace
 
-int enable_sudo(const Context& context) {
+int enable_sudo(const Context& context, Unavailable unavailable) {
     const auto turn = take_turn();
     if (!turn)
         return complain(turn.error());
@@ -195,7 +194,8 @@ int enable_sudo(const Context& context) {
         return complain(*in_the_way);
     if (::access(plugin.c_str(), R_OK) < 0)
         return complain({0, "there is no " + plugin + ": install vigil's plugin for sudo"});
-    if (const auto answers = Client{context.socket}.status(); !answers)
+    if (const auto answers = Client{context.socket}.status();
+        !answers && unavailable == Unavailable::deny)
         return complain({answers.error().code,
                          "vigild does not answer, and without it nobody but root could use sudo "
                          "then: " +
@@ -204,8 +204,9 @@ int enable_sudo(const Context& context) {
         std::puts("sudo asks vigil about each command already.");
         return 0;
     }
-    return put_in(*before,
-                  {.text = with_vigil(before->text), .mode = before->mode, .is_there = true});
+    return put_in(
+        *before,
+        {.text = with_vigil(before->text, unavailable), .mode = before->mode, .is_there = true});
 }
 
 int disable_sudo(const Context&) {

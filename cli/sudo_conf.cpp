@@ -1,13 +1,38 @@
 #include "cli/sudo_conf.hpp"
 
 #include <algorithm>
+#include <cctype>
 
 namespace vigil::cli {
 
 namespace {
 
-std::string block() {
-    return std::string{sudo_conf_begin} += std::string{sudo_conf_line} += sudo_conf_end;
+std::string block(Unavailable unavailable) {
+    std::string text{sudo_conf_begin};
+    text += sudo_conf_line;
+    if (unavailable == Unavailable::allow)
+        text += sudo_conf_allow;
+    text += "\n";
+    return text += sudo_conf_end;
+}
+
+/// Takes vigil's lines out as it wrote them, of either kind; false: they are not there.
+bool take_block(std::string& text) {
+    for (const auto unavailable : {Unavailable::deny, Unavailable::allow}) {
+        const auto whole = block(unavailable);
+        if (const auto at = text.find(whole); at != text.npos) {
+            text.erase(at, whole.size());
+            return true;
+        }
+    }
+    return false;
+}
+
+/// sudo takes its keywords in any case.
+bool is_keyword(std::string_view word, std::string_view wanted) {
+    return std::ranges::equal(
+        word, wanted, {}, [](unsigned char c) { return std::tolower(c); },
+        [](unsigned char c) { return std::tolower(c); });
 }
 
 /// The line's words, as sudo takes them apart: a comment is none.
@@ -19,7 +44,7 @@ bool loads_plugin(std::string_view line) {
         line.remove_prefix(found.size());
         return found;
     };
-    return word() == "Plugin" && word() == "vigil_approval";
+    return is_keyword(word(), "Plugin") && word() == "vigil_approval";
 }
 
 bool has_plugin_line(std::string_view text) {
@@ -35,27 +60,22 @@ bool has_plugin_line(std::string_view text) {
 } // namespace
 
 SudoConf state_of_sudo_conf(std::string_view text) {
-    const auto whole = block();
-    const auto at = text.find(whole);
     std::string rest{text};
-    if (at != text.npos)
-        rest.erase(at, whole.size());
+    const bool had = take_block(rest);
     if (rest.contains(sudo_conf_begin) || rest.contains(sudo_conf_end))
         return SudoConf::changed;
     if (has_plugin_line(rest))
         return SudoConf::by_hand;
-    return at != text.npos ? SudoConf::with : SudoConf::without;
+    return had ? SudoConf::with : SudoConf::without;
 }
 
-std::string with_vigil(std::string_view text) {
-    return block() += text;
+std::string with_vigil(std::string_view text, Unavailable unavailable) {
+    return block(unavailable) += text;
 }
 
 std::string without_vigil(std::string_view text) {
     std::string rest{text};
-    const auto whole = block();
-    if (const auto at = rest.find(whole); at != rest.npos)
-        rest.erase(at, whole.size());
+    take_block(rest);
     return rest;
 }
 

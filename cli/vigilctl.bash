@@ -24,18 +24,25 @@ _vigilctl() {
             mapfile -t COMPREPLY < <(compgen -u -- "$cur")
             return
             ;;
-        --reason | --name) return ;;
+        --reason | --name | --key | --for) return ;;
     esac
     case $verb in
-        '') words=(list show lock unlock terminate enroll recovery-codes factors forget grants revoke policy sudo status doctor reload thaw --help --version --socket) ;;
-        list | status | doctor | grants) words=(--json) ;;
+        '') words=(list show lock unlock terminate enroll recovery-codes factors forget rekey grants revoke requests approve deny policy sudo status doctor reload thaw --help --version --socket) ;;
+        list | status | doctor | grants | requests) words=(--json) ;;
         show | lock | unlock | terminate)
             mapfile -t words < <(vigilctl list 2>/dev/null | awk 'NR > 1 { print $1 }')
             [[ $verb == show ]] && words+=(--json) || words+=(--user --all --reason)
             [[ $verb != lock ]] || words+=(--for-sleep)
             ;;
         thaw) words=(--all --force) ;;
-        enroll) words=(totp --name --digits --hash) ;;
+        enroll)
+            words=(totp key ticket --name --digits --hash --ticket)
+            [[ ${COMP_WORDS[at + 1]} != key ]] || words=(--name --key --json --ticket)
+            if [[ ${COMP_WORDS[at + 1]} == ticket ]]; then
+                mapfile -t words < <(compgen -u)
+                words+=(--for)
+            fi
+            ;;
         recovery-codes)
             mapfile -t words < <(compgen -u)
             ;;
@@ -47,10 +54,20 @@ _vigilctl() {
             mapfile -t words < <(vigilctl grants 2>/dev/null | awk 'NR > 1 { print $1 }')
             words+=(--user)
             ;;
+        approve | deny)
+            mapfile -t words < <(vigilctl requests 2>/dev/null | awk 'NR > 1 { print $1 }')
+            [[ $verb == deny ]] && words+=(--reason) || words+=(--yes)
+            ;;
         forget) mapfile -t words < <(vigilctl factors 2>/dev/null | awk 'NR > 1 { print $1 }') ;;
+        rekey)
+            words=(--with-key)
+            [[ $previous != --with-key ]] || words=(host tpm2 host+tpm2)
+            ;;
         sudo)
             words=(enable disable status)
             [[ $previous != status ]] || words=(--json)
+            [[ $previous != enable ]] || words=(--unavailable)
+            [[ $previous != --unavailable ]] || words=(allow deny)
             ;;
         policy)
             if [[ $previous == policy ]]; then

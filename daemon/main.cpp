@@ -91,6 +91,8 @@ Result<store::RuntimeStore> open_whole(const std::string& path) {
         return std::unexpected{sessions.error()};
     if (const auto grants = opened->grants(); !grants)
         return std::unexpected{grants.error()};
+    if (const auto logins = opened->remembered(); !logins)
+        return std::unexpected{logins.error()};
     return opened;
 }
 
@@ -129,13 +131,22 @@ Opened open_store(const std::string& path) {
     return {std::move(*in_memory), "no state can be kept in " + path + ": " + error.text()};
 }
 
+/// Where there are two keys a rekey was stopped between its steps: one of them opens the database.
 Result<factors::Factors> open_factors(const std::string& path) {
-    auto key = factors::load_key();
-    if (!key)
-        return std::unexpected{key.error()};
+    auto keys = factors::load_keys();
+    if (!keys)
+        return std::unexpected{keys.error()};
     char host[256] = {};
     gethostname(host, sizeof host - 1);
-    return factors::Factors::open(path, std::move(*key), host);
+    for (auto& [name, key] : *keys) {
+        auto opened = factors::Factors::open(path, std::move(key), host, name);
+        if (opened && keys->size() > 1)
+            base::log(base::Level::warning, "a rekey was not finished, " + name +
+                                                " is in use: `vigilctl rekey` does it anew");
+        if (opened || opened.error().code != EBADMSG || name == keys->back().name)
+            return opened;
+    }
+    return fail(ENOENT, "no key");
 }
 
 /// What PID 1 handed over: the listening socket, and what the last vigild left with it.
@@ -206,6 +217,7 @@ int run(const Arguments& arguments) {
     const base::EventLoop loop{raw};
 
     shell::PolicyKeeper keeper{arguments.policy, arguments.state + "/policy.last-good",
+                               arguments.runtime,
                                base::read_small_file("/proc/cmdline").value_or(std::string{})};
     auto policy = keeper.start(base::read_clocks().wall);
     auto inherited = take_inherited();
@@ -239,6 +251,7 @@ int run(const Arguments& arguments) {
     sd_event_add_signal(raw, nullptr, SIGINT, nullptr, nullptr);
     sd_event_add_signal(raw, nullptr, SIGHUP, on_hangup, &reloader);
     shell.start();
+    api.lapse_tickets();
     sd_event_set_watchdog(raw, 1);
     sd_notify(0, "READY=1");
     const int r = sd_event_loop(raw);

@@ -24,11 +24,13 @@ void drop_time(pam_handle_t*, void* data, int) noexcept {
 } // namespace
 
 Microseconds time_left(pam_handle_t* pam, Service service, Phase phase) {
-    if (service != Service::login)
+    if (service != Service::login && service != Service::step_up)
         return wire::machine_timeout;
     const void* data = nullptr;
     if (pam_get_data(pam, time_data, &data) == PAM_SUCCESS && data)
         return *static_cast<const Microseconds*>(data);
+    if (service != Service::login)
+        return wire::machine_timeout;
     if (phase == Phase::session)
         return apart_session_share;
     return is_apart_from_leader(service_name(pam)) ? wire::machine_timeout - apart_session_share
@@ -36,14 +38,16 @@ Microseconds time_left(pam_handle_t* pam, Service service, Phase phase) {
 }
 
 void note_time_left(Call& call) {
-    if (call.service != Service::login)
+    const bool gave_up = call.service == Service::step_up && call.could_not_ask;
+    if (call.service != Service::login && !gave_up)
         return;
-    auto left = std::make_unique<Microseconds>(call.vigild.left());
+    auto left = std::make_unique<Microseconds>(gave_up ? Microseconds{0} : call.vigild.left());
     if (pam_set_data(call.pam, time_data, left.get(), drop_time) == PAM_SUCCESS)
         (void)left.release();
 }
 
 Outcome unavailable(Call& call, const Error& error) {
+    call.could_not_ask = true;
     log(call.pam, LOG_WARNING, "vigild cannot be asked: " + error.text());
     return Outcome::unavailable;
 }

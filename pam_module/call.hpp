@@ -13,11 +13,11 @@ namespace vigil::pam {
 /// One call of one entry point.
 struct Call {
     pam_handle_t* pam = nullptr;
-    int flags = 0;
     Options options;
     std::string service_text; ///< PAM_SERVICE
     Service service = Service::login;
     wire::Vigild vigild;
+    bool could_not_ask = false; ///< set by unavailable()
 };
 
 enum class Phase { auth, account, session };
@@ -26,6 +26,7 @@ enum class Phase { auth, account, session };
 /// data: each with its own they would add up. Other calls each have the whole: between two answers
 /// at a locked terminal hours may pass.
 Microseconds time_left(pam_handle_t* pam, Service service, Phase phase);
+/// Before a command whoever could not ask in one phase does not ask in the next.
 void note_time_left(Call& call);
 
 /// Logs why vigild could not be asked, as the outcome of that.

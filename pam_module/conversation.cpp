@@ -4,32 +4,13 @@
 #include "base/log.hpp"
 #include "wire/names.hpp"
 
-#include <algorithm>
-#include <cstring>
+#include <cstdlib>
 
 #include <security/pam_ext.h>
 #include <syslog.h>
+#include <unistd.h>
 
 namespace vigil::pam {
-
-namespace {
-
-/// The text came as a C string: what followed a NUL is not part of it and was never seen.
-std::expected<base::Secret, NoAnswer> take(const char* text) {
-    const std::size_t size = strnlen(text, wire::max_answer_bytes + 1);
-    if (size == 0 || size > wire::max_answer_bytes)
-        return std::unexpected{NoAnswer::unusable};
-    const std::string_view answer{text, size};
-    const auto is_control = [](char c) {
-        const auto byte = static_cast<unsigned char>(c);
-        return byte < 0x20 || byte == 0x7F;
-    };
-    if (std::ranges::any_of(answer, is_control))
-        return std::unexpected{NoAnswer::unusable};
-    return base::Secret{answer};
-}
-
-} // namespace
 
 void log(pam_handle_t* pam, int priority, std::string_view text) {
     pam_syslog(pam, priority, "%s", base::escape(text).c_str());
@@ -41,13 +22,22 @@ void say_error(pam_handle_t* pam, std::string_view text) {
                      base::escape(text, wire::max_reason_bytes).c_str());
 }
 
-std::expected<base::Secret, NoAnswer> ask(pam_handle_t* pam, const std::string& prompt) {
+std::expected<base::Secret, NoAnswer> Person::ask(const std::string& prompt, wire::Echo echo) {
     char* raw = nullptr;
-    const int r = pam_prompt(pam, PAM_PROMPT_ECHO_OFF, &raw, "%s", base::escape(prompt).c_str());
+    const int style = echo == wire::Echo::on ? PAM_PROMPT_ECHO_ON : PAM_PROMPT_ECHO_OFF;
+    const int r = pam_prompt(pam_, style, &raw, "%s", base::escape(prompt).c_str());
     const base::CSecret answer{raw};
     if (r != PAM_SUCCESS || !answer)
         return std::unexpected{NoAnswer::nobody};
-    return take(answer.get());
+    return wire::answer_of(answer.get());
+}
+
+/// Of whoever runs the program: su and doas change who that is behind this alone.
+std::optional<wire::Agent> Person::agent() const {
+    const char* const socket = std::getenv("SSH_AUTH_SOCK");
+    if (socket == nullptr || *socket == 0)
+        return std::nullopt;
+    return wire::Agent{socket, getuid(), getgid()};
 }
 
 std::expected<base::Secret, NoAnswer> ask_authtok(pam_handle_t* pam, const std::string& prompt) {
@@ -55,7 +45,7 @@ std::expected<base::Secret, NoAnswer> ask_authtok(pam_handle_t* pam, const std::
     const int r = pam_get_authtok(pam, PAM_AUTHTOK, &text, prompt.c_str());
     if (r != PAM_SUCCESS || !text)
         return std::unexpected{NoAnswer::nobody};
-    return take(text);
+    return wire::answer_of(text);
 }
 
 void forget_authtok(pam_handle_t* pam) {

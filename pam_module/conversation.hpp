@@ -2,9 +2,8 @@
 // Talking to the person behind the application, and to the log. Whatever the application's
 // conversation function does, what comes out here is bounded, checked and wiped after use.
 
-#include "base/secret.hpp"
+#include "wire/dialogue.hpp"
 
-#include <expected>
 #include <string>
 #include <string_view>
 
@@ -19,13 +18,20 @@ void log(pam_handle_t* pam, int priority, std::string_view text);
 /// default: without the reason the user is left with sudo's own guess.
 void say_error(pam_handle_t* pam, std::string_view text);
 
-enum class NoAnswer {
-    nobody,   ///< no conversation function, no terminal, end of file
-    unusable, ///< empty, too long, or with control characters: not worth sending
-};
+using wire::NoAnswer;
 
-/// Asks with echo off.
-std::expected<base::Secret, NoAnswer> ask(pam_handle_t* pam, const std::string& prompt);
+/// Whoever is behind the application.
+class Person : public wire::Person {
+public:
+    explicit Person(pam_handle_t* pam) noexcept : pam_{pam} {}
+
+    std::expected<base::Secret, NoAnswer> ask(const std::string& prompt, wire::Echo echo) override;
+    void say(std::string_view text) override { say_error(pam_, text); }
+    std::optional<wire::Agent> agent() const override;
+
+private:
+    pam_handle_t* pam_;
+};
 
 /// Asks for what may be a password, and leaves it as PAM_AUTHTOK for the next module.
 std::expected<base::Secret, NoAnswer> ask_authtok(pam_handle_t* pam, const std::string& prompt);

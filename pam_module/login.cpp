@@ -2,13 +2,16 @@
 
 #include "pam_module/blocked.hpp"
 #include "pam_module/conversation.hpp"
+#include "pam_module/login_factors.hpp"
 #include "wire/codec.hpp"
 
+#include <cerrno>
 #include <cstring>
 #include <exception>
 #include <memory>
 #include <optional>
 
+#include <sys/stat.h>
 #include <syslog.h>
 
 namespace vigil::pam {
@@ -55,11 +58,11 @@ bool is_not_a_login(pam_handle_t* pam) {
 }
 
 /// The reply to a call that carries the leader and `login`, if there is one.
-Result<base::BusMessage> call_manager(Call& call, const char* method, const wire::Login* login) {
+Result<base::DbusMessage> call_manager(Call& call, const char* method, const wire::Login* login) {
     const auto leader = open_leader(call.service_text);
     if (!leader)
         return std::unexpected{leader.error()};
-    return call.vigild.call(wire::manager_interface, method, [&](sd_bus_message* request) {
+    return call.vigild.call(wire::manager_interface, method, [&](base::ValueSink& request) {
         auto done = wire::append_fd(request, leader->get());
         return done && login ? wire::append(request, *login) : done;
     });
@@ -68,10 +71,7 @@ Result<base::BusMessage> call_manager(Call& call, const char* method, const wire
 Result<std::uint64_t> max_seconds(Call& call) {
     if (const Reservation* const kept = reservation(call.pam))
         return kept->max_seconds;
-    const auto reply = call_manager(call, "Prepare", nullptr);
-    if (!reply)
-        return std::unexpected{reply.error()};
-    return wire::read<std::uint64_t>(reply->get());
+    return wire::read_reply<std::uint64_t>(call_manager(call, "Prepare", nullptr));
 }
 
 struct Answer {
@@ -88,10 +88,7 @@ Answer ask_for_reservation(Call& call) {
     const auto login = gather_login(call.pam, *user);
     if (!login)
         return {unavailable(call, login.error()), {}};
-    const auto message = call_manager(call, "Reserve", &*login);
-    if (!message)
-        return {unavailable(call, message.error()), {}};
-    auto reply = wire::read<Reservation>(message->get());
+    auto reply = wire::read_reply<Reservation>(call_manager(call, "Reserve", &*login));
     if (!reply)
         return {unavailable(call, reply.error()), {}};
     switch (reply->verdict) {
@@ -116,6 +113,9 @@ Outcome reserve_login(Call& call) {
     } catch (const std::exception& exception) {
         answer.outcome = unavailable(call, Error{0, exception.what()});
     }
+    if (answer.outcome == Outcome::unavailable && is_proof_owing(call.pam))
+        answer = {Outcome::refused, "vigil: this login needs a proof, and vigild cannot be asked "
+                                    "about it. See: systemctl status vigild"};
     const bool refused = answer.outcome == Outcome::refused;
     const bool is_no = refused || (answer.outcome == Outcome::unavailable &&
                                    call.options.unavailable == Options::Unavailable::deny);
@@ -160,14 +160,43 @@ Outcome confirm_session(Call& call) {
     const auto login = gather_login(call.pam, *user);
     if (!login)
         return unavailable(call, login.error());
-    const auto reply = call_manager(call, "Confirm", &*login);
-    if (!reply)
-        return unavailable(call, reply.error());
-    const auto id = wire::read<std::string>(reply->get());
+    const auto id = wire::read_reply<std::string>(call_manager(call, "Confirm", &*login));
     if (!id)
         return unavailable(call, id.error());
     if (call.options.debug)
         log(call.pam, LOG_DEBUG, "session " + *id);
+    return Outcome::granted;
+}
+
+/// vigild leaves a mark beside its socket while a rule is about any of this, so that a sudo of
+/// everybody else's costs no question.
+bool is_none_elevated(const std::string& socket) {
+    const std::string mark = socket.substr(0, socket.rfind('/') + 1) + wire::elevated_mark;
+    struct stat status{};
+    return ::lstat(mark.c_str(), &status) != 0 && errno == ENOENT;
+}
+
+/// PAM_USER is whom the command runs as by now, in sudo too.
+Outcome begin_elevated(Call& call) {
+    if (is_none_elevated(call.options.socket))
+        return Outcome::not_applicable;
+    const auto user = find_user(call.pam);
+    if (!user)
+        return user.error();
+    const auto process = open_self();
+    if (!process)
+        return unavailable(call, process.error());
+    const auto id = wire::read_reply<std::string>(
+        call.vigild.call(wire::manager_interface, "Elevated", [&](base::ValueSink& sink) {
+            auto done = wire::append_fd(sink, process->get());
+            if (done)
+                done = wire::append_text(sink, call.service_text);
+            return done ? wire::append_text(sink, user->name) : done;
+        }));
+    if (!id)
+        return unavailable(call, id.error());
+    if (call.options.debug && !id->empty())
+        log(call.pam, LOG_DEBUG, "elevated session " + *id);
     return Outcome::granted;
 }
 

@@ -14,6 +14,10 @@ Outcome prepare_session(Call& call);
 /// session, after pam_systemd: tells vigild that the session stands.
 Outcome confirm_session(Call& call);
 
+/// session of sudo, su and pkexec: has what this process starts watched by a clock of its own, if
+/// the policy has one for it. Says nothing to anybody: pkexec aborts where a module does.
+Outcome begin_elevated(Call& call);
+
 /// close_session.
 Outcome release_session(Call& call);
 

@@ -19,6 +19,10 @@ Options parse_options(int argc, const char** argv) {
             options.debug = true;
         else if (argument == "prepare")
             options.prepare = true;
+        else if (argument == "elevated")
+            options.elevated = true;
+        else if (argument == "after_key")
+            options.after_key = true;
         else if (argument.starts_with("socket=/"))
             options.socket = argument.substr(argument.find('/'));
         else

@@ -17,7 +17,10 @@ struct Options {
 
     Unavailable unavailable = Unavailable::by_table;
     bool debug = false;
-    bool prepare = false; ///< this session line stands before pam_systemd's
+    bool prepare = false;  ///< this session line stands before pam_systemd's
+    bool elevated = false; ///< this session line is for sudo, su and pkexec
+    /// This auth line is about who has shown sshd a key, and about nobody else.
+    bool after_key = false;
     std::string socket;
 
     /// Arguments that say nothing we know. They change nothing: a slip of the pen neither locks

@@ -3,6 +3,7 @@
 
 #include "pam_module/conversation.hpp"
 #include "pam_module/login.hpp"
+#include "pam_module/login_factors.hpp"
 #include "pam_module/step_up.hpp"
 
 #include <exception>
@@ -73,6 +74,28 @@ int unlock_code(Outcome outcome, const Options&) {
     return PAM_SERVICE_ERR;
 }
 
+/// MAXTRIES ends it: sshd and login(1) begin no further round of questions then, each of which
+/// would end with the same line.
+int login_auth_code(Outcome outcome, const Options& options) {
+    switch (outcome) {
+    case Outcome::granted:
+        return PAM_SUCCESS;
+    case Outcome::not_applicable:
+        return PAM_IGNORE;
+    case Outcome::unavailable:
+        return options.unavailable == Unavailable::allow ? PAM_IGNORE : PAM_MAXTRIES;
+    case Outcome::unknown_user:
+        return PAM_USER_UNKNOWN;
+    case Outcome::refused:
+    case Outcome::cannot_ask:
+        return PAM_MAXTRIES;
+    case Outcome::wrong_answer:
+    case Outcome::next_module:
+        return PAM_AUTH_ERR;
+    }
+    return PAM_SERVICE_ERR;
+}
+
 /// Refusing here leaves half a session behind in more than one program; vigild adopts what it was
 /// not told of.
 int open_code(Outcome outcome, const Options&) {
@@ -97,7 +120,7 @@ int close_code(Outcome, const Options&) {
 
 /// Does `work` and turns what comes of it, an exception too, into a code.
 template <typename Work, typename Code>
-int run(pam_handle_t* pam, int flags, int argc, const char** argv, Phase phase, Work work,
+int run(pam_handle_t* pam, int argc, const char** argv, Phase phase, Work work,
         Code code) noexcept {
     try {
         Options options = parse_options(argc, argv);
@@ -106,7 +129,6 @@ int run(pam_handle_t* pam, int flags, int argc, const char** argv, Phase phase, 
         std::string service = service_name(pam);
         const Service kind = classify(service);
         Call call{.pam = pam,
-                  .flags = flags,
                   .options = options,
                   .service_text = std::move(service),
                   .service = kind,
@@ -129,9 +151,16 @@ int run(pam_handle_t* pam, int flags, int argc, const char** argv, Phase phase, 
 }
 
 Outcome authenticate(Call& call) {
-    // No factor is asked for at login, and sudo's check stands in account, which a cached ticket
-    // does not skip.
-    return call.service == Service::unlock ? unlock(call) : Outcome::not_applicable;
+    switch (call.service) {
+    case Service::untouched:
+    case Service::step_up: // it stands in account, which a cached ticket does not skip
+        return Outcome::not_applicable;
+    case Service::unlock:
+        return unlock(call);
+    case Service::login:
+        return ask_at_login(call);
+    }
+    return Outcome::unavailable;
 }
 
 Outcome account(Call& call) {
@@ -148,22 +177,18 @@ Outcome account(Call& call) {
 }
 
 Outcome open_session(Call& call) {
+    if (call.options.elevated)
+        return call.service == Service::step_up ? begin_elevated(call) : Outcome::not_applicable;
     if (call.service != Service::login)
         return Outcome::not_applicable;
     return call.options.prepare ? prepare_session(call) : confirm_session(call);
 }
 
 Outcome close_session(Call& call) {
-    // The `prepare` line has nothing to give back.
-    if (call.service != Service::login || call.options.prepare)
+    // The `prepare` line has nothing to give back; what is elevated ends with its last process.
+    if (call.service != Service::login || call.options.prepare || call.options.elevated)
         return Outcome::not_applicable;
     return release_session(call);
-}
-
-int authenticate_code(bool is_unlock, Outcome outcome, const Options& options) {
-    if (is_unlock)
-        return unlock_code(outcome, options);
-    return outcome == Outcome::not_applicable ? PAM_IGNORE : PAM_AUTHINFO_UNAVAIL;
 }
 
 bool is_service(pam_handle_t* pam, Service service) noexcept {
@@ -179,33 +204,30 @@ bool is_service(pam_handle_t* pam, Service service) noexcept {
 #pragma GCC visibility push(default)
 extern "C" {
 
-int pam_sm_authenticate(pam_handle_t* pam, int flags, int argc, const char** argv) noexcept {
+int pam_sm_authenticate(pam_handle_t* pam, int, int argc, const char** argv) noexcept {
     using namespace vigil::pam;
-    const bool is_unlock = is_service(pam, Service::unlock);
-    return run(pam, flags, argc, argv, Phase::auth, authenticate,
-               [is_unlock](Outcome outcome, const Options& options) {
-                   return authenticate_code(is_unlock, outcome, options);
-               });
+    return run(pam, argc, argv, Phase::auth, authenticate,
+               is_service(pam, Service::unlock) ? unlock_code : login_auth_code);
 }
 
 int pam_sm_setcred(pam_handle_t*, int, int, const char**) noexcept {
     return PAM_SUCCESS;
 }
 
-int pam_sm_acct_mgmt(pam_handle_t* pam, int flags, int argc, const char** argv) noexcept {
+int pam_sm_acct_mgmt(pam_handle_t* pam, int, int argc, const char** argv) noexcept {
     using namespace vigil::pam;
-    return run(pam, flags, argc, argv, Phase::account, account,
+    return run(pam, argc, argv, Phase::account, account,
                is_service(pam, Service::step_up) ? step_up_code : login_code);
 }
 
-int pam_sm_open_session(pam_handle_t* pam, int flags, int argc, const char** argv) noexcept {
+int pam_sm_open_session(pam_handle_t* pam, int, int argc, const char** argv) noexcept {
     using namespace vigil::pam;
-    return run(pam, flags, argc, argv, Phase::session, open_session, open_code);
+    return run(pam, argc, argv, Phase::session, open_session, open_code);
 }
 
-int pam_sm_close_session(pam_handle_t* pam, int flags, int argc, const char** argv) noexcept {
+int pam_sm_close_session(pam_handle_t* pam, int, int argc, const char** argv) noexcept {
     using namespace vigil::pam;
-    return run(pam, flags, argc, argv, Phase::session, close_session, close_code);
+    return run(pam, argc, argv, Phase::session, close_session, close_code);
 }
 }
 #pragma GCC visibility pop

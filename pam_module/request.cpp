@@ -62,7 +62,7 @@ Service classify(std::string_view service) noexcept {
         "cron", "crond", "atd", "systemd-user", "runuser", "runuser-l"};
     static constexpr std::array<std::string_view, 6> step_up{"sudo", "sudo-i",   "su",
                                                              "su-l", "polkit-1", "doas"};
-    if (service == "vigil-unlock")
+    if (service == wire::unlock_stack)
         return Service::unlock;
     if (std::ranges::find(untouched, service) != untouched.end())
         return Service::untouched;
@@ -88,19 +88,25 @@ std::expected<User, Outcome> find_user(pam_handle_t* pam) {
     return User{.name = std::move(name), .uid = (*account)->uid, .group = (*account)->group};
 }
 
-Result<wire::Login> gather_login(pam_handle_t* pam, const User& user) {
-    auto groups = base::group_names(user.name, user.group, wire::max_groups);
-    if (!groups)
-        return std::unexpected{groups.error()};
+wire::Login describe_login(pam_handle_t* pam, const User& user) {
     std::string terminal = text_item(pam, PAM_TTY);
     if (terminal.starts_with("/dev/"))
         terminal.erase(0, 5);
     return wire::Login{.user = user.name,
                        .uid = user.uid,
-                       .groups = std::move(*groups),
+                       .groups = {},
                        .service = fit(service_name(pam), wire::max_service_bytes),
                        .terminal = fit(std::move(terminal), wire::max_terminal_bytes),
                        .remote_host = fit(text_item(pam, PAM_RHOST), wire::max_host_bytes)};
+}
+
+Result<wire::Login> gather_login(pam_handle_t* pam, const User& user) {
+    auto groups = base::group_names(user.name, user.group, wire::max_groups);
+    if (!groups)
+        return std::unexpected{groups.error()};
+    auto login = describe_login(pam, user);
+    login.groups = std::move(*groups);
+    return login;
 }
 
 std::string caller_name(pam_handle_t* pam) {

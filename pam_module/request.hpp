@@ -36,6 +36,9 @@ struct User {
 /// PAM_USER as the user database has it, or unknown_user; that too if it cannot be asked.
 std::expected<User, Outcome> find_user(pam_handle_t* pam);
 
+/// What PAM knows of who is there, without his groups.
+wire::Login describe_login(pam_handle_t* pam, const User& user);
+
 /// What PAM and the user database know of who is logging in. Fails where the database fails, and
 /// where the user is in more groups than a request can carry: a list cut short would let somebody
 /// slip past the rule for the group that fell off.

@@ -1,5 +1,6 @@
 #include "pam_module/step_up.hpp"
 
+#include "pam_module/arguments.hpp"
 #include "pam_module/blocked.hpp"
 #include "pam_module/conversation.hpp"
 #include "wire/answer.hpp"
@@ -9,18 +10,14 @@
 #include <cerrno>
 
 #include <dlfcn.h>
-#include <fcntl.h>
-#include <syslog.h>
 #include <unistd.h>
 
 namespace vigil::pam {
 
 namespace {
 
-constexpr int most_answers = 3;
-
 /// Tells vigil-lock that it was a code, and not the password, that opened the lock.
-constexpr const char* factor_note = "VIGIL_FACTOR=totp";
+const std::string factor_note = std::string{wire::factor_variable} + "=totp";
 
 bool has(const std::vector<std::string>& factors, std::string_view factor) {
     return std::ranges::find(factors, factor) != factors.end();
@@ -28,13 +25,14 @@ bool has(const std::vector<std::string>& factors, std::string_view factor) {
 
 /// An answer that was sent. wrong_answer: another one may be given.
 Outcome judge(Call& call, const wire::StepUpQuestion& question, std::string_view answer) {
-    const auto reply = wire::prove(call.vigild, question, answer);
+    const auto reply = wire::prove(call.vigild, question, wire::factor_of(answer), answer);
     if (!reply)
         return unavailable(call, reply.error());
     switch (reply->verdict) {
     case wire::ProveReply::Verdict::accepted:
         return Outcome::granted;
     case wire::ProveReply::Verdict::denied:
+    case wire::ProveReply::Verdict::more: // a lock takes one
         return refuse(call, reply->text);
     case wire::ProveReply::Verdict::wrong:
         if (reply->wait_seconds != 0)
@@ -44,48 +42,35 @@ Outcome judge(Call& call, const wire::StepUpQuestion& question, std::string_view
     return Outcome::unavailable;
 }
 
-/// Whether somebody could have answered: Ctrl-C and a missing terminal fail in the same way.
-bool has_terminal() noexcept {
-    return static_cast<bool>(base::UniqueFd{open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC)});
-}
-
-Outcome ask_for_code(Call& call, const wire::StepUpQuestion& question, const std::string& why,
-                     const std::string& person) {
-    for (int i = 0; i < most_answers; ++i) {
-        const auto answer = ask(call.pam, "Code for " + person + ": ");
-        if (!answer && answer.error() == NoAnswer::nobody) {
-            // Before the application prints what it makes of our refusal: sudo speaks of a locked
-            // account then.
-            say_error(call.pam,
-                      "vigil: " + why +
-                          (has_terminal()
-                               ? ", and no code was given."
-                               : ", and there is no terminal to ask at: run it from a terminal."));
-            return Outcome::cannot_ask;
-        }
-        const Outcome outcome =
-            answer ? judge(call, question, answer->view()) : Outcome::wrong_answer;
-        if (outcome != Outcome::wrong_answer)
-            return outcome;
-        say_error(call.pam, "That code is not right.");
-    }
-    log(call.pam, LOG_NOTICE, "refused: no right code in " + std::to_string(most_answers));
-    return Outcome::refused;
-}
-
-/// su's PAM_USER is who one wants to be; the others' is who one is.
+/// su's PAM_USER is who one wants to be; the others' is who one is, unless it is root's password
+/// that was given.
 bool is_su(std::string_view service) {
     return service == "su" || service == "su-l";
 }
 
+/// What refuses is told before the application prints what it makes of that: sudo speaks of a
+/// locked account then.
 Outcome ask_person(Call& call, const wire::StepUpQuestion& question, const wire::AskReply& reply) {
-    if (reply.wait_seconds != 0)
-        return refuse(call, wire::wait_text(reply.wait_seconds));
-    if (!has(reply.factors, "totp") && !has(reply.factors, "recovery"))
-        return refuse(call, "vigil: " + reply.text + ", and none that counts can be typed here.");
-    return ask_for_code(call, question, reply.text,
-                        is_su(call.service_text) ? caller_name(call.pam)
-                                                 : question.request.login.user);
+    if (is_to_ask_nobody(call.service_text)) {
+        refuse(call, "vigil: " + reply.text +
+                         ", and with -n nobody is asked: run it without -n, "
+                         "from a terminal.");
+        return Outcome::cannot_ask;
+    }
+    Person person{call.pam};
+    const auto proving = wire::ask_for_proof(call.vigild, question, reply, person);
+    switch (proving.end) {
+    case wire::Proving::End::proved:
+        return Outcome::granted;
+    case wire::Proving::End::refused:
+        return refuse(call, "vigil: " + proving.why);
+    case wire::Proving::End::not_answered:
+        refuse(call, "vigil: " + proving.why);
+        return Outcome::cannot_ask;
+    case wire::Proving::End::unavailable:
+        break;
+    }
+    return unavailable(call, proving.error.value_or(Error{}));
 }
 
 /// It is asked about the command itself, behind this, and nobody is asked twice. sudo loads what
@@ -107,23 +92,23 @@ Outcome decide_step_up(Call& call) {
     }
     if (is_sudos_plugin_here(call.service_text))
         return Outcome::not_applicable;
-    const auto login = gather_login(call.pam, *user);
-    if (!login)
-        return unavailable(call, login.error());
+    const auto login = describe_login(call.pam, *user);
     const auto process = open_self();
     if (!process)
         return unavailable(call, process.error());
     const wire::StepUpQuestion question{
         .process = process->get(),
         .request = {.purpose = wire::Purpose::step_up,
-                    .login = *login,
-                    .run_as = is_su(call.service_text) ? login->user : std::string{}},
+                    .login = login,
+                    .run_as = is_su(call.service_text) ? login.user : std::string{}},
         .command = {}};
     const auto reply = wire::ask(call.vigild, question);
     if (!reply)
         return unavailable(call, reply.error());
     switch (reply->verdict) {
     case wire::AskReply::Verdict::allowed:
+        if (!reply->factors.empty()) // there is time yet to enrol them
+            Person{call.pam}.say(reply->text);
         return Outcome::granted;
     case wire::AskReply::Verdict::not_applicable:
         return Outcome::not_applicable;
@@ -183,15 +168,13 @@ Outcome unlock(Call& call) {
     const auto user = find_user(call.pam);
     if (!user)
         return user.error();
-    const auto login = gather_login(call.pam, *user);
-    if (!login)
-        return unavailable(call, login.error());
+    const auto login = describe_login(call.pam, *user);
     const auto process = open_self();
     if (!process)
         return unavailable(call, process.error());
     const wire::StepUpQuestion question{
         .process = process->get(),
-        .request = {.purpose = wire::Purpose::unlock, .login = *login, .run_as = {}},
+        .request = {.purpose = wire::Purpose::unlock, .login = login, .run_as = {}},
         .command = {}};
     const auto reply = wire::ask(call.vigild, question);
     if (!reply)
@@ -203,7 +186,7 @@ Outcome unlock(Call& call) {
     const Outcome outcome = ask_at_lock(call, question, *reply);
     if (outcome != Outcome::next_module)
         forget_authtok(call.pam);
-    if (outcome == Outcome::granted && pam_putenv(call.pam, factor_note) != PAM_SUCCESS)
+    if (outcome == Outcome::granted && pam_putenv(call.pam, factor_note.c_str()) != PAM_SUCCESS)
         return unavailable(call, Error{0, "no memory for the factor's name"});
     return outcome;
 }

@@ -4,10 +4,18 @@
 #include "policy/scalars.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace vigil::policy {
 
 namespace {
+
+/// The first of the rules that sets it has said so.
+template <typename T>
+void take_first(const std::optional<T>& value, bool& is_settled, T& out) {
+    if (value && !std::exchange(is_settled, true))
+        out = *value;
+}
 
 bool run_as_holds(const StepUpRule& rule, const std::optional<std::string>& run_as) noexcept {
     if (rule.match.run_as.empty())
@@ -79,6 +87,10 @@ SessionDecision decide_session(const Policy& policy, const Facts& facts, const N
     settle(Setting::unlock, &SessionRule::unlock, decision.unlock);
     settle(Setting::incomplete_lock, &SessionRule::incomplete_lock, decision.incomplete_lock);
     settle(Setting::lock_on_sleep, &SessionRule::lock_on_sleep, decision.lock_on_sleep);
+    settle(Setting::login_factors, &SessionRule::login_factors, decision.login_factors);
+    settle(Setting::remember_source, &SessionRule::remember_source, decision.remember_source);
+    if (const auto rule = index.first(matching, Setting::login_factors))
+        decision.login_rule = policy.sessions[*rule].name;
     return decision;
 }
 
@@ -96,11 +108,51 @@ StepUpDecision decide_step_up(const Policy& policy, const Facts& facts, const St
                                                 : StepUpDecision::Verdict::prove,
                 .rule = i,
                 .require = rule.require,
+                .key_verified = rule.key_verified,
                 .valid_for = rule.valid_for,
                 .scope = rule.scope,
-                .uses = rule.uses};
+                .uses = rule.uses,
+                .enroll_within = rule.enroll_within};
     }
     return {};
+}
+
+std::optional<SessionDecision> decide_elevated(const Policy& policy, const Facts& facts,
+                                               const std::string& run_as, const Now& now) {
+    const LocalTime time = local_time(now);
+    const std::optional<Facts> plain = without_login_shell(facts);
+    std::optional<SessionDecision> decision;
+    bool warn = false, idle = false, longest = false, before = false;
+    for (std::size_t i = 0; i < policy.elevated.size(); ++i) {
+        const ElevatedRule& rule = policy.elevated[i];
+        const auto& names = rule.match.run_as;
+        if ((!names.empty() && std::ranges::find(names, run_as) == names.end()) ||
+            !(matches(rule.match, facts, time, Leaning::neutral) ||
+              (plain && matches(rule.match, *plain, time, Leaning::neutral))))
+            continue;
+        if (!decision) {
+            decision.emplace();
+            decision->rule = "rule " + std::to_string(i + 1) + " of elevated";
+            decision->activity.output = false;
+        }
+        take_first(rule.idle_warn, warn, decision->idle_warn);
+        take_first(rule.idle_terminate, idle, decision->idle_terminate);
+        take_first(rule.max_duration, longest, decision->max_duration);
+        take_first(rule.warn_before_end, before, decision->warn_before_end);
+    }
+    return decision;
+}
+
+std::vector<Factors> without_enrolled(const std::vector<Factors>& ways) {
+    std::vector<Factors> left;
+    for (Factors way : ways) {
+        std::erase_if(way, is_enrolled);
+        if (way.empty())
+            return {};
+        if (std::ranges::find(left, way) == left.end())
+            left.push_back(std::move(way));
+    }
+    return left;
 }
 
 RemoteHost parse_remote_host(const std::string& text) {
@@ -123,6 +175,10 @@ const char* to_text(Factor factor) noexcept {
         return "totp";
     case Factor::recovery:
         return "recovery";
+    case Factor::key:
+        return "key";
+    case Factor::approval:
+        return "approval";
     }
     return "unknown";
 }
@@ -132,7 +188,23 @@ std::string summary(const Policy& policy) {
         return std::to_string(count) + what + (count == 1 ? " rule" : " rules");
     };
     return counted(policy.sessions.size(), " session") + ", " +
-           counted(policy.step_up.size(), " step-up");
+           counted(policy.step_up.size(), " step-up") +
+           (policy.elevated.empty() ? "" : ", " + counted(policy.elevated.size(), " elevated"));
+}
+
+std::vector<std::string> warnings(const Policy& policy) {
+    std::vector<std::string> lines;
+    for (const auto& rule : policy.sessions) {
+        if (!rule.login_factors || rule.login_factors->empty())
+            continue;
+        if (std::ranges::none_of(*rule.login_factors, [](const Factors& way) {
+                return std::ranges::all_of(way, is_asked_at_login);
+            }))
+            lines.push_back("rule \"" + rule.name +
+                            "\" lets nobody in: its login_factors cannot be asked for without a "
+                            "security key, and no ssh agent is there before a login; add totp");
+    }
+    return lines;
 }
 
 const char* to_text(Mode mode) noexcept {
@@ -146,7 +218,8 @@ const char* to_text(Mode mode) noexcept {
 }
 
 std::optional<Factor> factor_from_text(const std::string& text) noexcept {
-    for (const Factor factor : {Factor::password, Factor::totp, Factor::recovery}) {
+    for (const Factor factor :
+         {Factor::password, Factor::totp, Factor::recovery, Factor::key, Factor::approval}) {
         if (text == to_text(factor))
             return factor;
     }

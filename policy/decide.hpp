@@ -33,7 +33,10 @@ struct SessionDecision {
     MaxSessions max_sessions;
     std::vector<Factor> unlock{Factor::password, Factor::totp};
     IncompleteLock incomplete_lock = IncompleteLock::lock;
-    bool lock_on_sleep = true; ///< what idle_lock would lock, before the machine sleeps
+    bool lock_on_sleep = true;          ///< what idle_lock would lock, before the machine sleeps
+    std::vector<Factors> login_factors; ///< one of these has to be proved first; empty: nothing
+    std::string login_rule;             ///< which rule says so, by name
+    Seconds remember_source{0};         ///< how long not again from the same source; 0: each time
 
     bool operator==(const SessionDecision&) const = default;
 };
@@ -50,22 +53,45 @@ struct StepUpDecision {
     };
     Verdict verdict = Verdict::not_applicable;
     std::size_t rule = 0; ///< index in Policy::step_up of the rule that decided
-    std::vector<Factor> require;
+    std::vector<Factors> require;
+    bool key_verified = false;
     Seconds valid_for{0};
     GrantScope scope = GrantScope::terminal;
     std::optional<std::uint32_t> uses;
+    std::optional<Seconds> enroll_within;
 };
+
+/// What a person has to enrol before he can prove it; of the others everybody has a password, and
+/// approvers are somebody else.
+constexpr bool is_enrolled(Factor factor) noexcept {
+    return factor == Factor::totp || factor == Factor::key || factor == Factor::recovery;
+}
+
+/// What is left of these ways for who still has time to enrol: their other factors. Empty: one of
+/// the ways has none, so nothing is to be proved.
+std::vector<Factors> without_enrolled(const std::vector<Factors>& ways);
 
 /// What is to be run, and as whom. nullopt where the asker cannot know it (PAM under sudo): that
 /// every rule means which requires something, and none that requires nothing.
 struct StepUpTarget {
     std::optional<std::string> run_as;
     std::optional<Command> command;
+
+    bool operator==(const StepUpTarget&) const = default;
 };
 
 /// First match decides.
 StepUpDecision decide_step_up(const Policy& policy, const Facts& facts, const StepUpTarget& target,
                               const Now& now);
+
+/// Limits of what was started as `run_as`, in the login that the facts are about, with
+/// Facts::service that of sudo, su or pkexec. nullopt: no rule matches, and it has no clock of its
+/// own. Terminals' output puts no end off: what it writes itself counts as its work.
+std::optional<SessionDecision> decide_elevated(const Policy& policy, const Facts& facts,
+                                               const std::string& run_as, const Now& now);
+
+/// Whether this person may answer for somebody else. Root is not asked for here.
+bool is_approver(const Approvers& approvers, const Facts& facts);
 
 /// PAM_RHOST as an address. nullopt for "", "localhost"-like names, and anything that is not a
 /// literal address (with or without a zone): nothing is ever looked up. `is_remote` tells a name

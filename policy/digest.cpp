@@ -59,6 +59,20 @@ private:
     std::uint64_t hash_ = 0xcbf29ce484222325;
 };
 
+/// A plain choice has the digest that older stores have.
+void add_require(Digest& out, const std::vector<Factors>& require) {
+    Factors plain;
+    for (const auto& way : require)
+        if (way.size() == 1)
+            plain.push_back(way.front());
+    if (plain.size() == require.size()) {
+        out.add(plain);
+        return;
+    }
+    out.add(UINT64_MAX); // no list is so long
+    out.add(require);
+}
+
 } // namespace
 
 std::string digest(const StepUpRule& rule) {
@@ -73,13 +87,24 @@ std::string digest(const StepUpRule& rule) {
     out.add(when);
     out.add(classes);
     out.add(run_as);
-    out.add(rule.require);
+    add_require(out, rule.require);
     out.add(rule.valid_for.count());
     out.add(rule.scope);
     out.add(rule.uses.has_value());
     out.add(rule.uses.value_or(0));
-    if (!commands.empty()) // rules without have the digest that older stores have
+    // Rules without have the digest that older stores have.
+    if (!commands.empty())
         out.add(commands);
+    if (rule.key_verified)
+        out.add(rule.key_verified);
+    if (!rule.approvers.users.empty() || !rule.approvers.groups.empty()) {
+        out.add(rule.approvers.users);
+        out.add(rule.approvers.groups);
+    }
+    if (rule.enroll_within) {
+        out.add(UINT64_MAX);
+        out.add(rule.enroll_within->count());
+    }
     return out.text();
 }
 

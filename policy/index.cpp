@@ -103,7 +103,8 @@ void RuleIndex::add(std::uint32_t number, const SessionRule& rule, SpanNumbers& 
         rule.idle_terminate.has_value(),  rule.activity.has_value(),
         rule.max_duration.has_value(),    rule.warn_before_end.has_value(),
         rule.max_sessions.has_value(),    rule.unlock.has_value(),
-        rule.incomplete_lock.has_value(), rule.lock_on_sleep.has_value()};
+        rule.incomplete_lock.has_value(), rule.lock_on_sleep.has_value(),
+        rule.login_factors.has_value(),   rule.remember_source.has_value()};
     for (std::size_t i = 0; i < has.size(); ++i) {
         if (has[i])
             put(has_[i], number);

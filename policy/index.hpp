@@ -26,8 +26,10 @@ enum class Setting : std::size_t {
     unlock,
     incomplete_lock,
     lock_on_sleep,
+    login_factors,
+    remember_source,
 };
-inline constexpr std::size_t setting_count = 12;
+inline constexpr std::size_t setting_count = 14;
 
 /// The rules that name one thing: a list while they are few, a set when they are many.
 class Postings {

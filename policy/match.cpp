@@ -35,9 +35,12 @@ bool has(const std::vector<std::string>& list, const std::string& name) noexcept
 } // namespace
 
 Leaning leaning(const SessionRule& rule) noexcept {
-    if (!rule.access)
-        return Leaning::neutral;
-    return *rule.access == Access::deny ? Leaning::strict : Leaning::lax;
+    // One that allows and asks is not read: it could not lean both ways.
+    if (rule.access)
+        return *rule.access == Access::deny ? Leaning::strict : Leaning::lax;
+    if (rule.login_factors)
+        return rule.login_factors->empty() ? Leaning::lax : Leaning::strict;
+    return Leaning::neutral;
 }
 
 Leaning leaning(const StepUpRule& rule) noexcept {
@@ -86,6 +89,13 @@ bool from_holds(const Match& match, const Facts& facts, Leaning leaning) noexcep
 
 bool not_from_holds(const Match& match, const Facts& facts, Leaning leaning) noexcept {
     return !any_contains(match.not_from, facts, leaning == Leaning::lax);
+}
+
+bool is_approver(const Approvers& approvers, const Facts& facts) {
+    return has(approvers.users, facts.user) ||
+           std::ranges::any_of(facts.groups, [&](const std::string& group) {
+               return has(approvers.groups, group);
+           });
 }
 
 bool matches(const Match& match, const Facts& facts, const LocalTime& time,

@@ -56,6 +56,19 @@ void read_step_up(Reader& reader, const Node& node, File& file) {
     }
 }
 
+void read_elevated(Reader& reader, const Node& node, File& file) {
+    if (!reader.is_list(node, max_rules))
+        return;
+    for (const Node& item : node.items) {
+        ElevatedRule rule;
+        reader.set_key("");
+        read_elevated_rule(reader, item, rule);
+        if (!reader.ok() || !has_room(reader, item, file.policy.elevated))
+            return;
+        file.policy.elevated.push_back(std::move(rule));
+    }
+}
+
 constexpr std::array<Word<Mode>, 2> mode_words{
     {{"enforce", Mode::enforce}, {"observe", Mode::observe}}};
 
@@ -66,7 +79,7 @@ void read_mode(Reader& reader, const Node& node, File& file) {
     file.mode_file = file.name;
 }
 
-constexpr std::array<Key<File>, 4> file_keys{
+constexpr std::array<Key<File>, 5> file_keys{
     {{"version",
       [](Reader& reader, const Node& node, File&) {
           if (reader.is_text(node) && node.text != "1")
@@ -74,7 +87,8 @@ constexpr std::array<Key<File>, 4> file_keys{
       }},
      {"mode", read_mode},
      {"sessions", read_sessions},
-     {"step_up", read_step_up}}};
+     {"step_up", read_step_up},
+     {"elevated", read_elevated}}};
 
 } // namespace
 

@@ -40,7 +40,10 @@ struct Activity {
     bool operator==(const Activity&) const = default;
 };
 
-enum class Factor { password, totp, recovery };
+enum class Factor { password, totp, recovery, key, approval };
+
+/// All of these together, none twice.
+using Factors = std::vector<Factor>;
 
 enum class Access { allow, deny };
 
@@ -77,7 +80,7 @@ struct Match {
     std::vector<Network> not_from;
     std::vector<Window> when;
     std::vector<SessionClass> classes;
-    std::vector<std::string> run_as;      ///< step_up only
+    std::vector<std::string> run_as;      ///< step_up and elevated only
     std::vector<CommandPattern> commands; ///< step_up only
 };
 
@@ -104,16 +107,44 @@ struct SessionRule {
     std::optional<std::vector<Factor>> unlock;
     std::optional<IncompleteLock> incomplete_lock;
     std::optional<bool> lock_on_sleep;
+    std::optional<std::vector<Factors>> login_factors; ///< one of these; empty is `none`
+    std::optional<Seconds> remember_source;            ///< `never` is 0
 };
+
+/// Whether this can be asked for while somebody logs in: no ssh agent is there yet.
+constexpr bool is_asked_at_login(Factor factor) noexcept {
+    return factor == Factor::totp || factor == Factor::recovery;
+}
 
 enum class GrantScope { terminal, session };
 
+/// Who may answer for somebody else, beside root. Within and between the lists one is enough.
+struct Approvers {
+    std::vector<std::string> users;
+    std::vector<std::string> groups;
+};
+
 struct StepUpRule {
     Match match;
-    std::vector<Factor> require; ///< one of these; empty is `none`: nothing to prove
-    Seconds valid_for{0};        ///< 0: every time
+    std::vector<Factors> require; ///< one of these; empty is `none`: nothing to prove
+    bool key_verified = false;    ///< a security key has to ask for its PIN, or a finger, too
+    Approvers approvers;          ///< of `approval`: one of them at least, where it is required
+    Seconds valid_for{0};         ///< 0: every time
     GrantScope scope = GrantScope::terminal;
     std::optional<std::uint32_t> uses;
+    /// So long after he first met such a rule, who never had a factor can do without what he has to
+    /// enrol.
+    std::optional<Seconds> enroll_within;
+};
+
+/// What sudo, su and pkexec started, by the login that it is in. As in SessionRule, the first value
+/// of a setting wins.
+struct ElevatedRule {
+    Match match;
+    std::optional<Seconds> idle_warn;
+    std::optional<Seconds> idle_terminate;
+    std::optional<Seconds> max_duration;
+    std::optional<std::vector<Seconds>> warn_before_end; ///< descending
 };
 
 class RuleIndex;
@@ -122,6 +153,7 @@ struct Policy {
     Mode mode = Mode::enforce;
     std::vector<SessionRule> sessions;
     std::vector<StepUpRule> step_up;
+    std::vector<ElevatedRule> elevated;
     /// Of `sessions` as they were when it was made, by parse() or index_rules(): whoever changes a
     /// rule afterwards makes it again. Without one each decision makes its own, which is slow.
     std::shared_ptr<const RuleIndex> index;
@@ -129,6 +161,9 @@ struct Policy {
 
 /// For a person: "3 session rules, 1 step-up rule".
 std::string summary(const Policy& policy);
+
+/// What a policy that is sound does all the same to somebody's harm: a line each, for its author.
+std::vector<std::string> warnings(const Policy& policy);
 
 /// Makes the index.
 void index_rules(Policy& policy);

@@ -10,9 +10,8 @@ namespace vigil::policy {
 namespace {
 
 /// Keys that later versions of the language have, so that nobody looks for a slip of the pen.
-constexpr std::array<std::string_view, 11> later_keys{
-    "approvers",     "by",       "elevated",        "extensions", "factor", "key",
-    "login_factors", "recovery", "remember_source", "source",     "times"};
+constexpr std::array<std::string_view, 8> later_keys{
+    "approvers", "by", "extensions", "factor", "key", "recovery", "source", "times"};
 
 /// Levenshtein's distance, with a swap of neighbours as one step.
 std::size_t distance(std::string_view a, std::string_view b) {

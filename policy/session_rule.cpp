@@ -1,23 +1,12 @@
 #include "policy/rules.hpp"
-#include "policy/values.hpp"
+#include "policy/ways.hpp"
 
 namespace vigil::policy {
 
 namespace {
 
-constexpr std::size_t max_warnings = 16;
 constexpr std::size_t max_name_bytes = 64;
 constexpr std::size_t max_message_bytes = 1024;
-
-template <std::optional<Seconds> SessionRule::* Setting>
-void read_limit(Reader& reader, const Node& node, SessionRule& rule) {
-    read_time(reader, node, never, rule.*Setting);
-}
-
-template <std::vector<Network> Match::* Networks>
-void read_networks(Reader& reader, const Node& node, Match& match) {
-    read_list<Network>(reader, node, read_network, match.*Networks);
-}
 
 constexpr std::array<Word<SessionClass>, 5> class_words{{{"interactive", SessionClass::interactive},
                                                          {"command", SessionClass::command},
@@ -31,8 +20,7 @@ constexpr std::array<Key<Match>, 7> session_match_keys{
      {"services", read_names<&Match::services>},
      {"from", read_networks<&Match::from>},
      {"not_from", read_networks<&Match::not_from>},
-     {"when", [](Reader& reader, const Node& node,
-                 Match& match) { read_list<Window>(reader, node, read_window, match.when); }},
+     {"when", read_windows},
      {"classes", [](Reader& reader, const Node& node, Match& match) {
           match.classes = read_words(reader, node, class_words);
       }}}};
@@ -42,6 +30,9 @@ constexpr std::array<Word<Access>, 2> access_words{
 constexpr std::array<Word<WhenReached>, 1> when_reached_words{{{"deny", WhenReached::deny}}};
 constexpr std::array<Word<Factor>, 2> unlock_words{
     {{"password", Factor::password}, {"totp", Factor::totp}}};
+
+constexpr std::array<Word<Factor>, 3> login_words{
+    {{"totp", Factor::totp}, {"recovery", Factor::recovery}, {"key", Factor::key}}};
 
 constexpr std::array<Word<bool>, 2> yes_no_words{{{"yes", true}, {"no", false}}};
 constexpr std::array<Word<IncompleteLock>, 2> incomplete_lock_words{
@@ -66,24 +57,6 @@ void read_max_sessions(Reader& reader, const Node& node, SessionRule& rule) {
     rule.max_sessions = most;
 }
 
-void read_warn_before_end(Reader& reader, const Node& node, SessionRule& rule) {
-    std::vector<Seconds>& warnings = rule.warn_before_end.emplace();
-    if (node.kind == Node::Kind::text && node.text == "never")
-        return;
-    if (!reader.is_list(node, max_warnings))
-        return;
-    for (const Node& item : node.items) {
-        std::optional<Seconds> time;
-        read_time(reader, item, std::nullopt, time);
-        if (!reader.ok())
-            return;
-        if (std::ranges::find(warnings, *time) != warnings.end())
-            reader.refuse_value(item, quote(item.text) + " is given twice; take one out");
-        warnings.push_back(*time);
-    }
-    std::ranges::sort(warnings, std::ranges::greater{});
-}
-
 void read_activity_setting(Reader& reader, const Node& node, SessionRule& rule) {
     if (reader.is_text(node))
         reader.take(node, read_activity(node.text), rule.activity);
@@ -99,7 +72,7 @@ void read_line(Reader& reader, const Node& node, std::optional<std::string>& out
     out = node.text;
 }
 
-constexpr std::array<Key<SessionRule>, 14> session_keys{
+constexpr std::array<Key<SessionRule>, 16> session_keys{
     {{"name",
       [](Reader& reader, const Node& node, SessionRule& rule) {
           std::optional<std::string> name;
@@ -118,11 +91,14 @@ constexpr std::array<Key<SessionRule>, 14> session_keys{
       }},
      {"idle_warn", [](Reader& reader, const Node& node,
                       SessionRule& rule) { read_time(reader, node, Seconds{0}, rule.idle_warn); }},
-     {"idle_lock", read_limit<&SessionRule::idle_lock>},
-     {"idle_terminate", read_limit<&SessionRule::idle_terminate>},
+     {"idle_lock", read_limit<SessionRule, &SessionRule::idle_lock>},
+     {"idle_terminate", read_limit<SessionRule, &SessionRule::idle_terminate>},
      {"activity", read_activity_setting},
-     {"max_duration", read_limit<&SessionRule::max_duration>},
-     {"warn_before_end", read_warn_before_end},
+     {"max_duration", read_limit<SessionRule, &SessionRule::max_duration>},
+     {"warn_before_end",
+      [](Reader& reader, const Node& node, SessionRule& rule) {
+          read_warnings(reader, node, rule.warn_before_end.emplace());
+      }},
      {"max_sessions", read_max_sessions},
      {"unlock", [](Reader& reader, const Node& node,
                    SessionRule& rule) { rule.unlock = read_words(reader, node, unlock_words); }},
@@ -130,8 +106,16 @@ constexpr std::array<Key<SessionRule>, 14> session_keys{
       [](Reader& reader, const Node& node, SessionRule& rule) {
           read_word(reader, node, incomplete_lock_words, rule.incomplete_lock);
       }},
-     {"lock_on_sleep", [](Reader& reader, const Node& node, SessionRule& rule) {
+     {"lock_on_sleep",
+      [](Reader& reader, const Node& node, SessionRule& rule) {
           read_word(reader, node, yes_no_words, rule.lock_on_sleep);
+      }},
+     {"login_factors",
+      [](Reader& reader, const Node& node, SessionRule& rule) {
+          read_ways<login_words>(reader, node, "login_factors", rule.login_factors.emplace());
+      }},
+     {"remember_source", [](Reader& reader, const Node& node, SessionRule& rule) {
+          read_time(reader, node, Seconds{0}, rule.remember_source);
       }}}};
 
 /// A warning has to come before what it warns of.
@@ -142,9 +126,23 @@ void check_idle_warn(Reader& reader, const Node& node, const SessionRule& rule) 
     if (rule.idle_lock && *rule.idle_warn >= *rule.idle_lock)
         reader.refuse(entry->value.position,
                       "idle_warn: not shorter than idle_lock; it is the time before the lock");
-    if (rule.idle_terminate && *rule.idle_warn >= *rule.idle_terminate)
-        reader.refuse(entry->value.position,
-                      "idle_warn: not shorter than idle_terminate; it is the time before the end");
+    check_idle_warn(reader, node, rule.idle_warn, rule.idle_terminate);
+}
+
+/// A proof is asked for before there is a session, and in doubt about the address a rule either
+/// asks or lets in.
+void check_login_factors(Reader& reader, const Node& node, const SessionRule& rule) {
+    for (const char* key : {"login_factors", "remember_source"}) {
+        const Node::Entry* const entry = find_entry(node, key);
+        if (entry != nullptr && !rule.match.classes.empty())
+            reader.refuse(entry->position,
+                          entry->key + ": is about a login, whose class is not known yet; take "
+                                       "classes out of match");
+    }
+    const Node::Entry* const entry = find_entry(node, "login_factors");
+    if (entry != nullptr && rule.access && !rule.login_factors->empty())
+        reader.refuse(entry->position,
+                      "login_factors: not in a rule with access; make it a rule of its own");
 }
 
 void check_session_rule(Reader& reader, const Node& node, const SessionRule& rule) {
@@ -157,11 +155,8 @@ void check_session_rule(Reader& reader, const Node& node, const SessionRule& rul
         reader.refuse(message->position, "message: shown with `access: deny` alone; add that, or "
                                          "take the message out");
     check_idle_warn(reader, node, rule);
-    const Node::Entry* warn = find_entry(node, "warn_before_end");
-    if (warn != nullptr && rule.max_duration && !rule.warn_before_end->empty() &&
-        rule.warn_before_end->front() >= *rule.max_duration)
-        reader.refuse(warn->value.position,
-                      "warn_before_end: not shorter than max_duration; it is the time before that");
+    check_warnings(reader, node, rule.warn_before_end, rule.max_duration);
+    check_login_factors(reader, node, rule);
     if (node.entries.size() <= (find_entry(node, "match") == nullptr ? 1U : 2U))
         reader.refuse(node.position, "a rule that sets nothing; add a setting, or take it out");
 }

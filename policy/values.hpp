@@ -83,4 +83,58 @@ void read_names(Reader& reader, const Node& node, Match& match) {
     read_list<std::string>(reader, node, read_name, match.*Names);
 }
 
+template <std::vector<Network> Match::* Networks>
+void read_networks(Reader& reader, const Node& node, Match& match) {
+    read_list<Network>(reader, node, read_network, match.*Networks);
+}
+
+inline void read_windows(Reader& reader, const Node& node, Match& match) {
+    read_list<Window>(reader, node, read_window, match.when);
+}
+
+/// A limit; `never`: none, and no rule below is asked.
+template <typename Rule, std::optional<Seconds> Rule::* Setting>
+void read_limit(Reader& reader, const Node& node, Rule& rule) {
+    read_time(reader, node, never, rule.*Setting);
+}
+
+inline constexpr std::size_t max_warnings = 16;
+
+/// How long before an end it is told; `never`: not at all.
+inline void read_warnings(Reader& reader, const Node& node, std::vector<Seconds>& warnings) {
+    if (node.kind == Node::Kind::text && node.text == "never")
+        return;
+    if (!reader.is_list(node, max_warnings))
+        return;
+    for (const Node& item : node.items) {
+        std::optional<Seconds> time;
+        read_time(reader, item, std::nullopt, time);
+        if (!reader.ok())
+            return;
+        if (std::ranges::find(warnings, *time) != warnings.end())
+            reader.refuse_value(item, quote(item.text) + " is given twice; take one out");
+        warnings.push_back(*time);
+    }
+    std::ranges::sort(warnings, std::ranges::greater{});
+}
+
+// A warning has to come before what it warns of.
+
+inline void check_idle_warn(Reader& reader, const Node& node, const std::optional<Seconds>& warning,
+                            const std::optional<Seconds>& end) {
+    const Node::Entry* entry = find_entry(node, "idle_warn");
+    if (entry != nullptr && end && *warning >= *end)
+        reader.refuse(entry->value.position,
+                      "idle_warn: not shorter than idle_terminate; it is the time before the end");
+}
+
+inline void check_warnings(Reader& reader, const Node& node,
+                           const std::optional<std::vector<Seconds>>& warnings,
+                           const std::optional<Seconds>& end) {
+    const Node::Entry* entry = find_entry(node, "warn_before_end");
+    if (entry != nullptr && end && !warnings->empty() && warnings->front() >= *end)
+        reader.refuse(entry->value.position,
+                      "warn_before_end: not shorter than max_duration; it is the time before that");
+}
+
 } // namespace vigil::policy

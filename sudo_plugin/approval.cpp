@@ -4,8 +4,6 @@
 #include "base/process.hpp"
 #include "sudo_plugin/command.hpp"
 
-#include <algorithm>
-
 #include <syslog.h>
 #include <unistd.h>
 
@@ -13,14 +11,12 @@ namespace vigil::sudo {
 
 namespace {
 
-constexpr int most_answers = 3;
-
 void log(int priority, const std::string& text) {
     ::syslog(LOG_AUTHPRIV | priority, "vigil: %s", base::escape(text).c_str());
 }
 
 Answer refuse(const Run& run, const std::string& why) {
-    run.conversation.say(why.starts_with("vigil") ? why : "vigil: " + why);
+    run.conversation.tell(why.starts_with("vigil") ? why : "vigil: " + why);
     log(LOG_NOTICE, "refused " + run.user + ": " + why);
     return Answer::refused;
 }
@@ -34,39 +30,23 @@ Answer without_vigild(const Run& run, const Error& error) {
                        "systemctl status vigild");
 }
 
-Answer ask_for_code(const Run& run, wire::Vigild& vigild, const wire::StepUpQuestion& question,
-                    const std::string& why) {
-    for (int i = 0; i < most_answers; ++i) {
-        const auto code = run.conversation.ask("Code for " + run.user + ": ");
-        if (!code)
-            return refuse(run, why + ", and no code was given: run it from a terminal.");
-        const auto judged = wire::prove(vigild, question, code->view());
-        if (!judged)
-            return without_vigild(run, judged.error());
-        if (judged->verdict == wire::ProveReply::Verdict::accepted)
-            return Answer::allowed;
-        if (judged->verdict == wire::ProveReply::Verdict::denied)
-            return refuse(run, judged->text);
-        if (judged->wait_seconds != 0)
-            return refuse(run, wire::wait_text(judged->wait_seconds));
-        run.conversation.say("That code is not right.");
-    }
-    return refuse(run, "no right code in " + std::to_string(most_answers) + ".");
-}
-
 Answer ask_person(const Run& run, wire::Vigild& vigild, const wire::StepUpQuestion& question,
                   const wire::AskReply& reply) {
     if (!run.may_ask)
-        return refuse(
-            run, reply.text + ", and with -n nobody is asked: run it without -n, from a terminal.");
-    if (reply.wait_seconds != 0)
-        return refuse(run, wire::wait_text(reply.wait_seconds));
-    const auto takes = [&](const char* factor) {
-        return std::ranges::find(reply.factors, factor) != reply.factors.end();
-    };
-    if (!takes("totp") && !takes("recovery"))
-        return refuse(run, reply.text + ", and none that counts can be typed here.");
-    return ask_for_code(run, vigild, question, reply.text);
+        return refuse(run, reply.text + ", and with -n nobody is asked: run it without -n, from a "
+                                        "terminal.");
+    Conversation person = run.conversation;
+    const auto proving = wire::ask_for_proof(vigild, question, reply, person);
+    switch (proving.end) {
+    case wire::Proving::End::proved:
+        return Answer::allowed;
+    case wire::Proving::End::refused:
+    case wire::Proving::End::not_answered:
+        return refuse(run, proving.why);
+    case wire::Proving::End::unavailable:
+        break;
+    }
+    return without_vigild(run, proving.error.value_or(Error{}));
 }
 
 } // namespace
@@ -93,6 +73,9 @@ Answer approve(const Run& run, const Told& told) {
         return without_vigild(run, reply.error());
     switch (reply->verdict) {
     case wire::AskReply::Verdict::allowed:
+        if (!reply->factors.empty()) // there is time yet to enrol them
+            run.conversation.tell(reply->text);
+        return Answer::allowed;
     case wire::AskReply::Verdict::not_applicable:
         return Answer::allowed;
     case wire::AskReply::Verdict::denied:

@@ -106,12 +106,14 @@ wire::Command edit_of(char* const* command_info, std::span<const std::string_vie
 
 wire::Command command_of(const Told& told, const std::string& directory) {
     const auto argv = texts_of(told.argv);
-    if (is_true(told.command_info, "sudoedit"))
-        return edit_of(told.command_info, argv, directory);
     // Of a program that a command started (sudoers(5): intercept) it is where that one is.
-    const auto where = value_of(told.command_info, "runcwd");
+    const auto own = value_of(told.command_info, "runcwd");
     const std::string usual{value_of(told.command_info, "cwd").value_or(directory)};
-    return program_of(told, argv, where ? std::string{*where} : usual);
+    const bool edits = is_true(told.command_info, "sudoedit");
+    const std::string where = edits ? directory : own ? std::string{*own} : usual;
+    auto command = edits ? edit_of(told.command_info, argv, where) : program_of(told, argv, where);
+    command.directory = where.substr(0, wire::max_path_bytes);
+    return command;
 }
 
 Result<std::string> run_as_of(char* const* command_info) {

@@ -1,30 +1,32 @@
 #pragma once
 // Between sudo's user and the plugin, by what sudo has for that (sudo_plugin(5): sudo_conv_t).
 
-#include "base/secret.hpp"
-
-#include <optional>
-#include <string_view>
+#include "wire/dialogue.hpp"
 
 #include <sudo_plugin.h>
 
 namespace vigil::sudo {
 
-class Conversation {
+class Conversation : public wire::Person {
 public:
     Conversation() noexcept = default;
     Conversation(sudo_conv_t conversation, sudo_printf_t print) noexcept
         : conversation_{conversation}, print_{print} {}
 
-    /// Without an echo. nullopt: there is nobody to ask, or he gave none (Ctrl-C, an empty line).
-    std::optional<base::Secret> ask(std::string_view prompt) const;
+    std::expected<base::Secret, wire::NoAnswer> ask(const std::string& prompt,
+                                                    wire::Echo echo) override;
+    void say(std::string_view text) override { tell(text); }
+    std::optional<wire::Agent> agent() const override { return agent_; }
+    /// Whose agent, and where he says that it is.
+    void know(wire::Agent agent) { agent_ = std::move(agent); }
 
     /// One line, escaped.
-    void say(std::string_view text) const;
+    void tell(std::string_view text) const;
 
 private:
     sudo_conv_t conversation_ = nullptr;
     sudo_printf_t print_ = nullptr;
+    std::optional<wire::Agent> agent_;
 };
 
 } // namespace vigil::sudo

@@ -30,8 +30,8 @@ int guarded(const char** errstr, Doing doing) noexcept {
 }
 
 int open(unsigned int version, sudo_conv_t conversation, sudo_printf_t print,
-         char* const settings[], char* const user_info[], int, char* const[], char* const[],
-         char* const options[], const char** errstr) noexcept {
+         char* const settings[], char* const user_info[], int, char* const[],
+         char* const user_env[], char* const options[], const char** errstr) noexcept {
     return guarded(errstr, [&](const char*& why) {
         if (SUDO_API_VERSION_GET_MAJOR(version) != SUDO_API_VERSION_MAJOR) {
             why = "vigil: this sudo is too new for the plugin";
@@ -46,6 +46,10 @@ int open(unsigned int version, sudo_conv_t conversation, sudo_printf_t print,
                    .service = is_true(settings, "login_shell") ? "sudo-i" : "sudo",
                    .may_ask = !is_true(settings, "noninteractive"),
                    .lets_pass = value_of(options, "unavailable") == "allow"};
+        const auto socket = value_of(user_env, "SSH_AUTH_SOCK");
+        const auto group = number_of<gid_t>(user_info, "gid");
+        if (socket && !socket->empty() && group && the_run.uid != static_cast<uid_t>(-1))
+            the_run.conversation.know({std::string{*socket}, the_run.uid, *group});
         return allowed;
     });
 }
@@ -63,7 +67,7 @@ int check(char* const command_info[], char* const run_argv[], char* const run_en
 
 int show_version(int) noexcept {
     return guarded(nullptr, [](const char*&) {
-        the_run.conversation.say("vigil approval plugin " VIGIL_VERSION);
+        the_run.conversation.tell("vigil approval plugin " VIGIL_VERSION);
         return allowed;
     });
 }

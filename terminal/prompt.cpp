@@ -51,8 +51,12 @@ std::string seconds_text(std::uint64_t seconds) {
 } // namespace
 
 Prompt::Prompt(const Options& options, const Tty& tty)
-    : pam_{.user = {}, .terminal = options.terminal, .directory = options.pam_directory}, tty_{tty},
-      lock_console_{options.lock_console},
+    : pam_{.service = wire::unlock_stack,
+           .user = {},
+           .terminal = options.terminal,
+           .directory = options.pam_directory,
+           .without_delay = true},
+      tty_{tty}, lock_console_{options.lock_console},
       vigild_{options.socket, options.session, options.terminal},
       held_{options.held, options.leader} {}
 
@@ -355,13 +359,14 @@ Prompt::Next Prompt::judge() {
     message_ = "Checking ...";
     draw(false);
     pam_.user = info_.user;
-    const PamOutcome outcome = ask_pam(pam_, answer);
+    const auto outcome = base::ask_pam(pam_, answer, wire::factor_variable);
+    const std::string factor = outcome.note == "totp" ? "totp" : "password";
     message_.clear();
     if (!outcome.accepted)
         return report_no(outcome.text);
-    if (outcome.factor == "password" && !takes("password"))
+    if (factor == "password" && !takes("password"))
         return report_no("Only a code is taken here.");
-    return report_yes(outcome.factor);
+    return report_yes(factor);
 }
 
 /// The person has proved himself and does not type again because a daemon is being restarted.

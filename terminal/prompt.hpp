@@ -2,9 +2,9 @@
 // The lock prompt's course: ask vigild, draw, read an answer, ask PAM, tell vigild. It holds
 // nothing: whatever happens to it, the session stays frozen until vigild thaws it (invariant 3).
 
+#include "base/pam_stack.hpp"
 #include "terminal/held_session.hpp"
 #include "terminal/keys.hpp"
-#include "terminal/pam_unlock.hpp"
 #include "terminal/screen.hpp"
 #include "terminal/screen_answer.hpp"
 #include "terminal/tty.hpp"
@@ -59,7 +59,7 @@ private:
     bool takes(std::string_view factor) const;
     void let_somebody_else_in();
 
-    PamRequest pam_;
+    base::PamRequest pam_;
     const Tty& tty_;
     const bool lock_console_;
     Vigild vigild_;

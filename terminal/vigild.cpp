@@ -2,7 +2,7 @@
 
 #include "base/bus_client.hpp"
 #include "base/clock.hpp"
-#include "wire/codec.hpp"
+#include "wire/bus_codec.hpp"
 #include "wire/names.hpp"
 
 #include <initializer_list>

@@ -33,6 +33,24 @@ std::optional<base::Secret> recovery_code(std::string_view typed) {
     return whole ? std::optional{base::Secret{std::move(*bytes)}} : std::nullopt;
 }
 
+std::optional<base::Secret> ticket(std::string_view typed) {
+    if (typed.size() > 2 * ticket_letters)
+        return std::nullopt;
+    std::string letters;
+    letters.reserve(2 * ticket_letters);
+    for (const char c : typed) {
+        const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+        if (c != '-' && c != ' ')
+            letters += lower == 'o' ? '0' : lower == 'i' || lower == 'l' ? '1' : lower;
+    }
+    const bool whole = letters.size() == ticket_letters && std::ranges::all_of(letters, [](char c) {
+                           return ticket_alphabet.find(c) != std::string_view::npos;
+                       });
+    auto found = whole ? std::optional{base::Secret{std::string_view{letters}}} : std::nullopt;
+    base::wipe(letters.data(), letters.size());
+    return found;
+}
+
 std::string_view factor_of(std::string_view typed) {
     return recovery_code(typed) ? "recovery" : "totp";
 }

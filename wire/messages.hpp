@@ -35,6 +35,8 @@ struct Login {
 //   (session, after pam_systemd)
 // org.vigil1.Manager.Release  in: h leader          out: -
 //   (close_session)
+// org.vigil1.Manager.Elevated in: h process, s service, s run_as   out: s session id, or ""
+//   (session, of sudo, su and pkexec)
 struct ReserveReply {
     enum class Verdict : std::uint32_t {
         refused = 0, ///< `reason` says why, for the user
@@ -53,12 +55,17 @@ struct ReserveReply {
 enum class Purpose : std::uint32_t {
     step_up = 0, ///< sudo, su, polkit: the account phase
     unlock = 1,  ///< vigil-lock's PAM stack
+    login = 2,   ///< sshd, login(1): the auth phase
 };
 
 // org.vigil1.StepUp.Ask           in: h process, StepUpRequest                  out: AskReply
 // org.vigil1.StepUp.Prove         in: h process, StepUpRequest, Proof           out: ProveReply
 // org.vigil1.StepUp.AskCommand    in: h process, StepUpRequest, Command         out: AskReply
 // org.vigil1.StepUp.ProveCommand  in: h process, StepUpRequest, Command, Proof  out: ProveReply
+// org.vigil1.StepUp.AskLogin      in: h leader, StepUpRequest, s after          out: AskReply
+// org.vigil1.StepUp.ProveLogin    in: h leader, StepUpRequest, s after, Proof   out: ProveReply
+//   (leader: of the session that is to be; after: what the login has shown before: the fingerprint
+//   of an ssh key, after_password, or "" for neither)
 struct StepUpRequest {
     Purpose purpose = Purpose::step_up;
     Login login;        ///< as PAM has it: sudo's PAM_USER is the invoking user, su's the target
@@ -76,6 +83,7 @@ struct Command {
     bool edits = false;
     bool settled = false;
     bool cut = false;
+    std::string directory; ///< it runs in
 
     bool operator==(const Command&) const = default;
 };
@@ -91,7 +99,9 @@ struct AskReply {
     /// One line for the user: why it is denied. Of a proof the rule that asks for it, to go on
     /// from: "rule 2 of step_up asks for a proof".
     std::string text;
+    /// To be proved. Of what is allowed: what the person has yet to enrol, and is told by `text`.
     std::vector<std::string> factors;
+    std::string person;             ///< whose proof it has to be
     std::uint64_t wait_seconds = 0; ///< throttled: no answer is taken before
 
     bool operator==(const AskReply&) const = default;
@@ -100,6 +110,8 @@ struct AskReply {
 struct Proof {
     std::string factor; ///< "totp"
     std::string answer; ///< wiped by whoever held it
+    /// Of a password, which vigild never sees: the stack vigil-reauth took it.
+    bool vouched = false;
     /// Drawn by the asker for each answer typed: a repeat after a lost connection has the same
     /// outcome, and a code still counts once.
     std::array<std::uint8_t, 16> attempt{};
@@ -108,12 +120,61 @@ struct Proof {
 };
 
 struct ProveReply {
-    enum class Verdict : std::uint32_t { wrong = 0, accepted = 1, denied = 2 };
+    enum class Verdict : std::uint32_t {
+        wrong = 0,
+        accepted = 1,
+        denied = 2,
+        more = 3, ///< it was right, and one of `factors` has to follow
+    };
     Verdict verdict = Verdict::wrong;
     std::string text;
+    std::vector<std::string> factors;
     std::uint64_t wait_seconds = 0; ///< before the next answer is taken
 
     bool operator==(const ProveReply&) const = default;
+};
+
+// org.vigil1.StepUp.Challenge         in: h process, StepUpRequest           out: KeyQuestion
+// org.vigil1.StepUp.ChallengeCommand  in: h process, StepUpRequest, Command  out: KeyQuestion
+struct KeyQuestion {
+    std::string bytes;             ///< to be signed: bytes_of(Challenge), of challenge.hpp
+    std::vector<std::string> keys; ///< public keys that count, as agents have them
+
+    bool operator==(const KeyQuestion&) const = default;
+};
+
+// org.vigil1.StepUp.Request         in: h process, StepUpRequest, s reason           out: Requested
+// org.vigil1.StepUp.RequestCommand  in: h process, StepUpRequest, Command, s reason  out: Requested
+// org.vigil1.StepUp.Await           in: h process, s request id                      out:
+// ProveReply
+//   (as soon as somebody has answered, or it lapses)
+struct Requested {
+    std::string id; ///< "": refused, `text` says why
+    std::string text;
+    std::uint64_t wait_seconds = 0; ///< until it lapses
+
+    bool operator==(const Requested&) const = default;
+};
+
+// org.vigil1.Manager.Requests  out: aa{sv}, a Request each: one's own, and those one may answer
+// org.vigil1.Manager.Approve   in: s request id, s digest
+// org.vigil1.Manager.Deny      in: s request id, s digest, s reason
+struct Request {
+    std::string id;
+    std::string digest; ///< of all that it is about: who answers says what he saw
+    std::string user;   ///< who asks
+    std::string host;
+    std::string service;
+    std::string terminal;             ///< "pts/3"; "": none
+    std::string run_as;               ///< "": not known
+    std::vector<std::string> command; ///< the program and its arguments; empty: not known
+    std::string directory;
+    std::string reason;
+    std::uint64_t since = 0;
+    std::uint64_t until = 0;
+    bool own = false; ///< the caller's: shown, and not his to answer
+
+    bool operator==(const Request&) const = default;
 };
 
 // org.vigil1.Manager.LockInfo  in: s session, s terminal          out: LockInfo
@@ -181,6 +242,8 @@ struct Session {
     std::string desktop;                ///< of a graphical session: locked | unlocked
     std::vector<std::string> uncovered; ///< what a lock of it would not, or does not, hold
     std::vector<std::string> runs_on;   ///< under a lock: what else is to be known of it
+    std::string login;                  ///< of an elevated session: the id of the login it is in
+    std::string run_as;                 ///< of an elevated session
 
     bool operator==(const Session&) const = default;
 };
@@ -197,6 +260,9 @@ struct Grant {
     std::string run_as;     ///< "*": anybody
     std::uint64_t expires = 0;
     std::uint64_t uses_left = unlimited;
+    // Of a proof at a login, which belongs to no session, terminal or rule of step_up:
+    std::string source; ///< not asked again from this address
+    std::string after;  ///< with this ssh key ("SHA256:..."), or behind the "password"
 
     bool operator==(const Grant&) const = default;
 };
@@ -234,7 +300,8 @@ struct Finding {
 //   (pending until proved)
 // org.vigil1.Manager.EnrollFinish  in: s factor id, s code           out: -
 // org.vigil1.Manager.Factors       in: s user ("" = all, root only)  out: a(Factor)
-// org.vigil1.Manager.Forget        in: s factor id                   out: -
+// org.vigil1.Manager.Forget        in: s factor id, s proof          out: -
+// org.vigil1.Manager.MakeTicket    in: s user, t seconds             out: s ticket
 // org.vigil1.Manager.RenewRecoveryCodes  in: s user, s proof_code  out: RecoveryCodes
 inline constexpr std::size_t max_recovery_code_bytes = 64;
 
@@ -250,6 +317,33 @@ struct Enrollment {
     std::string secret; ///< base32, for typing by hand
 
     bool operator==(const Enrollment&) const = default;
+};
+
+// org.vigil1.Manager.EnrollKey        in: s user, s name, s proof            out: KeyEnrollment
+//   (pending until signed)
+// org.vigil1.Manager.EnrollKeyFinish  in: s factor id, s key, s signature    out: -
+//   (key: a line of a .pub file; signature: base64)
+// org.vigil1.Manager.KeyChallenge     in: s user                             out: KeyChallenge
+//   (what a key signs to be the `proof` of one who has it: security_key.hpp, text_of())
+
+/// What a key is to sign: challenge.hpp, with Purpose::enroll.
+struct KeyEnrollment {
+    std::string factor_id;
+    std::string host;
+    std::string user;
+    std::array<std::uint8_t, 32> nonce{};
+
+    bool operator==(const KeyEnrollment&) const = default;
+};
+
+/// The same with Purpose::manage; and fingerprints of the keys that count.
+struct KeyChallenge {
+    std::string host;
+    std::string user;
+    std::array<std::uint8_t, 32> nonce{};
+    std::vector<std::string> keys; ///< none: nothing can be proved by a key
+
+    bool operator==(const KeyChallenge&) const = default;
 };
 
 struct Factor {

@@ -1,6 +1,5 @@
-// The records vigild shows: sessions, locks, its status, factors.
+// The records vigild shows, by the names of their fields: sessions, locks, requests, its status.
 
-#include "base/secret.hpp"
 #include "wire/codec.hpp"
 #include "wire/names.hpp"
 #include "wire/stream.hpp"
@@ -68,6 +67,8 @@ void each_field(Field&& field, auto& session)
     field("desktop", session.desktop);
     field("uncovered", session.uncovered);
     field("runs_on", session.runs_on);
+    field("login", session.login);
+    field("run_as", session.run_as);
 }
 
 template <typename Field>
@@ -83,6 +84,27 @@ void each_field(Field&& field, auto& grant)
     field("run_as", grant.run_as);
     field("expires", grant.expires);
     field("uses_left", grant.uses_left);
+    field("source", grant.source);
+    field("after", grant.after);
+}
+
+template <typename Field>
+void each_field(Field&& field, auto& request)
+    requires std::is_same_v<std::remove_cvref_t<decltype(request)>, Request>
+{
+    field("id", request.id);
+    field("digest", request.digest);
+    field("user", request.user);
+    field("host", request.host);
+    field("service", request.service);
+    field("terminal", request.terminal);
+    field("run_as", request.run_as);
+    field("command", request.command);
+    field("directory", request.directory);
+    field("reason", request.reason);
+    field("since", request.since);
+    field("until", request.until);
+    field("own", request.own);
 }
 
 template <typename Field>
@@ -213,15 +235,15 @@ void read_entries(Reader& reader, Record& record) {
 }
 
 template <typename Record>
-Result<> append_record(sd_bus_message* message, const Record& record) {
-    Writer writer{message};
+Result<> append_record(base::ValueSink& sink, const Record& record) {
+    Writer writer{sink};
     write_record(writer, record);
     return writer.result();
 }
 
 template <typename Record>
-Result<Record> read_record(sd_bus_message* message) {
-    Reader reader{message};
+Result<Record> read_record(base::ValueSource& source) {
+    Reader reader{source};
     Record record;
     reader.must_open('a', "{sv}");
     read_entries(reader, record);
@@ -229,8 +251,8 @@ Result<Record> read_record(sd_bus_message* message) {
 }
 
 template <typename Record>
-Result<> append_records(sd_bus_message* message, const std::vector<Record>& records) {
-    Writer writer{message};
+Result<> append_records(base::ValueSink& sink, const std::vector<Record>& records) {
+    Writer writer{sink};
     writer.open('a', "a{sv}");
     for (const Record& record : records)
         write_record(writer, record);
@@ -239,8 +261,8 @@ Result<> append_records(sd_bus_message* message, const std::vector<Record>& reco
 }
 
 template <typename Record>
-Result<std::vector<Record>> read_records(sd_bus_message* message) {
-    Reader reader{message};
+Result<std::vector<Record>> read_records(base::ValueSource& source) {
+    Reader reader{source};
     std::vector<Record> records;
     reader.must_open('a', "a{sv}");
     while (reader.open('a', "{sv}"))
@@ -249,160 +271,70 @@ Result<std::vector<Record>> read_records(sd_bus_message* message) {
     return reader.result(std::move(records));
 }
 
-void write_factor(Writer& writer, const Factor& factor) {
-    writer.open('r', "ssussttb");
-    writer.text("id", factor.id);
-    writer.text("user", factor.user, max_user_bytes);
-    writer.number(factor.uid);
-    writer.text("kind", factor.kind, max_service_bytes);
-    writer.text("name", factor.name);
-    writer.number(factor.created);
-    writer.number(factor.last_used);
-    writer.boolean(factor.active);
-    writer.close();
-}
-
-void read_factor(Reader& reader, Factor& factor) {
-    reader.text("id", factor.id);
-    reader.text("user", factor.user, max_user_bytes);
-    reader.number(factor.uid);
-    reader.text("kind", factor.kind, max_service_bytes);
-    reader.text("name", factor.name);
-    reader.number(factor.created);
-    reader.number(factor.last_used);
-    reader.boolean(factor.active);
-    reader.close();
-}
-
 } // namespace
 
-Result<> append(sd_bus_message* message, const LockInfo& info) {
-    return append_record(message, info);
+Result<> append(base::ValueSink& sink, const LockInfo& info) {
+    return append_record(sink, info);
 }
 
 template <>
-Result<LockInfo> read<LockInfo>(sd_bus_message* message) {
-    return read_record<LockInfo>(message);
+Result<LockInfo> read<LockInfo>(base::ValueSource& source) {
+    return read_record<LockInfo>(source);
 }
 
-Result<> append(sd_bus_message* message, const Session& session) {
-    return append_record(message, session);
-}
-
-template <>
-Result<Session> read<Session>(sd_bus_message* message) {
-    return read_record<Session>(message);
-}
-
-Result<> append(sd_bus_message* message, const Status& status) {
-    return append_record(message, status);
+Result<> append(base::ValueSink& sink, const Session& session) {
+    return append_record(sink, session);
 }
 
 template <>
-Result<Status> read<Status>(sd_bus_message* message) {
-    return read_record<Status>(message);
+Result<Session> read<Session>(base::ValueSource& source) {
+    return read_record<Session>(source);
+}
+
+Result<> append(base::ValueSink& sink, const Status& status) {
+    return append_record(sink, status);
+}
+
+template <>
+Result<Status> read<Status>(base::ValueSource& source) {
+    return read_record<Status>(source);
 }
 
 // The lists have no bound of their own: they come from vigild, in a message libsystemd bounds.
-Result<> append(sd_bus_message* message, const std::vector<Session>& sessions) {
-    return append_records(message, sessions);
+Result<> append(base::ValueSink& sink, const std::vector<Session>& sessions) {
+    return append_records(sink, sessions);
 }
 
 template <>
-Result<std::vector<Session>> read<std::vector<Session>>(sd_bus_message* message) {
-    return read_records<Session>(message);
+Result<std::vector<Session>> read<std::vector<Session>>(base::ValueSource& source) {
+    return read_records<Session>(source);
 }
 
-Result<> append(sd_bus_message* message, const std::vector<Grant>& grants) {
-    return append_records(message, grants);
-}
-
-template <>
-Result<std::vector<Grant>> read<std::vector<Grant>>(sd_bus_message* message) {
-    return read_records<Grant>(message);
-}
-
-Result<> append(sd_bus_message* message, const std::vector<Finding>& findings) {
-    return append_records(message, findings);
+Result<> append(base::ValueSink& sink, const std::vector<Grant>& grants) {
+    return append_records(sink, grants);
 }
 
 template <>
-Result<std::vector<Finding>> read<std::vector<Finding>>(sd_bus_message* message) {
-    return read_records<Finding>(message);
+Result<std::vector<Grant>> read<std::vector<Grant>>(base::ValueSource& source) {
+    return read_records<Grant>(source);
 }
 
-Result<> append(sd_bus_message* message, const Factor& factor) {
-    Writer writer{message};
-    write_factor(writer, factor);
-    return writer.result();
-}
-
-Result<> append(sd_bus_message* message, const std::vector<Factor>& factors) {
-    Writer writer{message};
-    writer.open('a', factor_signature);
-    for (const Factor& factor : factors)
-        write_factor(writer, factor);
-    writer.close();
-    return writer.result();
+Result<> append(base::ValueSink& sink, const std::vector<Request>& requests) {
+    return append_records(sink, requests);
 }
 
 template <>
-Result<std::vector<Factor>> read<std::vector<Factor>>(sd_bus_message* message) {
-    Reader reader{message};
-    std::vector<Factor> factors;
-    reader.must_open('a', factor_signature);
-    while (reader.open('r', "ssussttb"))
-        read_factor(reader, factors.emplace_back());
-    reader.close();
-    return reader.result(std::move(factors));
+Result<std::vector<Request>> read<std::vector<Request>>(base::ValueSource& source) {
+    return read_records<Request>(source);
 }
 
-Result<> append(sd_bus_message* message, const RecoveryCodes& codes) {
-    const int r = sd_bus_message_sensitive(message);
-    if (r < 0)
-        return fail(r, "marking a message as sensitive");
-    Writer writer{message};
-    writer.list("codes", codes.codes, max_recovery_code_bytes);
-    return writer.result();
+Result<> append(base::ValueSink& sink, const std::vector<Finding>& findings) {
+    return append_records(sink, findings);
 }
 
 template <>
-Result<RecoveryCodes> read<RecoveryCodes>(sd_bus_message* message) {
-    const int r = sd_bus_message_sensitive(message);
-    if (r < 0)
-        return fail(r, "marking a message as sensitive");
-    Reader reader{message};
-    RecoveryCodes codes;
-    reader.list("codes", codes.codes, max_recovery_code_bytes);
-    return reader.result(std::move(codes));
-}
-
-Result<> append(sd_bus_message* message, const Enrollment& enrollment) {
-    const int r = sd_bus_message_sensitive(message);
-    if (r < 0)
-        return fail(r, "marking a message as sensitive");
-    Writer writer{message};
-    writer.text("factor_id", enrollment.factor_id);
-    writer.text("uri", enrollment.uri);
-    writer.text("secret", enrollment.secret);
-    return writer.result();
-}
-
-template <>
-Result<Enrollment> read<Enrollment>(sd_bus_message* message) {
-    const int r = sd_bus_message_sensitive(message);
-    if (r < 0)
-        return fail(r, "marking a message as sensitive");
-    Reader reader{message};
-    Enrollment enrollment;
-    reader.text("factor_id", enrollment.factor_id);
-    reader.text("uri", enrollment.uri);
-    reader.text("secret", enrollment.secret);
-    if (!reader.ok()) {
-        base::wipe(enrollment.uri.data(), enrollment.uri.size());
-        return reader.error();
-    }
-    return enrollment;
+Result<std::vector<Finding>> read<std::vector<Finding>>(base::ValueSource& source) {
+    return read_records<Finding>(source);
 }
 
 } // namespace vigil::wire

@@ -15,7 +15,7 @@ void Writer::check(int r, const char* field) {
 
 void Writer::basic(char type, const void* value) {
     if (error_ == 0)
-        check(sd_bus_message_append_basic(message_, type, value));
+        check(sink_.basic(type, value));
 }
 
 void Writer::boolean(bool value) {
@@ -31,7 +31,7 @@ void Writer::text(const char* field, const std::string& value, std::size_t limit
     else if (value.find('\0') != value.npos) // c_str() would cut it into another name
         check(-EINVAL, field);
     else
-        check(sd_bus_message_append_basic(message_, 's', value.c_str()), field);
+        check(sink_.basic('s', value.c_str()), field);
 }
 
 void Writer::sentence(const char* field, const std::string& value, std::size_t limit) {
@@ -53,7 +53,7 @@ void Writer::list(const char* field, const std::vector<std::string>& values, std
 
 void Writer::bytes(const void* data, std::size_t size) {
     if (error_ == 0)
-        check(sd_bus_message_append_array(message_, 'y', data, size));
+        check(sink_.array('y', data, size));
 }
 
 void Writer::blob(const char* field, const std::string& value, std::size_t limit) {
@@ -78,12 +78,12 @@ void Writer::blobs(const char* field, const std::vector<std::string>& values, st
 
 void Writer::open(char type, const char* contents) {
     if (error_ == 0)
-        check(sd_bus_message_open_container(message_, type, contents));
+        check(sink_.open(type, contents));
 }
 
 void Writer::close() {
     if (error_ == 0)
-        check(sd_bus_message_close_container(message_));
+        check(sink_.close());
 }
 
 Result<> Writer::result() const {
@@ -108,7 +108,7 @@ void Reader::refuse(const char* field) {
 bool Reader::basic(char type, void* value) {
     if (failed_)
         return false;
-    const bool there = check(sd_bus_message_read_basic(message_, type, value));
+    const bool there = check(source_.basic(type, value));
     if (!there)
         failed_ = true; // 0 is the end of the message: a value that is not there
     return there;
@@ -133,7 +133,7 @@ void Reader::text(const char* field, std::string& value, std::size_t limit) {
 
 void Reader::list(const char* field, std::vector<std::string>& values, std::size_t limit) {
     must_open('a', "s");
-    while (!failed_ && sd_bus_message_at_end(message_, 0) == 0) {
+    while (!failed_ && source_.at_end() == 0) {
         if (values.size() == max_groups)
             return refuse(field);
         text(field, values.emplace_back(), limit);
@@ -146,7 +146,7 @@ void Reader::bytes(void* data, std::size_t size) {
         return;
     const void* there = nullptr;
     std::size_t got = 0;
-    check(sd_bus_message_read_array(message_, 'y', &there, &got));
+    check(source_.array('y', &there, &got));
     if (!failed_ && got == size)
         std::memcpy(data, there, size);
     else
@@ -158,7 +158,7 @@ void Reader::blob(const char* field, std::string& value, std::size_t limit) {
         return;
     const void* there = nullptr;
     std::size_t got = 0;
-    check(sd_bus_message_read_array(message_, 'y', &there, &got));
+    check(source_.array('y', &there, &got));
     if (failed_ || got > limit || (got > 0 && std::memchr(there, '\0', got) != nullptr))
         return refuse(field);
     value.assign(static_cast<const char*>(there), got);
@@ -167,7 +167,7 @@ void Reader::blob(const char* field, std::string& value, std::size_t limit) {
 void Reader::blobs(const char* field, std::vector<std::string>& values, std::size_t most,
                    std::size_t limit) {
     must_open('a', "ay");
-    while (!failed_ && sd_bus_message_at_end(message_, 0) == 0) {
+    while (!failed_ && source_.at_end() == 0) {
         if (values.size() == most)
             return refuse(field);
         blob(field, values.emplace_back(), limit);
@@ -177,7 +177,7 @@ void Reader::blobs(const char* field, std::vector<std::string>& values, std::siz
 }
 
 bool Reader::open(char type, const char* contents) {
-    return !failed_ && check(sd_bus_message_enter_container(message_, type, contents));
+    return !failed_ && check(source_.open(type, contents));
 }
 
 void Reader::must_open(char type, const char* contents) {
@@ -187,12 +187,12 @@ void Reader::must_open(char type, const char* contents) {
 
 void Reader::close() {
     if (!failed_)
-        check(sd_bus_message_exit_container(message_));
+        check(source_.close());
 }
 
 void Reader::skip(const char* signature) {
     if (!failed_)
-        check(sd_bus_message_skip(message_, signature));
+        check(source_.skip(signature));
 }
 
 std::unexpected<Error> Reader::error() const {

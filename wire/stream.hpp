@@ -3,7 +3,7 @@
 // remember their first error and do nothing after it. Internal to wire/.
 
 #include "base/error.hpp"
-#include "base/systemd.hpp"
+#include "base/values.hpp"
 #include "wire/names.hpp"
 
 #include <array>
@@ -15,7 +15,7 @@ namespace vigil::wire {
 
 class Writer {
 public:
-    explicit Writer(sd_bus_message* message) noexcept : message_{message} {}
+    explicit Writer(base::ValueSink& sink) noexcept : sink_{sink} {}
 
     void number(std::uint32_t value) { basic('u', &value); }
     void number(std::uint64_t value) { basic('t', &value); }
@@ -40,14 +40,14 @@ private:
     void basic(char type, const void* value);
     void check(int r, const char* field = nullptr);
 
-    sd_bus_message* message_;
+    base::ValueSink& sink_;
     int error_ = 0;
     const char* field_ = nullptr;
 };
 
 class Reader {
 public:
-    explicit Reader(sd_bus_message* message) noexcept : message_{message} {}
+    explicit Reader(base::ValueSource& source) noexcept : source_{source} {}
 
     void number(std::uint32_t& value) { basic('u', &value); }
     void number(std::uint64_t& value) { basic('t', &value); }
@@ -90,7 +90,7 @@ private:
     bool basic(char type, void* value);
     bool check(int r);
 
-    sd_bus_message* message_;
+    base::ValueSource& source_;
     bool failed_ = false;
     const char* field_ = nullptr;
 };

@@ -1,6 +1,7 @@
 #include "wire/vigild.hpp"
 
 #include "base/clock.hpp"
+#include "base/dbus_client.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -20,31 +21,24 @@ constexpr auto patience_when_refused = 200ms;
 constexpr int most_connections_lost = 2; // a request that kills vigild is not sent for ever
 
 /// A code is for root's ears alone, whoever has got hold of the path.
-Result<> check_peer(const base::BusClient& client) {
-    const int fd = sd_bus_get_fd(client.get());
+Result<> check_peer(int socket) {
     ucred peer{};
     socklen_t size = sizeof peer;
-    if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
         return fail(EPERM, "looking who listens on the socket");
     if (peer.uid != 0)
         return fail(EPERM, "the socket belongs to uid " + std::to_string(peer.uid));
     return {};
 }
 
-Result<base::BusMessage> call_once(const std::string& socket, BootTime deadline,
-                                   const char* interface, const char* method,
-                                   const Vigild::Fill& fill) {
-    auto client = base::BusClient::connect(socket.c_str(), deadline);
+Result<base::DbusMessage> call_once(const std::string& socket, BootTime deadline, int cancel,
+                                    const base::DbusCall& what, const base::DbusWriter& arguments) {
+    auto client = base::DbusClient::connect(socket.c_str(), deadline, cancel);
     if (!client)
         return std::unexpected{client.error()};
-    if (const auto checked = check_peer(*client); !checked)
+    if (const auto checked = check_peer(client->socket()); !checked)
         return std::unexpected{checked.error()};
-    auto request = client->message(manager_path, interface, method);
-    if (!request)
-        return request;
-    if (const auto filled = fill(request->get()); !filled)
-        return std::unexpected{filled.error()};
-    return client->call(std::move(*request));
+    return client->call(what, arguments);
 }
 
 bool is_connection_lost(int code) noexcept {
@@ -53,14 +47,21 @@ bool is_connection_lost(int code) noexcept {
 
 } // namespace
 
-Result<base::BusMessage> Vigild::call(const char* interface, const char* method, const Fill& fill) {
+Result<base::DbusMessage> Vigild::call(const char* interface, const char* method,
+                                       const Fill& fill) {
     if (left_ <= Microseconds{0})
         return fail(ETIMEDOUT, "it has had its time in this login already");
-    const BootTime deadline = base::read_boot_time() + left_;
-    const BootTime patient_until = deadline - machine_timeout + patience_when_refused;
+    base::DbusWriter arguments;
+    if (const auto filled = fill(arguments); !filled)
+        return std::unexpected{filled.error()};
+    const base::DbusCall what{.path = manager_path, .interface = interface, .member = method};
+    const BootTime begun = base::read_boot_time();
+    const BootTime deadline = begun + left_;
+    const BootTime patient_until =
+        std::min(deadline - machine_timeout, begun) + patience_when_refused;
     int lost = 0;
     while (true) {
-        auto reply = call_once(socket_, deadline, interface, method, fill);
+        auto reply = call_once(socket_, deadline, cancel_, what, arguments);
         const BootTime now = base::read_boot_time();
         const bool again =
             !reply && now + pause < deadline &&

@@ -1,5 +1,7 @@
 #pragma once
-#include "base/bus_client.hpp"
+#include "base/dbus_message.hpp"
+#include "base/time.hpp"
+#include "wire/codec.hpp"
 #include "wire/names.hpp"
 
 #include <functional>
@@ -12,20 +14,34 @@ namespace vigil::wire {
 /// between does not count. Each call has its own connection: none is held while a person is typing.
 class Vigild {
 public:
-    using Fill = std::function<Result<>(sd_bus_message*)>;
+    using Fill = std::function<Result<>(base::ValueSink&)>;
 
-    /// `left`: of machine_timeout, where earlier entry points have used some of it up.
-    Vigild(std::string socket, Microseconds left) : socket_{std::move(socket)}, left_{left} {}
+    /// `left`: of machine_timeout, where earlier entry points have used some of it up; or more,
+    /// for an answer that a person gives. `cancel`: what ends a wait with ECANCELED
+    /// (base/dbus_client.hpp).
+    Vigild(std::string socket, Microseconds left, int cancel = -1)
+        : socket_{std::move(socket)}, left_{left}, cancel_{cancel} {}
 
-    /// `fill` may run more than once: a call that lost its connection is made again, because
-    /// vigild may just be restarting. Every method of the login path bears being repeated.
-    Result<base::BusMessage> call(const char* interface, const char* method, const Fill& fill);
+    /// `fill` writes the arguments. A call that lost its connection is made again, because vigild
+    /// may just be restarting. Every method of the login path bears being repeated.
+    Result<base::DbusMessage> call(const char* interface, const char* method, const Fill& fill);
 
     Microseconds left() const noexcept { return left_; }
+    const std::string& socket() const noexcept { return socket_; }
 
 private:
     std::string socket_;
     Microseconds left_;
+    int cancel_;
 };
+
+/// The value of a reply.
+template <typename Value>
+Result<Value> read_reply(const Result<base::DbusMessage>& reply) {
+    if (!reply)
+        return std::unexpected{reply.error()};
+    auto reader = reply->reader();
+    return read<Value>(reader);
+}
 
 } // namespace vigil::wire

@@ -3,12 +3,16 @@
 // (methods.cpp). A handler does four things: parse, (authorized by the table,) one call, reply.
 
 #include "base/systemd.hpp"
+#include "daemon/bus/polkit.hpp"
 #include "daemon/factors/factors.hpp"
+#include "daemon/factors/nonces.hpp"
 #include "daemon/shell/policy_keeper.hpp"
 #include "daemon/shell/shell.hpp"
 #include "wire/errors.hpp"
+#include "wire/security_key.hpp"
 
 #include <map>
+#include <set>
 
 namespace vigil::bus {
 
@@ -31,8 +35,16 @@ struct Call {
     std::optional<uid_t> shown = uid;
     /// The id in the path of a session's object; "": the first argument names the session.
     std::string session = {};
+    /// Root, or polkit has said that the caller may do what operators do. Set by the table.
+    bool is_operators = false;
 
     sd_bus_message* get() const noexcept { return message.get(); }
+};
+
+/// What a call is allowed by, where it is not refused at once.
+struct Allowed {
+    const char* polkit_action = nullptr; ///< polkit is asked first; nullptr: it is allowed
+    Error otherwise{};                   ///< what the caller is told if polkit says no
 };
 
 /// Replies once, whatever the core answers with.
@@ -55,10 +67,21 @@ public:
     Result<> prepare(const Call& call);
     Result<> confirm(const Call& call);
     Result<> release(const Call& call);
+    Result<> elevated(const Call& call);
     Result<> ask(const Call& call); // step_up_methods.cpp
     Result<> prove(const Call& call);
     Result<> ask_command(const Call& call);
     Result<> prove_command(const Call& call);
+    Result<> ask_login(const Call& call);
+    Result<> prove_login(const Call& call);
+    Result<> challenge(const Call& call); // step_up_keys.cpp
+    Result<> challenge_command(const Call& call);
+    Result<> request(const Call& call); // request_methods.cpp
+    Result<> request_command(const Call& call);
+    Result<> await(const Call& call);
+    Result<> list_requests(const Call& call);
+    Result<> approve(const Call& call);
+    Result<> deny(const Call& call);
     Result<> list_grants(const Call& call); // grant_methods.cpp
     Result<> revoke(const Call& call);
     Result<> lock_info(const Call& call); // lock_methods.cpp
@@ -77,19 +100,44 @@ public:
     Result<> enroll_totp(const Call& call); // factor_methods.cpp
     Result<> enroll_finish(const Call& call);
     Result<> renew_recovery(const Call& call);
-    Result<> list_factors(const Call& call);
+    Result<> enroll_key(const Call& call); // key_methods.cpp
+    Result<> enroll_key_finish(const Call& call);
+    Result<> key_challenge(const Call& call);
+    Result<> make_ticket(const Call& call);  // enrolment.cpp
+    Result<> list_factors(const Call& call); // factor_methods.cpp
     Result<> forget(const Call& call);
+    Result<> factors_key(const Call& call); // rekey_methods.cpp
+    Result<> rekey(const Call& call);
 
     /// The uid that owns what the first argument names; nullopt: there is no such thing.
     std::optional<uid_t> owner_of_session(const std::string& id) const;
     std::optional<uid_t> owner_of_factor(const std::string& id);
     std::optional<uid_t> owner_of_grant(const std::string& id) const;
-    /// Whether a code is the caller's own and counts, for adding another. It is used up by this.
-    Result<> prove_own(const Call& call, std::string_view code);
+    /// Whether this is a proof of a factor that the caller has: a code, a recovery code, or what a
+    /// key has signed (wire::KeyAnswer). It is used up by this.
+    Result<> prove_own(const Call& call, std::string_view proof);
+    /// The same to enrol one, where a ticket is as good; and who never had a factor is asked for
+    /// his password, by polkit.
+    Result<Allowed> allow_enrolling(const Call& call, std::string_view proof);
+    /// Not known is no.
+    bool never_had_factor(uid_t uid);
+    /// The same for its owner to forget this factor: an operator's, where it is the last.
+    Result<Allowed> allow_forgetting(const Call& call, const std::string& id,
+                                     std::string_view proof);
+    /// Room for one more question to polkit by this user; given back by answered_by_polkit().
+    bool may_ask_polkit(const Call& call, const char* action);
+    void answered_by_polkit(const Call& call, const char* action);
+    /// Tells of the tickets that nobody used. Asked for wherever tickets are.
+    void lapse_tickets();
 
 private:
+    Result<> use_ticket(const Call& call, std::string_view proof);
+    factors::Source source_of_caller(const Call& call);
+    void tell_factor(core::FactorNews::What what, uid_t uid, std::string text);
+    void tell_copied_key(std::string_view blob, uid_t uid);
     wire::Session describe(const core::SessionView& view) const;
     Error no_factors(const Call& call) const;
+    Result<> prove_own_key(const Call& call, const wire::KeyAnswer& answer);
     std::vector<policy::Factor> unlock_factors(const core::SessionView& view,
                                                const std::vector<enforce::ForeignHolder>& readers);
     /// `age`: who reads the terminal may have been looked for so long ago.
@@ -101,7 +149,15 @@ private:
                       const wire::Proof& proof);
     Result<> reply_to(const Call& call, const Result<struct Question>& question);
     Result<> judge(const Call& call, const Result<struct Question>& question);
+    Result<> request_approval(const Call& call, const Result<struct Question>& question);
+    Result<> answer_request(const Call& call, bool yes);
+    Result<> ask_key(const Call& call, const Result<struct Question>& question);
+    void judge_key(core::ProofChecked& checked, std::string_view answer,
+                   const std::array<std::uint8_t, 16>& attempt, const Now& now);
     Result<core::StepUpAsked> gather(const struct Question& question);
+    Result<core::StepUpAsked> gather_login(const struct Question& question);
+    /// Where what is typed comes from.
+    factors::Source asked_from(const core::StepUpAsked& asked) const;
     void note_asker(const Call& call, const core::SessionId& id);
     /// The caller's name, and of root the login that he works from: where operators are several,
     /// all of them are root.
@@ -120,6 +176,12 @@ private:
     shell::PolicyKeeper& policy_;
     factors::Factors* factors_;
     std::string factors_error_;
+    std::map<uid_t, std::size_t> asked_of_polkit_;
+    /// Whose passwords polkit is asking for, so that they can enrol a first factor: each can once
+    /// do without what he has not got yet (core::StepUpAsked::enrols_first).
+    std::set<uid_t> first_enrolments_;
+    factors::Nonces<uid_t> key_nonces_;
+    factors::Nonces<std::pair<pid_t, std::uint64_t>> step_up_nonces_; ///< by the asking process
     WallTime started_;
     /// Of sessions, who asked for a lock last.
     std::map<core::SessionId, base::Process> askers_;
@@ -129,8 +191,12 @@ private:
 void reply(const Call& call, const std::function<Result<>(sd_bus_message*)>& fill);
 void reply_error(const Call& call, const char* name, const std::string& text);
 
-/// The name of whoever calls, or his number. Nothing more is looked up: this is asked in the loop.
+/// A name, or the number. Nothing more is looked up: this is asked in the loop.
+std::string name_of(uid_t uid);
 std::string caller_name(const Call& call);
+
+/// As people know it, from the kernel; "this host" where that has none.
+std::string host_name();
 
 std::uint64_t wire_time(WallTime time) noexcept;
 std::uint64_t wire_limit(Seconds limit) noexcept;

@@ -1,46 +1,14 @@
 // Enrolling, listing and forgetting what a person can prove.
 
-#include "base/accounts.hpp"
 #include "base/clock.hpp"
 #include "base/secret.hpp"
+#include "daemon/bus/factor_words.hpp"
 #include "daemon/bus/parse.hpp"
-#include "daemon/shell/facts.hpp"
+#include "daemon/bus/source.hpp"
 
 #include <cerrno>
 
 namespace vigil::bus {
-
-namespace {
-
-/// Whom the first argument names; "" is the caller. The table has let others than root name
-/// themselves alone, and theirs is the number they called with, whatever the database says now.
-Result<base::Account> person_named(const Call& call, const std::string& user) {
-    const auto own = caller_name(call);
-    if (user.empty() || user == own)
-        return base::Account{.name = own, .uid = call.uid};
-    const auto uid = shell::uid_of(user);
-    if (!uid)
-        return std::unexpected{uid.error()};
-    return base::Account{.name = user, .uid = *uid};
-}
-
-/// What the factors say, in the words of the bus.
-Error as_answer(const Error& error) {
-    switch (error.code) {
-    case ENOENT:
-        return {wire::code_not_found, "There is no such factor waiting for its code."};
-    case EACCES:
-        return {wire::code_denied, error.what};
-    case EINVAL:
-        return {wire::code_invalid, error.what};
-    case EDQUOT:
-        return {wire::code_too_many, error.what};
-    default:
-        return {wire::code_broken, error.text()};
-    }
-}
-
-} // namespace
 
 std::optional<uid_t> Api::owner_of_factor(const std::string& id) {
     if (!factors_)
@@ -57,22 +25,6 @@ Error Api::no_factors(const Call& call) const {
             "Factors cannot be used: " + (call.shown ? "see the journal" : factors_error_)};
 }
 
-Result<> Api::prove_own(const Call& call, std::string_view code) {
-    if (!factors_)
-        return std::unexpected{no_factors(call)};
-    if (!factors_->active(call.uid).value_or(factors::Factors::Active{}).totp)
-        return fail(wire::code_denied, "The first code is enrolled by an administrator: `vigilctl "
-                                       "enroll totp " +
-                                           caller_name(call) + "` as root.");
-    const auto attempt = shell_.fresh_id().bytes;
-    const auto checked = factors_->check_totp(call.uid, code, attempt, base::read_clocks());
-    if (!checked || checked->verdict != factors::CheckOutcome::Verdict::accepted)
-        return fail(
-            wire::code_denied,
-            "That is no code of a device that you have: one that it shows now adds another.");
-    return {};
-}
-
 Result<> Api::enroll_totp(const Call& call) {
     const auto user = read<std::string>(call);
     const auto name = read<std::string>(call);
@@ -86,11 +38,13 @@ Result<> Api::enroll_totp(const Call& call) {
     const auto person = person_named(call, *user);
     if (!person)
         return std::unexpected{person.error()};
-    const auto enrollment =
+    auto enrollment =
         factors_->enroll_totp(person->uid, person->name, *name, *kind, base::read_clocks());
     if (!enrollment)
         return std::unexpected{as_answer(enrollment.error())};
     reply(call, [&](auto* message) { return wire::append(message, *enrollment); });
+    base::wipe(enrollment->secret.data(), enrollment->secret.size());
+    base::wipe(enrollment->uri.data(), enrollment->uri.size());
     return {};
 }
 
@@ -102,11 +56,16 @@ Result<> Api::enroll_finish(const Call& call) {
     const base::Secret code{std::move(*typed)};
     const auto owner = owner_of_factor(*id);
     if (!owner)
-        return fail(wire::code_not_found, "There is no such factor waiting for its code.");
+        return fail(wire::code_not_found, "There is no such factor waiting for its proof.");
     const auto finished = factors_->finish(*id, *owner, code.view(), base::read_clocks());
-    if (!finished)
+    if (!finished) {
+        if (finished.error().code == EACCES)
+            shell_.dispatch(core::CodeRefused{*owner, name_of(*owner),
+                                              factors_->wrong_in_a_row(*owner).value_or(0)});
         return std::unexpected{as_answer(finished.error())};
+    }
     shell_.dispatch(core::FactorsChanged{*owner});
+    tell_factor(core::FactorNews::What::enrolled, *owner, "an authenticator, by " + orderer(call));
     reply(call, [](auto*) { return Result<>{}; });
     return {};
 }
@@ -124,6 +83,8 @@ Result<> Api::renew_recovery(const Call& call) {
     if (!codes)
         return std::unexpected{as_answer(codes.error())};
     shell_.dispatch(core::FactorsChanged{person->uid});
+    tell_factor(core::FactorNews::What::enrolled, person->uid,
+                "recovery codes, by " + orderer(call));
     wire::RecoveryCodes shown;
     for (const auto& code : *codes)
         shown.codes.emplace_back(code.view());
@@ -160,9 +121,15 @@ Result<> Api::forget(const Call& call) {
     const auto owner = owner_of_factor(*id);
     if (!owner)
         return fail(wire::code_not_found, "There is no such factor.");
-    if (const auto gone = factors_->forget(*id); !gone)
-        return fail(wire::code_broken, gone.error().text());
+    // What the table has looked at may have changed while polkit asked.
+    const auto gone =
+        call.is_operators ? factors_->forget(*id) : factors_->forget_own(*id, call.uid);
+    if (!gone && gone.error().code == EPERM)
+        return fail(wire::code_denied, last_factor_text(*id));
+    if (!gone)
+        return std::unexpected{as_answer(gone.error())};
     shell_.dispatch(core::FactorsChanged{*owner});
+    tell_factor(core::FactorNews::What::forgotten, *owner, *id + ", by " + orderer(call));
     reply(call, [](auto*) { return Result<>{}; });
     return {};
 }

@@ -28,7 +28,23 @@ wire::Grant shown(const core::GrantView& grant, const Now& now) {
             .rule = static_cast<std::uint32_t>(grant.rule),
             .run_as = grant.run_as,
             .expires = wire_time(shell::wall_time_of(record.expires, now)),
-            .uses_left = record.uses_left == UINT32_MAX ? wire::unlimited : record.uses_left};
+            .uses_left = record.uses_left == UINT32_MAX ? wire::unlimited : record.uses_left,
+            .source = {},
+            .after = {}};
+}
+
+wire::Grant shown(const core::RememberedLogin& login, const Now& now) {
+    return {.id = login.id.text(),
+            .session = {},
+            .user = login.user,
+            .uid = login.uid,
+            .terminal = {},
+            .rule = 0,
+            .run_as = {},
+            .expires = wire_time(shell::wall_time_of(login.expires, now)),
+            .uses_left = wire::unlimited,
+            .source = login.host,
+            .after = login.after};
 }
 
 } // namespace
@@ -43,6 +59,8 @@ Result<> Api::list_grants(const Call& call) {
     std::vector<wire::Grant> grants;
     for (const auto& grant : shell_.machine().grants(call.shown, now))
         grants.push_back(shown(grant, now));
+    for (const auto* login : shell_.machine().remembered(call.shown, now))
+        grants.push_back(shown(*login, now));
     reply(call, [&](auto* message) { return wire::append(message, grants); });
     return {};
 }

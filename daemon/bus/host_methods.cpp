@@ -4,7 +4,7 @@
 #include "daemon/bus/api.hpp"
 #include "daemon/enforce/console.hpp"
 #include "daemon/enforce/means.hpp"
-#include "wire/codec.hpp"
+#include "wire/bus_codec.hpp"
 #include "wire/grade.hpp"
 
 #include <array>
@@ -94,6 +94,8 @@ Result<> Api::status(const Call& call) {
     status.degraded =
         !policy_.error().empty() || !shell_.store_error().empty() || !factors_error_.empty();
     for (const auto& view : shell_.machine().list()) {
+        if (core::is_elevated(*view.record))
+            continue;
         ++status.sessions;
         status.locked += view.record->state == core::State::locked ? 1 : 0;
     }

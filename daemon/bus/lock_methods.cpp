@@ -4,6 +4,7 @@
 #include "base/console.hpp"
 #include "base/log.hpp"
 #include "daemon/bus/parse.hpp"
+#include "daemon/bus/source.hpp"
 #include "daemon/enforce/paused.hpp"
 #include "daemon/enforce/scope.hpp"
 #include "wire/screen.hpp"
@@ -35,11 +36,6 @@ Result<Order> read_order(const Call& call) {
     if (!reason)
         return std::unexpected{reason.error()};
     return Order{*session, std::move(*reason)};
-}
-
-std::string host_name() {
-    char name[256] = {};
-    return gethostname(name, sizeof name - 1) == 0 ? name : "this host";
 }
 
 std::string holder_warning(const enforce::ForeignHolder& holder) {
@@ -203,9 +199,9 @@ void Api::prove_unlock(const Call& call, const wire::StepUpRequest& request,
         std::ranges::count(unlock_factors(*view, {}), policy::Factor::totp)) {
         // Counted for the session (UnlockFailed): whoever sits there must not take the owner's
         // codes from him elsewhere.
-        const auto checked =
-            factors_->check_totp(view->record->facts.uid, proof.answer, proof.attempt,
-                                 base::read_clocks(), factors::Factors::Counted::by_caller);
+        const auto checked = factors_->check_totp(view->record->facts.uid, source_of(view),
+                                                  proof.answer, proof.attempt, base::read_clocks(),
+                                                  factors::Factors::Counted::by_caller);
         using Verdict = factors::CheckOutcome::Verdict;
         if (!checked)
             result.text = "vigil cannot check codes now.";

@@ -2,18 +2,26 @@
 
 #include "base/console.hpp"
 #include "daemon/bus/parse.hpp"
+#include "daemon/enforce/elevated.hpp"
 #include "daemon/enforce/scope.hpp"
+#include "daemon/enforce/terminal_file.hpp"
 #include "daemon/shell/facts.hpp"
 
 namespace vigil::bus {
 
-namespace {
-
-/// Where the kernel has it sit, and who runs it: the way back in hangs on no field of a message.
 bool is_roots_at_console(const Brought& leader) {
     const auto stat = base::read_process_stat(leader.pid());
     const auto uid = base::read_real_uid(leader.pid());
     return stat && uid && *uid == 0 && base::is_console(stat->terminal) && !leader.has_ended();
+}
+
+namespace {
+
+/// "pts/3"; "" for none.
+std::string terminal_name(std::uint64_t device) {
+    constexpr std::size_t dev = 5; // "/dev/"
+    const auto terminal = device == 0 ? fail("none") : enforce::terminal_of(device);
+    return terminal ? terminal->path.substr(dev) : std::string{};
 }
 
 } // namespace
@@ -88,6 +96,43 @@ Result<> Api::release(const Call& call) {
     if (!leader)
         return std::unexpected{leader.error()};
     return put(call, core::ReleaseAsked{0, leader->process});
+}
+
+/// Nobody is refused anything here: whatever is not to have a clock of its own gets no id.
+Result<> Api::elevated(const Call& call) {
+    const auto leader = read_process(call);
+    if (!leader)
+        return std::unexpected{leader.error()};
+    const auto service = read<std::string>(call);
+    const auto run_as = read<std::string>(call);
+    if (!service || !run_as || service->size() > wire::max_service_bytes ||
+        run_as->size() > wire::max_user_bytes)
+        return fail(wire::code_invalid, "That is no service, or no user.");
+    const auto no_clock = [&] {
+        reply(call, [](auto* message) { return wire::append_text(message, {}); });
+        return Result<>{};
+    };
+    if (!shell_.machine().watches_elevated())
+        return no_clock();
+    const auto login = shell_.session_of(leader->pid());
+    const auto view = login ? shell_.machine().view(*login) : std::nullopt;
+    const auto cgroup = base::running_cgroup_of(leader->pid());
+    const auto stat = base::read_process_stat(leader->pid());
+    if (leader->has_ended())
+        return fail(wire::code_invalid, "The process that was started has ended.");
+    // A unit of the user's own manager is in no scope of a login's.
+    if (!view || !cgroup || !stat || !base::is_within(*cgroup, view->record->cgroup))
+        return no_clock();
+    const auto part = enforce::elevated_part(view->record->cgroup, *cgroup);
+    return put(call, core::ElevatedAsked{.token = 0,
+                                         .fresh_id = shell_.fresh_id(),
+                                         .login = *login,
+                                         .service = *service,
+                                         .run_as = *run_as,
+                                         .leader = leader->process,
+                                         .terminal = terminal_name(stat->terminal),
+                                         .around = view->record->cgroup + part,
+                                         .depth = enforce::elevated_depth(part)});
 }
 
 } // namespace vigil::bus

@@ -2,7 +2,7 @@
 #include "base/log.hpp"
 #include "base/secret.hpp"
 #include "daemon/bus/api.hpp"
-#include "wire/codec.hpp"
+#include "wire/bus_codec.hpp"
 #include "wire/errors.hpp"
 
 #include <algorithm>
@@ -22,10 +22,14 @@ enum class Who {
     factor_owner,  ///< the first argument names a factor of the caller's
     grant_owner,   ///< the same of a grant
     oneself,       ///< the first argument names the caller, or nobody, who is he
-    /// The same, and the last argument is a code of his that counts: who has one already adds
-    /// another. The first is an administrator's to give, or whoever sits down at an open terminal
-    /// could make it his own.
+    /// The same, and the last argument is a proof of a factor of his: whoever sits down at an open
+    /// terminal is not to make it his own.
     oneself_proved,
+    /// The same, or a ticket; and who never had a factor gives his password to polkit. For others
+    /// an operator does it.
+    enroller,
+    factor_forgetter, ///< the owner of the first argument, with such a proof; else an operator
+    factor_operator,  ///< root, and whom polkit lets
     anybody,
 };
 
@@ -49,11 +53,26 @@ constexpr std::array methods{
     Method{manager, "Prepare", "h", "t", Who::root, &Api::prepare},
     Method{manager, "Confirm", "h(suassss)", "s", Who::root, &Api::confirm},
     Method{manager, "Release", "h", "", Who::root, &Api::release},
-    Method{stepup, "Ask", "hu(suassss)s", "usast", Who::root, &Api::ask},
-    Method{stepup, "Prove", "hu(suassss)sssay", "ust", Who::root, &Api::prove},
-    Method{stepup, "AskCommand", "hu(suassss)sayayaaybbb", "usast", Who::root, &Api::ask_command},
-    Method{stepup, "ProveCommand", "hu(suassss)sayayaaybbbssay", "ust", Who::root,
+    Method{manager, "Elevated", "hss", "s", Who::root, &Api::elevated},
+    Method{stepup, "Ask", "hu(suassss)s", "usasst", Who::root, &Api::ask},
+    Method{stepup, "Prove", "hu(suassss)sssbay", "usast", Who::root, &Api::prove},
+    Method{stepup, "AskCommand", "hu(suassss)sayayaaybbbay", "usasst", Who::root,
+           &Api::ask_command},
+    Method{stepup, "ProveCommand", "hu(suassss)sayayaaybbbayssbay", "usast", Who::root,
            &Api::prove_command},
+    Method{stepup, "AskLogin", "hu(suassss)ss", "usasst", Who::root, &Api::ask_login},
+    Method{stepup, "ProveLogin", "hu(suassss)ssssbay", "usast", Who::root, &Api::prove_login},
+    Method{stepup, "Challenge", "hu(suassss)s", "sas", Who::root, &Api::challenge},
+    Method{stepup, "ChallengeCommand", "hu(suassss)sayayaaybbbay", "sas", Who::root,
+           &Api::challenge_command},
+    Method{stepup, "Request", "hu(suassss)ss", "sst", Who::root, &Api::request},
+    Method{stepup, "RequestCommand", "hu(suassss)sayayaaybbbays", "sst", Who::root,
+           &Api::request_command},
+    Method{stepup, "Await", "hs", "usast", Who::root, &Api::await},
+    // Whose they are to see and to answer is the core's to say.
+    Method{manager, "Requests", "", "aa{sv}", Who::anybody, &Api::list_requests, true},
+    Method{manager, "Approve", "ss", "", Who::anybody, &Api::approve, true},
+    Method{manager, "Deny", "sss", "", Who::anybody, &Api::deny, true},
     Method{manager, "Grants", "", "aa{sv}", Who::anybody, &Api::list_grants},
     Method{manager, "Revoke", "s", "", Who::grant_owner, &Api::revoke, true},
     Method{manager, "LockInfo", "ss", "a{sv}", Who::root, &Api::lock_info},
@@ -73,11 +92,18 @@ constexpr std::array methods{
     Method{manager, "Status", "", "a{sv}", Who::anybody, &Api::status},
     Method{manager, "Examine", "", "aa{sv}", Who::root, &Api::examine},
     Method{manager, "Reload", "", "s", Who::root, &Api::reload},
-    Method{manager, "EnrollTotp", "ssss", "sss", Who::oneself_proved, &Api::enroll_totp},
-    Method{manager, "RenewRecoveryCodes", "ss", "as", Who::oneself_proved, &Api::renew_recovery},
-    Method{manager, "EnrollFinish", "ss", "", Who::factor_owner, &Api::enroll_finish},
+    Method{manager, "EnrollTotp", "ssss", "sss", Who::enroller, &Api::enroll_totp, true},
+    Method{manager, "RenewRecoveryCodes", "ss", "as", Who::oneself_proved, &Api::renew_recovery,
+           true},
+    Method{manager, "EnrollFinish", "ss", "", Who::factor_owner, &Api::enroll_finish, true},
+    Method{manager, "EnrollKey", "sss", "sssay", Who::enroller, &Api::enroll_key, true},
+    Method{manager, "EnrollKeyFinish", "sss", "", Who::factor_owner, &Api::enroll_key_finish, true},
+    Method{manager, "KeyChallenge", "s", "ssayas", Who::oneself, &Api::key_challenge},
     Method{manager, "Factors", "s", "a(ssussttb)", Who::oneself, &Api::list_factors},
-    Method{manager, "Forget", "s", "", Who::root, &Api::forget},
+    Method{manager, "Forget", "ss", "", Who::factor_forgetter, &Api::forget, true},
+    Method{manager, "MakeTicket", "st", "s", Who::factor_operator, &Api::make_ticket, true},
+    Method{manager, "FactorsKey", "", "s", Who::root, &Api::factors_key},
+    Method{manager, "Rekey", "hs", "s", Who::root, &Api::rekey},
 };
 
 /// The leading arguments, all strings, put back for the handler. Fewer than `count`: the message
@@ -98,13 +124,15 @@ bool is_oneself(const Call& call, const std::string& user) {
 }
 
 /// Default is deny: every yes is a line of its own.
-Result<> authorize(Api& api, const Method& method, const Call& call) {
+Result<Allowed> authorize(Api& api, const Method& method, const Call& call) {
     // The same words whether it is not there or not his: no oracle.
     const auto denied = fail(wire::code_denied, "There is no such thing, or it is not yours.");
     if (call.uid == static_cast<uid_t>(-1))
         return denied;
     if (call.uid == 0)
-        return {};
+        return Allowed{};
+    const Allowed for_operators{.polkit_action = manage_factors_action,
+                                .otherwise = denied.error()};
     const auto named = [&] {
         if (!call.session.empty())
             return std::optional{call.session};
@@ -117,30 +145,45 @@ Result<> authorize(Api& api, const Method& method, const Call& call) {
         return fail(wire::code_denied, "That is for root alone.");
     case Who::session_owner:
         if (const auto id = named(); id && api.owner_of_session(*id) == call.uid)
-            return {};
+            return Allowed{};
         return denied;
     case Who::factor_owner:
         if (const auto id = named(); id && api.owner_of_factor(*id) == call.uid)
-            return {};
+            return Allowed{};
         return denied;
     case Who::grant_owner:
         if (const auto id = named(); id && api.owner_of_grant(*id) == call.uid)
-            return {};
+            return Allowed{};
         return denied;
     case Who::oneself:
         if (const auto user = named(); user && is_oneself(call, *user))
-            return {};
+            return Allowed{};
         return denied;
-    case Who::oneself_proved: {
+    case Who::oneself_proved:
+    case Who::enroller:
+    case Who::factor_forgetter: {
         const std::size_t count = std::strlen(method.in); // all are texts
         auto texts = first_arguments(call.get(), count);
-        if (texts.size() != count || !is_oneself(call, texts.front()))
+        if (texts.size() != count)
             return denied;
-        const base::Secret code{std::move(texts.back())};
-        return api.prove_own(call, code.view());
+        const base::Secret proof{std::move(texts.back())};
+        if (method.who == Who::factor_forgetter) {
+            if (api.owner_of_factor(texts.front()) == call.uid)
+                return api.allow_forgetting(call, texts.front(), proof.view());
+            return for_operators;
+        }
+        if (!is_oneself(call, texts.front()))
+            return method.who == Who::enroller ? Result<Allowed>{for_operators} : denied;
+        if (method.who == Who::enroller)
+            return api.allow_enrolling(call, proof.view());
+        if (const auto proved = api.prove_own(call, proof.view()); !proved)
+            return std::unexpected{proved.error()};
+        return Allowed{};
     }
+    case Who::factor_operator:
+        return for_operators;
     case Who::anybody:
-        return {};
+        return Allowed{};
     }
     return denied;
 }
@@ -176,21 +219,6 @@ const Method* find_method(const Call& call) {
     return found == methods.end() ? nullptr : &*found;
 }
 
-void handle(Endpoint& endpoint, Call call) {
-    const auto* const method = find_method(call);
-    if (method == nullptr) {
-        reply_error(call, wire::error_invalid, "There is no such method.");
-        return;
-    }
-    call.session = session_in(sd_bus_message_get_path(call.get()));
-    call.shown = call.uid == 0 ? std::nullopt : std::optional{call.uid};
-    auto done = authorize(*endpoint.api, *method, call);
-    if (done)
-        done = (endpoint.api->*method->handler)(call);
-    if (!done)
-        reply_failure(call, method->name, done.error());
-}
-
 /// What is thrown ends with an answer.
 template <typename Doing>
 void guarded(sd_bus_message* message, Doing doing) noexcept {
@@ -200,6 +228,85 @@ void guarded(sd_bus_message* message, Doing doing) noexcept {
         base::log(base::Level::error, std::string_view{error.what()});
         sd_bus_reply_method_errorf(message, wire::error_broken, "vigild could not do that");
     }
+}
+
+void carry_out(Endpoint& endpoint, const Method& method, const Call& call) {
+    if (const auto done = (endpoint.api->*method.handler)(call); !done)
+        reply_failure(call, method.name, done.error());
+}
+
+/// What an operator could do, or a password, is not told to who is not the one and has not the
+/// other: but why nobody could be asked for it.
+Error told_of(PolkitSays says, const char* action, const Error& otherwise) {
+    if (std::strcmp(action, enroll_first_action) != 0)
+        return otherwise;
+    const std::string ticket = "an administrator's ticket does it as well: --ticket.";
+    switch (says) {
+    case PolkitSays::nobody_to_ask:
+        return {wire::code_denied,
+                "Your password is asked for at a terminal, and there is none; " + ticket};
+    case PolkitSays::given_up:
+        return {wire::code_denied, "No password was given, so nothing is enrolled."};
+    case PolkitSays::not_there:
+        return {wire::code_denied,
+                "Your password cannot be asked for, since polkit does not answer; " + ticket};
+    case PolkitSays::no_answer:
+        return {wire::code_denied, "Nobody gave your password in time, so nothing is enrolled."};
+    case PolkitSays::no:
+    case PolkitSays::yes:
+        break;
+    }
+    return otherwise;
+}
+
+/// The answer comes some dispatches later, and then the call is carried out or refused. A bus that
+/// ends before takes both with it.
+void ask_first(Endpoint& endpoint, const Method& method, const Call& call, const Allowed& allowed) {
+    const char* const action = allowed.polkit_action;
+    if (endpoint.direct || !endpoint.api->may_ask_polkit(call, action)) {
+        reply_error(call, wire::error_too_many, "There are too many questions to polkit waiting.");
+        return;
+    }
+    // Whichever way it ends, by an answer or with the bus.
+    const std::shared_ptr<void> counted{nullptr, [&endpoint, call, action](void*) {
+                                            endpoint.api->answered_by_polkit(call, action);
+                                        }};
+    const bool interactive = sd_bus_message_get_allow_interactive_authorization(call.get()) > 0;
+    const auto asked = ask_polkit(
+        call.get(), action, interactive,
+        [&endpoint, &method, call, action, counted,
+         otherwise = allowed.otherwise](PolkitSays says) {
+            guarded(call.get(), [&] {
+                // He may have enrolled one meanwhile, and then the password was the wrong question.
+                const bool is_first = std::strcmp(action, enroll_first_action) == 0;
+                if (says != PolkitSays::yes ||
+                    (is_first && !endpoint.api->never_had_factor(call.uid)))
+                    return reply_failure(call, method.name, told_of(says, action, otherwise));
+                Call let = call;
+                let.is_operators = !is_first;
+                carry_out(endpoint, method, let);
+            });
+        });
+    if (!asked)
+        reply_failure(call, method.name, {wire::code_broken, asked.error().text()});
+}
+
+void handle(Endpoint& endpoint, Call call) {
+    const auto* const method = find_method(call);
+    if (method == nullptr) {
+        reply_error(call, wire::error_invalid, "There is no such method.");
+        return;
+    }
+    call.session = session_in(sd_bus_message_get_path(call.get()));
+    call.shown = call.uid == 0 ? std::nullopt : std::optional{call.uid};
+    call.is_operators = call.uid == 0;
+    const auto allowed = authorize(*endpoint.api, *method, call);
+    if (!allowed)
+        reply_failure(call, method->name, allowed.error());
+    else if (allowed->polkit_action != nullptr)
+        ask_first(endpoint, *method, call, *allowed);
+    else
+        carry_out(endpoint, *method, call);
 }
 
 /// What the broker is asked of a caller, by the names of its methods.

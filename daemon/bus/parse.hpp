@@ -4,7 +4,7 @@
 
 #include "base/process.hpp"
 #include "daemon/bus/api.hpp"
-#include "wire/codec.hpp"
+#include "wire/bus_codec.hpp"
 #include "wire/errors.hpp"
 
 namespace vigil::bus {
@@ -28,6 +28,9 @@ struct Brought {
 };
 
 Result<Brought> read_process(const Call& call);
+
+/// Where the kernel has it sit, and who runs it: the way back in hangs on no field of a message.
+bool is_roots_at_console(const Brought& leader);
 
 Result<core::SessionId> read_session(const Call& call);
 

@@ -1,8 +1,10 @@
 #include "base/accounts.hpp"
 #include "base/log.hpp"
 #include "daemon/bus/api.hpp"
-#include "wire/codec.hpp"
+#include "wire/bus_codec.hpp"
 #include "wire/names.hpp"
+
+#include <unistd.h>
 
 namespace vigil::bus {
 
@@ -47,6 +49,9 @@ struct Answer {
     void operator()(const core::ReplyProve& what) const {
         reply(call, [&](auto* message) { return wire::append(message, what.reply); });
     }
+    void operator()(const core::ReplyRequested& what) const {
+        reply(call, [&](auto* message) { return wire::append(message, what.reply); });
+    }
     void operator()(const core::ReplyLimit& what) const {
         reply(call, [&](auto* message) { return append_number(message, what.max_seconds); });
     }
@@ -70,9 +75,18 @@ void answer(const Call& call, const shell::Reply& what) {
     std::visit(Answer{call}, what);
 }
 
+std::string name_of(uid_t uid) {
+    const auto account = base::find_account(uid);
+    return account && *account ? (*account)->name : std::to_string(uid);
+}
+
 std::string caller_name(const Call& call) {
-    const auto account = base::find_account(call.uid);
-    return account && *account ? (*account)->name : std::to_string(call.uid);
+    return name_of(call.uid);
+}
+
+std::string host_name() {
+    char name[256] = {};
+    return gethostname(name, sizeof name - 1) == 0 ? name : "this host";
 }
 
 std::uint64_t wire_time(WallTime time) noexcept {

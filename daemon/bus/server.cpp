@@ -24,6 +24,16 @@ bool is_root(int peer) noexcept {
            size == sizeof credentials && credentials.uid == 0;
 }
 
+/// As far as the peer has come with it, which mostly is to the end. Of a connection that is ready
+/// when the loop sees it first the loop waits for nothing but messages: no timer is set for the
+/// handshake, and none taken back. < 0: it cannot be served.
+int shake_hands(sd_bus* bus) noexcept {
+    int r = 1;
+    while (r > 0 && sd_bus_is_ready(bus) == 0)
+        r = sd_bus_process(bus, nullptr);
+    return r;
+}
+
 } // namespace
 
 DirectServer::DirectServer(sd_event* loop, Api& api, base::UniqueFd listener)
@@ -145,12 +155,18 @@ void DirectServer::serve(base::UniqueFd peer) {
         r = sd_bus_match_signal_async(raw, nullptr, nullptr, "/org/freedesktop/DBus/Local",
                                       "org.freedesktop.DBus.Local", "Disconnected", on_disconnected,
                                       nullptr, &connection);
+    if (r >= 0 && shake_hands(raw) < 0) { // it could not wait, or speaks something else
+        connections_.pop_back();
+        look_for_missed_logins();
+        return;
+    }
     if (r >= 0)
         r = sd_bus_attach_event(raw, loop_, SD_EVENT_PRIORITY_NORMAL);
     if (r < 0) {
         base::log(base::Level::warning, "a connection to the direct socket cannot be served: " +
                                             Error{-r, "sd-bus"}.text());
         connections_.pop_back();
+        look_for_missed_logins();
     }
 }
 

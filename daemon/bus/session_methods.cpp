@@ -75,6 +75,9 @@ wire::Session Api::describe(const core::SessionView& view) const {
     }
     if (view.is_desktop)
         session.desktop = record.desktop_locked ? "locked" : "unlocked";
+    if (record.login)
+        session.login = record.login->text();
+    session.run_as = record.run_as;
     session.rule = view.decision->rule;
     session.idle_lock = wire_limit(view.decision->idle_lock);
     session.idle_terminate = wire_limit(view.decision->idle_terminate);

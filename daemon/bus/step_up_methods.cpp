@@ -2,23 +2,15 @@
 
 #include "base/clock.hpp"
 #include "base/secret.hpp"
-#include "daemon/bus/parse.hpp"
+#include "daemon/bus/question.hpp"
+#include "daemon/bus/source.hpp"
+#include "daemon/enforce/scope.hpp"
 #include "daemon/shell/facts.hpp"
 
 #include <algorithm>
+#include <cerrno>
 
 namespace vigil::bus {
-
-struct Question {
-    Brought process;
-    wire::StepUpRequest request;
-    std::optional<policy::Command> command; ///< nullopt: not known, as where PAM asks
-    bool is_sudos = false;                  ///< the plugin asks, which knows whose sudo it is
-};
-
-namespace {
-
-enum class With { nothing, command };
 
 Result<Question> read_question(const Call& call, With with) {
     auto process = read_process(call);
@@ -27,12 +19,29 @@ Result<Question> read_question(const Call& call, With with) {
     auto request = read<wire::StepUpRequest>(call);
     if (!request)
         return std::unexpected{request.error()};
-    Question question{std::move(*process), std::move(*request), std::nullopt, false};
+    Question question{.process = std::move(*process),
+                      .request = std::move(*request),
+                      .command = std::nullopt,
+                      .directory = {},
+                      .is_sudos = false,
+                      .after = std::nullopt};
+    // A login is asked about by methods of its own, and by no other.
+    if ((with == With::login) != (question.request.purpose == wire::Purpose::login))
+        return fail(wire::code_invalid, "That is not what this method asks about.");
+    if (with == With::login) {
+        auto after = read<std::string>(call);
+        if (!after)
+            return std::unexpected{after.error()};
+        if (after->size() > wire::max_fingerprint_bytes)
+            return fail(wire::code_invalid, "That is no fingerprint.");
+        question.after = std::move(*after);
+    }
     if (with == With::command) {
         auto command = read<wire::Command>(call);
         if (!command)
             return std::unexpected{command.error()};
         question.is_sudos = true;
+        question.directory = std::move(command->directory);
         if (command->edits || !command->path.empty())
             question.command = {.path = std::move(command->path),
                                 .named = std::move(command->named),
@@ -43,6 +52,8 @@ Result<Question> read_question(const Call& call, With with) {
     }
     return question;
 }
+
+namespace {
 
 void reply_denied(const Call& call, const char* why) {
     reply(call, [&](auto* message) {
@@ -64,6 +75,8 @@ Result<uid_t> runner_of(const Question& question) {
 /// Has nothing to gain by a step-up, and may be the one who is about to mend the policy. polkit's
 /// helper may be root's for anybody.
 bool is_root_already(const Question& question) {
+    if (question.after)
+        return false;
     const auto runner = runner_of(question);
     return runner && *runner == 0 && question.request.login.service != "polkit-1" &&
            !question.process.has_ended();
@@ -102,9 +115,18 @@ core::ProofChecked::Outcome outcome_of(const Result<factors::CheckOutcome>& chec
 
 } // namespace
 
+factors::Source Api::asked_from(const core::StepUpAsked& asked) const {
+    if (asked.login)
+        return source_of(asked.subjects.front());
+    return source_of(asked.session ? shell_.machine().view(*asked.session) : std::nullopt);
+}
+
 /// The person is the one who logged in; the command may be run by another after `su`. Root is asked
-/// as himself: he got there by a step-up, or has nothing left to gain by one.
+/// as himself: he got there by a step-up, or has nothing left to gain by one. Of what polkit asks
+/// the person is the one whose password was given.
 Result<core::StepUpAsked> Api::gather(const Question& question) {
+    if (question.after)
+        return gather_login(question);
     const auto unknown = fail(wire::code_denied, "vigil cannot tell who asks.");
     const auto pid = question.process.pid();
     const auto stat = base::read_process_stat(pid);
@@ -113,6 +135,8 @@ Result<core::StepUpAsked> Api::gather(const Question& question) {
         return unknown;
     const auto& service = question.request.login.service;
     core::StepUpAsked asked;
+    asked.asker = question.process.process;
+    asked.directory = question.directory;
     asked.terminal = stat->terminal;
     asked.terminal_leader = leader_of_terminal(*stat);
     asked.session = shell_.session_of(pid);
@@ -129,7 +153,14 @@ Result<core::StepUpAsked> Api::gather(const Question& question) {
         asked.subjects.push_back(std::move(*facts));
         return {};
     };
-    if (*runner != 0) {
+    // Whose password polkit's helper has taken may be another's than who asks, and the helper
+    // root's own. Root's password is nobody's in particular, as with su.
+    const bool is_polkits = service == "polkit-1";
+    const uid_t named = question.request.login.uid;
+    if (is_polkits && named != 0 && !(view && view->record->facts.uid == named))
+        if (const auto added = add(named); !added)
+            return std::unexpected{added.error()};
+    if (*runner != 0 || is_polkits) {
         if (view) {
             asked.subjects.push_back(view->record->facts);
         } else if (const auto login = base::read_login_uid(pid);
@@ -152,15 +183,57 @@ Result<core::StepUpAsked> Api::gather(const Question& question) {
         }
     }
     const auto person = asked.subjects.front().uid;
-    if (factors_) {
-        const auto has = factors_->active(person).value_or(factors::Factors::Active{});
-        if (has.totp)
+    const auto has = factors_ ? factors_->active(person) : fail(ENOENT, factors_error_);
+    asked.cannot_check = !has;
+    if (has) {
+        if (has->totp)
             asked.person_has.push_back(policy::Factor::totp);
-        if (has.recovery)
+        if (has->recovery)
             asked.person_has.push_back(policy::Factor::recovery);
-        asked.wait = factors_->wait_for(person, base::read_clocks()).value_or(Seconds{0});
+        if (has->key)
+            asked.person_has.push_back(policy::Factor::key);
+        const auto now = base::read_clocks();
+        asked.wait = factors_->wait_for(person, source_of(view), now).value_or(Seconds{0});
+        asked.enrols_first =
+            is_polkits && asked.person_has.empty() && first_enrolments_.contains(person);
+        // Who is told that he needs a factor is told now; where that cannot be written down he has
+        // no time.
+        if (shell_.machine().gives_time_to_enroll(asked, now))
+            asked.grace_used = factors_->grace_used(person, now).value_or(std::nullopt);
     }
     return asked;
+}
+
+/// By what PAM and sshd say of a login that no kernel knows yet; they are root's.
+Result<core::StepUpAsked> Api::gather_login(const Question& question) {
+    const auto& login = question.request.login;
+    core::StepUpAsked asked;
+    asked.asker = question.process.process;
+    asked.subjects.push_back(shell::facts_of(login));
+    asked.login = core::AtLogin{.leader = question.process.process,
+                                .after = *question.after,
+                                .host = login.remote_host,
+                                .is_way_back_in = login.uid == 0 && login.remote_host.empty() &&
+                                                  is_roots_at_console(question.process)};
+    const auto has = factors_ ? factors_->active(login.uid) : fail(ENOENT, factors_error_);
+    asked.cannot_check = !has;
+    if (has && has->totp)
+        asked.person_has.push_back(policy::Factor::totp);
+    if (has && has->recovery)
+        asked.person_has.push_back(policy::Factor::recovery);
+    if (has)
+        asked.wait =
+            factors_->wait_for(login.uid, source_of(asked.subjects.front()), base::read_clocks())
+                .value_or(Seconds{0});
+    return asked;
+}
+
+Result<> Api::ask_login(const Call& call) {
+    return reply_to(call, read_question(call, With::login));
+}
+
+Result<> Api::prove_login(const Call& call) {
+    return judge(call, read_question(call, With::login));
 }
 
 Result<> Api::ask(const Call& call) {
@@ -195,6 +268,15 @@ Result<> Api::reply_to(const Call& call, const Result<Question>& question) {
         reply(call, [&](auto* message) { return wire::append(message, offer); });
         return {};
     }
+    // passwd, chsh and their like run inside a session: no login.
+    if (question->after && enforce::logind_session_of(question->process.pid()) &&
+        !question->process.has_ended()) {
+        reply(call, [](auto* message) {
+            return wire::append(message,
+                                wire::AskReply{.verdict = wire::AskReply::Verdict::not_applicable});
+        });
+        return {};
+    }
     if (!policy_.usable()) {
         if (is_root_already(*question)) {
             reply(call, [](auto* message) {
@@ -209,6 +291,8 @@ Result<> Api::reply_to(const Call& call, const Result<Question>& question) {
     auto asked = gather(*question);
     if (!asked)
         return std::unexpected{asked.error()};
+    if (asked->enrols_first) // once: what else polkit asks him for is as it ever was
+        first_enrolments_.erase(asked->subjects.front().uid);
     return put(call, std::move(*asked));
 }
 
@@ -233,20 +317,30 @@ Result<> Api::judge(const Call& call, const Result<Question>& question) {
                                .fresh_id = shell_.fresh_id(),
                                .outcome = core::ProofChecked::Outcome::unavailable,
                                .factor = proof->factor,
+                               .verified = false,
                                .wait = {},
                                .failures = 0};
     const auto kind = judged_as(proof->factor);
     const auto now = base::read_clocks();
-    if (!shell_.machine().takes(checked.request, proof->factor, now)) {
-        checked.outcome = core::ProofChecked::Outcome::not_taken;
-    } else if (kind && factors_ && policy_.usable()) {
-        const auto outcome = factors_->check(*kind, checked.request.subjects.front().uid,
-                                             answer_typed.view(), proof->attempt, now);
+    const auto source = asked_from(checked.request);
+    const auto person = checked.request.subjects.front().uid;
+    const auto take = [&](const Result<factors::CheckOutcome>& outcome) {
         checked.outcome = outcome_of(outcome);
         if (outcome) {
             checked.wait = outcome->wait;
             checked.failures = outcome->failures;
         }
+    };
+    if (!shell_.machine().takes(checked.request, proof->factor, now)) {
+        checked.outcome = core::ProofChecked::Outcome::not_taken;
+    } else if (proof->factor == policy::to_text(policy::Factor::password)) {
+        // PAM has judged it, on root's side: the only one that the socket lets in.
+        if (factors_)
+            take(factors_->check_password(person, source, proof->vouched, proof->attempt, now));
+    } else if (proof->factor == policy::to_text(policy::Factor::key)) {
+        judge_key(checked, answer_typed.view(), proof->attempt, now);
+    } else if (kind && factors_ && policy_.usable()) {
+        take(factors_->check(*kind, person, source, answer_typed.view(), proof->attempt, now));
     }
     return put(call, std::move(checked));
 }

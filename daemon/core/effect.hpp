@@ -19,11 +19,24 @@ struct StoreGrant {
 struct EraseGrant {
     SessionId id;
 };
+struct StoreRemembered {
+    RememberedLogin record;
+};
+struct EraseRemembered {
+    SessionId id;
+};
 
 /// Watch the leader's end (pidfd), for new terminals of its user, and the hints of a desktop, from
 /// now on. Idempotent.
 struct Watch {
     SessionId session;
+};
+/// Move the process into the elevated session's cgroup, so that all that it starts is in there.
+/// Answer with ElevatedHeld. Idempotent.
+struct HoldElevated {
+    Token token = 0;
+    SessionId session;
+    base::Process process;
 };
 /// Stop all watching; take down prompts and what is left in the file system.
 struct Forget {
@@ -89,11 +102,12 @@ struct KillFrozen {
     std::string cgroup;        ///< of the scope; "" if it never had one
     bool stays_locked = false; ///< its connection goes on, and may start nothing as before
 };
-/// logind's TerminateSession.
+/// logind's TerminateSession; of an elevated session, signals to all that is in it but to sudo or
+/// su itself, which gives the terminal back when what it has started is gone.
 struct Terminate {
     SessionId session;
 };
-/// SIGKILL for everything in the scope.
+/// SIGKILL for everything in the scope, or of an elevated session in its cgroup.
 struct KillScope {
     SessionId session;
 };
@@ -118,12 +132,35 @@ enum class AuditKind : std::uint8_t {
     unlock_failed,
     session_ending,
     end_failed,
+    elevated_opened,
+    elevated_warned,
+    elevated_ending,
+    elevated_over,
     step_up_asked,
     step_up_granted,
     step_up_refused,
     codes_guessed, ///< so many wrong ones in a row that somebody has to look
+    approval_asked,
+    approval_answered,
+    approval_lapsed,
     grant_revoked,
+    factors_rekeyed,
+    factor_enrolled,
+    factor_forgotten,
+    ticket_made,
+    ticket_used,
+    ticket_lapsed,
+    key_copied, ///< its counter went back: there may be two of it
     policy_loaded,
+};
+
+/// Whether the process that wants an approval is still there: AskerGone.
+struct WatchAsker {
+    SessionId request;
+    base::Process asker;
+};
+struct ForgetAsker {
+    SessionId request;
 };
 
 /// One line of what happened and why, for the journal (and later the audit's chain).
@@ -154,6 +191,10 @@ struct ReplyProve {
     Token token = 0;
     wire::ProveReply reply;
 };
+struct ReplyRequested {
+    Token token = 0;
+    wire::Requested reply;
+};
 struct ReplyWait {
     Token token = 0;
     std::uint64_t seconds = 0;
@@ -169,11 +210,12 @@ struct ReplyDone {
     std::string text;
 };
 
-using Effect =
-    std::variant<StoreSession, EraseSession, StoreGrant, EraseGrant, Watch, Forget, ReadActivity,
-                 Say, WipeLine, Lock, LockDesktop, UnlockDesktop, ForgetHint, LookForGaps,
-                 RenewPrompts, Unlock, KillFrozen, Terminate, KillScope, CheckGone, Audit,
-                 ReplyReserve, ReplyLimit, ReplyAsk, ReplyProve, ReplyWait, ReplyId, ReplyDone>;
+using Effect = std::variant<StoreSession, EraseSession, StoreGrant, EraseGrant, StoreRemembered,
+                            EraseRemembered, Watch, HoldElevated, Forget, ReadActivity, Say,
+                            WipeLine, Lock, LockDesktop, UnlockDesktop, ForgetHint, LookForGaps,
+                            RenewPrompts, Unlock, KillFrozen, Terminate, KillScope, CheckGone,
+                            WatchAsker, ForgetAsker, Audit, ReplyReserve, ReplyLimit, ReplyAsk,
+                            ReplyProve, ReplyRequested, ReplyWait, ReplyId, ReplyDone>;
 using Effects = std::vector<Effect>;
 
 } // namespace vigil::core

@@ -38,7 +38,8 @@ void Machine::Data::end(Tracked& session, const std::string& why, const Now& now
     effects.push_back(StoreSession{record});
     effects.push_back(audit(AuditKind::session_ending, session, "ended: " + why, order));
     revoke(record.id, "the session ends", effects);
-    effects.push_back(Say{record.id, "This session ends now: " + why + ".", true});
+    if (!session.behind_lock)
+        effects.push_back(Say{record.id, title(record) + " ends now: " + why + ".", true});
     answer_waiting(session, effects);
     schedule(session);
 }
@@ -53,7 +54,8 @@ void Machine::Data::end_further(Tracked& session, const Now& now, Effects& effec
         // nothing is.
         session.end_stage = EndStage::terminated;
         session.retry_at = now.boot + programs_save;
-        effects.push_back(KillFrozen{id, session.record.cgroup});
+        if (!is_elevated(session.record))
+            effects.push_back(KillFrozen{id, session.record.cgroup});
         effects.push_back(Terminate{id});
         break;
     case EndStage::terminated:
@@ -70,6 +72,10 @@ void Machine::Data::end_further(Tracked& session, const Now& now, Effects& effec
 Effects Machine::Data::on(const ScopeSeen& seen, const Now&) {
     Effects effects;
     auto* session = find(seen.session);
+    if (session && is_elevated(session->record) && seen.gone) {
+        elevated_over(*session, session->record.end_reason, effects);
+        return effects;
+    }
     if (!session || session->record.state != State::ending)
         return effects;
     const auto id = session->record.id;
@@ -79,6 +85,7 @@ Effects Machine::Data::on(const ScopeSeen& seen, const Now&) {
         effects.push_back(Forget{id});
         effects.push_back(EraseSession{id});
         erase(id);
+        check_elevated(id, effects);
         return effects;
     }
     if (session->end_stage != EndStage::killed)

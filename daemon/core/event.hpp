@@ -60,6 +60,26 @@ struct SessionFound {
     WallTime since_wall{};
 };
 
+/// sudo, su or pkexec has opened a PAM session in a login, and runs nothing before the answer.
+struct ElevatedAsked {
+    Token token = 0;
+    SessionId fresh_id;
+    SessionId login;
+    std::string service;
+    std::string run_as;
+    base::Process leader;
+    std::string terminal;  ///< its own: "pts/3"; "": none
+    std::string around;    ///< the cgroup that it is to be in: the login's scope, or another's
+    std::size_t depth = 0; ///< how many others that one is in, itself among them
+};
+
+/// What came of a HoldElevated.
+struct ElevatedHeld {
+    Token token = 0;
+    SessionId session;
+    std::string failure; ///< "": it is held
+};
+
 struct LeaderGone {
     SessionId session;
 };
@@ -229,10 +249,24 @@ struct ScopeSeen {
 
 // --- step-up -----------------------------------------------------------------------------------
 
+/// Of a proof that a login needs.
+struct AtLogin {
+    base::Process leader; ///< the session's, once there is one: what is proved is its own
+    /// What was shown before: the fingerprint of the ssh key, "password", or "" for neither. As
+    /// root's side of PAM has it.
+    std::string after;
+    std::string host;            ///< PAM_RHOST: for people
+    bool is_way_back_in = false; ///< root at a console, who is asked for nothing
+
+    bool operator==(const AtLogin&) const = default;
+};
+
 /// One who stands behind a privileged command: the login's user, and who runs it (after `su - bob`
 /// both; the stricter decision counts).
 struct StepUpAsked {
     Token token = 0;
+    base::Process asker;                 ///< a dialogue is its own; pid 0: not known
+    std::string directory;               ///< where it runs; "": not known
     std::vector<policy::Facts> subjects; ///< the first is the person whose factor is asked
     policy::StepUpTarget target;
     std::optional<SessionId> session; ///< nullopt: outside every session, so no grant either
@@ -241,7 +275,15 @@ struct StepUpAsked {
     /// 0: not known.
     base::Process terminal_leader;
     std::vector<policy::Factor> person_has; ///< what of it can be proved
-    Seconds wait{0};                        ///< throttled until then
+    bool cannot_check = false; ///< what there is of it is not known: the store or its key is broken
+    Seconds wait{0};           ///< throttled until then
+    /// It is for a login, and for no command; subjects has who logs in, and nobody else.
+    std::optional<AtLogin> login;
+    /// polkit asks for his password, so that he can enrol a first factor: he has none to prove.
+    bool enrols_first = false;
+    /// How much of the time to enrol is over, of who never had a factor and was told that he needs
+    /// one; nullopt: of anybody else, or it could not be written down.
+    std::optional<Seconds> grace_used;
 };
 
 /// The shell has checked a proof with daemon/factors.
@@ -249,17 +291,63 @@ struct ProofChecked {
     Token token = 0;
     StepUpAsked request; ///< the same facts, gathered anew
     SessionId fresh_id;
-    /// not_taken: judged by nobody, since Machine::takes() says no.
+    /// not_taken: judged by nobody, since Machine::takes() says no. untouched: by nobody's hand.
     enum class Outcome {
         wrong,
         accepted,
         throttled,
         unavailable,
-        not_taken
+        not_taken,
+        untouched,
     } outcome = Outcome::wrong;
     std::string factor;
+    bool verified = false; ///< of a key: by a PIN or a finger, too
     Seconds wait{0};
     std::uint32_t failures = 0; ///< wrong answers of the person in a row, with this one
+};
+
+/// The same of a wrong code where no command waits for it: for another factor.
+struct CodeRefused {
+    std::uint32_t uid = UINT32_MAX;
+    std::string user;
+    std::uint32_t failures = 0; ///< in a row, with this one
+};
+
+/// Another person's yes is wanted.
+struct ApprovalAsked {
+    Token token = 0;
+    StepUpAsked asked;
+    SessionId fresh_id;                     ///< the request's
+    std::string reason;                     ///< of who asks, in his words
+    std::string digest;                     ///< of all that is shown of it
+    std::optional<std::uint32_t> login_uid; ///< whose login it is (proc(5): loginuid)
+};
+
+/// Whoever asked waits for the answer.
+struct ApprovalAwaited {
+    Token token = 0;
+    SessionId request;
+    base::Process asker;
+};
+
+/// One who answers for somebody else, or looks what there is to answer.
+struct Answerer {
+    policy::Facts person;
+    std::optional<std::uint32_t> login_uid; ///< nullopt: not known
+};
+
+struct ApprovalAnswered {
+    Token token = 0;
+    SessionId request;
+    std::string digest; ///< of what was seen
+    Answerer by;
+    bool yes = false;
+    std::string reason; ///< of a no
+};
+
+/// The process that asked has ended.
+struct AskerGone {
+    SessionId request;
 };
 
 /// What came of a StoreGrant effect.
@@ -280,16 +368,39 @@ struct FactorsChanged {
     std::uint32_t uid = UINT32_MAX;
 };
 
+/// What was done to somebody's factors, to be told.
+struct FactorNews {
+    enum class What : std::uint8_t {
+        enrolled,
+        forgotten,
+        ticket_made,
+        ticket_used,
+        ticket_lapsed,
+        key_copied,
+    } what = What::enrolled;
+    std::uint32_t uid = UINT32_MAX; ///< whose they are
+    std::string user;
+    std::string text;
+};
+
+/// What the factors are sealed under has changed.
+struct KeyChanged {
+    std::string by;
+    std::string text; ///< what was done
+};
+
 struct PolicyChanged {
     policy::Policy policy;
 };
 
-using Event = std::variant<ReserveAsked, PrepareAsked, ConfirmAsked, ReleaseAsked, SessionFound,
-                           LeaderGone, WatchFailed, ActivitySeen, DesktopSeen, TerminalOpened,
-                           TerminalClosed, LockedTerminalUsed, WarnedTerminalUsed, ClientGone,
-                           TimePassed, LockAsked, SleepAsked, LockDone, GapsSeen, LookCutShort,
-                           PromptAsks, ScreenAsked, ScreenSeen, UnlockAsked, UnlockDone,
-                           UnlockRefused, ThawedByHand, TerminateAsked, ScopeSeen, StepUpAsked,
-                           ProofChecked, GrantStored, RevokeAsked, FactorsChanged, PolicyChanged>;
+using Event =
+    std::variant<ReserveAsked, PrepareAsked, ConfirmAsked, ReleaseAsked, SessionFound,
+                 ElevatedAsked, ElevatedHeld, LeaderGone, WatchFailed, ActivitySeen, DesktopSeen,
+                 TerminalOpened, TerminalClosed, LockedTerminalUsed, WarnedTerminalUsed, ClientGone,
+                 TimePassed, LockAsked, SleepAsked, LockDone, GapsSeen, LookCutShort, PromptAsks,
+                 ScreenAsked, ScreenSeen, UnlockAsked, UnlockDone, UnlockRefused, ThawedByHand,
+                 TerminateAsked, ScopeSeen, StepUpAsked, ProofChecked, CodeRefused, ApprovalAsked,
+                 ApprovalAwaited, ApprovalAnswered, AskerGone, GrantStored, RevokeAsked,
+                 FactorsChanged, FactorNews, KeyChanged, PolicyChanged>;
 
 } // namespace vigil::core

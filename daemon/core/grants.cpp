@@ -1,7 +1,6 @@
 // Proofs that count for a while: their uses, who sees them, and what takes them back.
 
-#include "daemon/core/grants.hpp"
-
+#include "daemon/core/step_up.hpp"
 #include "policy/digest.hpp"
 
 #include <algorithm>
@@ -68,12 +67,23 @@ std::optional<std::uint32_t> Machine::owner_of_grant(const SessionId& id) const 
     const auto& grants = data_->grants;
     const auto found =
         std::ranges::find_if(grants, [&](const auto& entry) { return entry.second.id == id; });
-    return found == grants.end() ? std::nullopt : std::optional{found->second.uid};
+    if (found != grants.end())
+        return found->second.uid;
+    const auto& logins = data_->remembered;
+    const auto login = std::ranges::find(logins, id, &RememberedLogin::id);
+    return login == logins.end() ? std::nullopt : std::optional{login->uid};
 }
 
 Effects Machine::Data::on(const RevokeAsked& asked, const Now&) {
     const auto found = std::ranges::find_if(
         grants, [&](const auto& entry) { return entry.second.id == asked.grant; });
+    const auto login = std::ranges::find(remembered, asked.grant, &RememberedLogin::id);
+    if (found == grants.end() && login != remembered.end()) {
+        Effects effects{EraseRemembered{login->id}, about(*login, "by " + asked.by)};
+        effects.push_back(ReplyDone{.token = asked.token, .error = nullptr, .text = {}});
+        remembered.erase(login);
+        return effects;
+    }
     if (found == grants.end())
         return {ReplyDone{asked.token, wire::error_not_found, "There is no such grant."}};
     Effects effects{EraseGrant{asked.grant}};
@@ -85,6 +95,10 @@ Effects Machine::Data::on(const RevokeAsked& asked, const Now&) {
 
 Effects Machine::Data::on(const FactorsChanged& change, const Now&) {
     Effects effects;
+    std::erase_if(begun_proofs, [&](const BegunProof& begun) {
+        return begun.asked.subjects.front().uid == change.uid;
+    });
+    forget_remembered(change.uid, "the factors changed", effects);
     // By whose proof it was, which need not be the session's own user.
     std::vector<SessionId> concerned;
     for (const auto& [id, grant] : grants)
@@ -96,7 +110,51 @@ Effects Machine::Data::on(const FactorsChanged& change, const Now&) {
     return effects;
 }
 
+namespace {
+
+AuditKind kind_of(FactorNews::What what) noexcept {
+    using What = FactorNews::What;
+    switch (what) {
+    case What::enrolled:
+        return AuditKind::factor_enrolled;
+    case What::forgotten:
+        return AuditKind::factor_forgotten;
+    case What::ticket_made:
+        return AuditKind::ticket_made;
+    case What::ticket_used:
+        return AuditKind::ticket_used;
+    case What::ticket_lapsed:
+        return AuditKind::ticket_lapsed;
+    case What::key_copied:
+        break;
+    }
+    return AuditKind::key_copied;
+}
+
+} // namespace
+
+Effects Machine::Data::on(const FactorNews& news, const Now&) {
+    return {Audit{.kind = kind_of(news.what),
+                  .session = std::nullopt,
+                  .user = news.user,
+                  .uid = news.uid,
+                  .service = "vigilctl",
+                  .rule = {},
+                  .text = news.text}};
+}
+
+Effects Machine::Data::on(const KeyChanged& change, const Now&) {
+    return {Audit{.kind = AuditKind::factors_rekeyed,
+                  .session = std::nullopt,
+                  .user = change.by,
+                  .uid = 0, // it is root's alone
+                  .service = "vigilctl",
+                  .rule = {},
+                  .text = change.text}};
+}
+
 void Machine::Data::revoke(const SessionId& id, const char* why, Effects& effects) {
+    std::erase_if(begun_proofs, [&](const BegunProof& begun) { return begun.asked.session == id; });
     const auto [first, last] = grants.equal_range(id);
     if (first == last)
         return;

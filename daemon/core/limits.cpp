@@ -6,6 +6,7 @@ namespace vigil::core {
 
 Effects Machine::Data::on(const TimePassed&, const Now& now) {
     Effects effects;
+    lapse_requests(now, effects);
     // Each session is handled once a tick: what it schedules for this very moment waits for the
     // next, and so do those beyond the bound, since logins wait for this one's end.
     std::vector<SessionId> ripe;
@@ -25,7 +26,7 @@ Effects Machine::Data::on(const TimePassed&, const Now& now) {
 
 void Machine::Data::warn(Tracked& session, std::string line, const std::string& text,
                          const Now& now, Effects& effects) {
-    if (enforcing()) {
+    if (enforcing() && !session.behind_lock) {
         session.said_at = now.boot;
         effects.push_back(Say{session.record.id, std::move(line)});
     }
@@ -65,7 +66,7 @@ void Machine::Data::due(Tracked& session, const Now& now, Effects& effects) {
         effects.push_back(StoreSession{record});
         session.warned_at.reset(); // the next key must not take both lines away
         warn(session,
-             "This session ends in " + left + ", at its limit of " +
+             title(record) + " ends in " + left + ", at its limit of " +
                  duration_text(session.decision.max_duration) + ". Save your work.",
              "ends in " + left, now, effects);
     }
@@ -109,6 +110,10 @@ Effects Machine::Data::on(const ActivitySeen& seen, const Now& now) {
         return effects;
     }
     session->terminals = seen.terminals;
+    if (is_elevated(record)) {
+        see_elevated(*session, seen, now, effects);
+        return effects;
+    }
     if (!seen.desktop_at_console && session->desktop_at_console) {
         // A lock goes on where a prompt is.
         if (record.state == State::locked)
@@ -201,9 +206,10 @@ void Machine::Data::judge_idle(Tracked& session, const Now& now, Effects& effect
         const std::string coming =
             (locks ? "locked in " : "ends in ") + duration_text(*session.warned_for - now.boot);
         warn(session,
-             (locks ? "This session is " : "This session ") + coming + " unless you press a key.",
+             title(session.record) + (locks ? " is " : " ") + coming + " unless you press a key.",
              "idle for " + duration_text(idle) + ", " + coming, now, effects);
-        if (enforcing())
+        // Of an elevated session no key is asked for: its line stands on a terminal of the login's.
+        if (enforcing() && !is_elevated(session.record))
             session.warned_at = now.boot;
     }
 }

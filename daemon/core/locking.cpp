@@ -86,6 +86,9 @@ Effects Machine::Data::on(const LockAsked& asked, const Now& now) {
     auto* session = find(asked.session);
     if (auto refusal = not_open(session, asked.token))
         return {std::move(*refusal)};
+    if (is_elevated(session->record))
+        return {refused(asked.token, wire::error_denied,
+                        "It has no lock of its own: lock the login that it is in.")};
     switch (session->record.state) {
     case State::locked: {
         const bool unasked = is_desktop(*session) && !session->record.desktop_locked &&

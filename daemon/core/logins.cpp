@@ -76,6 +76,12 @@ std::uint64_t longest_limit(const policy::Policy& policy, policy::Facts facts, c
 
 Audit audit(AuditKind kind, const Tracked& session, std::string text, std::string reason) {
     const auto& record = session.record;
+    if (is_elevated(record)) {
+        if (kind == AuditKind::session_warned)
+            kind = AuditKind::elevated_warned;
+        else if (kind == AuditKind::session_ending)
+            kind = AuditKind::elevated_ending;
+    }
     return {.kind = kind,
             .session = record.id,
             .user = record.facts.user,
@@ -108,7 +114,9 @@ Effects Machine::Data::on(const ReserveAsked& asked, const Now& now) {
     const auto decision = policy::decide_session(policy, asked.facts, now);
     const auto user = per_user.find(asked.facts.uid);
     auto why = refusal(decision, user == per_user.end() ? 0 : user->second);
-    const bool full = sessions.size() >= max_sessions_total;
+    if (!why)
+        why = unproved(decision, asked.facts, asked.leader, now);
+    const bool full = login_count() >= max_sessions_total;
     if (full && !enforcing()) {
         effects.push_back(audit_refusal(asked.facts, {}, not_watched));
         effects.push_back(
@@ -149,7 +157,7 @@ Effects Machine::Data::on(const ConfirmAsked& asked, const Now& now) {
     Effects effects;
     auto* session = find_leader(asked.leader);
     const bool fresh = !session || session->record.state == State::reserved;
-    if (!session && sessions.size() >= max_sessions_total) {
+    if (!session && login_count() >= max_sessions_total) {
         effects.push_back(audit_refusal(asked.facts, {}, not_watched));
         effects.push_back(ReplyDone{asked.token, wire::error_broken,
                                     "This host has reached the number of sessions vigil can "
@@ -166,6 +174,8 @@ Effects Machine::Data::on(const ConfirmAsked& asked, const Now& now) {
         record.since_wall = now.wall;
         session = &insert(std::move(record), now);
     }
+    // It has done its work: what another login of this process needs it proves itself.
+    std::erase_if(login_proofs, [&](const auto& proof) { return proof.leader == asked.leader; });
     auto& record = session->record;
     if (fresh) {
         record.state = State::active;
@@ -203,7 +213,7 @@ Effects Machine::Data::on(const SessionFound& found, const Now& now) {
     if (by_logind.contains(found.logind_session))
         return effects;
     auto* session = find_leader(found.leader);
-    if (!session && sessions.size() >= max_sessions_total) {
+    if (!session && login_count() >= max_sessions_total) {
         effects.push_back(audit_refusal(found.facts, {}, not_watched));
         return effects;
     }
@@ -258,7 +268,11 @@ Effects Machine::Data::on(const ReleaseAsked& asked, const Now&) {
 
 Effects Machine::Data::on(const LeaderGone& gone, const Now&) {
     Effects effects;
-    if (auto* session = find(gone.session))
+    auto* session = find(gone.session);
+    // What it has started may go on.
+    if (session && is_elevated(session->record))
+        effects.push_back(CheckGone{gone.session});
+    else if (session)
         over(*session, "its process ended", effects);
     return effects;
 }
@@ -292,13 +306,14 @@ void Machine::Data::over(Tracked& session, const char* how, Effects& effects) {
     effects.push_back(Forget{id});
     effects.push_back(EraseSession{id});
     erase(id);
+    check_elevated(id, effects);
 }
 
 Effects Machine::Data::on(const PolicyChanged& change, const Now& now) {
     Effects effects;
     policy = change.policy;
     for (auto& [id, session] : sessions) {
-        session.decision = policy::decide_session(policy, session.record.facts, now);
+        session.decision = decide(session.record, now);
         const auto given = session.record.end_warnings_given;
         skip_past_warnings(session, now);
         if (session.record.end_warnings_given != given)
@@ -306,7 +321,7 @@ Effects Machine::Data::on(const PolicyChanged& change, const Now& now) {
         session.lock_observed.reset();
         session.idle_end_observed.reset();
         session.end_observed.reset();
-        if (session.record.state == State::active)
+        if (session.record.state == State::active && !is_elevated(session.record))
             await_class(session, now);
         // What is not wholly locked may have to end now.
         if (session.record.state == State::locked && first_incomplete(session.gaps))
@@ -314,6 +329,7 @@ Effects Machine::Data::on(const PolicyChanged& change, const Now& now) {
         schedule(session);
         revoke(id, "the policy changed", effects);
     }
+    forget_remembered(std::nullopt, "the policy changed", effects);
     effects.push_back(Audit{.kind = AuditKind::policy_loaded,
                             .session = std::nullopt,
                             .user = {},

@@ -29,6 +29,8 @@ Effects Machine::start(const Now& now) {
     Effects effects;
     for (const auto& id : std::exchange(data_->stale_grants, {}))
         effects.push_back(EraseGrant{id});
+    for (const auto& id : std::exchange(data_->stale_remembered, {}))
+        effects.push_back(EraseRemembered{id});
     for (auto& [id, session] : data_->sessions) {
         effects.push_back(Watch{id});
         switch (session.record.state) {
@@ -41,6 +43,8 @@ Effects Machine::start(const Now& now) {
         case State::active:
             session.asked_activity = now.boot;
             effects.push_back(ReadActivity{id});
+            if (is_elevated(session.record))
+                effects.push_back(CheckGone{id});
             break;
         case State::locked:
             // What a desktop did meanwhile it says itself, as soon as it is watched.
@@ -71,9 +75,12 @@ Effects Machine::step(const Event& event, const Now& now) {
 }
 
 std::optional<BootTime> Machine::next_deadline() const {
-    if (data_->deadlines.empty())
-        return std::nullopt;
-    return data_->deadlines.begin()->first;
+    std::optional<BootTime> next;
+    if (!data_->deadlines.empty())
+        next = data_->deadlines.begin()->first;
+    for (const auto& request : data_->requests)
+        next = std::min(next.value_or(request.until), request.until);
+    return next;
 }
 
 namespace {
@@ -176,7 +183,11 @@ bool Machine::is_alone_at_consoles(const SessionId& id) const {
 }
 
 std::size_t Machine::grant_count() const noexcept {
-    return data_->grants.size();
+    return data_->grants.size() + data_->remembered.size();
+}
+
+bool Machine::watches_elevated() const noexcept {
+    return !data_->policy.elevated.empty();
 }
 
 policy::Mode Machine::mode() const noexcept {

@@ -13,10 +13,32 @@ namespace vigil::core {
 /// More logins than this at one time are refused: the memory a user can make vigild take is
 /// bounded.
 inline constexpr std::size_t max_sessions_total = 20'000;
+/// Elevated sessions of one login, one in another's, and of all logins beside the first of each:
+/// what comes beyond has no clock of its own, and is in the last one's cgroup or in that of the one
+/// it was started in.
+inline constexpr std::size_t max_elevated_per_login = 64;
+inline constexpr std::size_t max_elevated_depth = 4;
+inline constexpr std::size_t max_elevated_total = 4096;
 /// How many sessions one TimePassed is for: to lock one takes milliseconds, and logins wait.
 inline constexpr std::size_t most_due_at_once = 8;
 /// Grants a session can hold; the oldest goes.
 inline constexpr std::size_t max_grants_per_session = 64;
+/// Dialogues under way in which one proof is given and another is to follow; the oldest goes.
+inline constexpr std::size_t max_begun_proofs = 128;
+inline constexpr std::ptrdiff_t max_begun_proofs_per_user = 8;
+/// How long a proof waits for those that it is no good without.
+inline constexpr Microseconds begun_proof_lasts = std::chrono::minutes{10};
+/// Logins that have proved something and are about to be let in; the oldest goes.
+inline constexpr std::size_t max_login_proofs = 1024;
+/// Sources from which a person is not asked again; the oldest goes.
+inline constexpr std::ptrdiff_t max_remembered_per_user = 16;
+inline constexpr std::size_t max_remembered = 4096;
+/// Requests for an approval that wait at one time.
+inline constexpr std::ptrdiff_t max_requests_per_user = 3;
+inline constexpr std::size_t max_requests = 64;
+inline constexpr Microseconds request_lasts = std::chrono::minutes{5};
+/// After a denial, so that nobody is worn down by being asked again and again.
+inline constexpr Microseconds request_pause = std::chrono::minutes{1};
 
 /// A session without input and output is looked at this long before its end: what began to work
 /// since then shows at the end, however long it was quiet before. Long enough for a few keepalives,
@@ -48,6 +70,17 @@ struct GrantView {
     std::string run_as;   ///< "*": anybody, where the asker could not know it
 };
 
+/// What is known of a request for an approval, for a listing.
+struct RequestView {
+    const SessionId* id = nullptr;
+    const StepUpAsked* asked = nullptr;
+    const std::string* reason = nullptr;
+    const std::string* digest = nullptr;
+    WallTime since{};
+    BootTime until{};
+    bool own = false; ///< of who looks: not his to answer
+};
+
 class Machine {
 public:
     /// Starts from what the store had. `start()` then tells what has to be put right.
@@ -56,6 +89,9 @@ public:
     ~Machine();
     Machine(Machine&&) noexcept;
     Machine& operator=(Machine&&) noexcept;
+
+    /// Proofs of logins that the store had too; before start().
+    void restore(std::vector<RememberedLogin> logins, const Now& now);
 
     /// Watches for every restored session, locks and thaws what a crash left half done.
     Effects start(const Now& now);
@@ -70,6 +106,9 @@ public:
     /// Whether a proof by this factor would count. What is used up by being judged is not judged
     /// before.
     bool takes(const StepUpAsked& asked, std::string_view factor, const Now& now) const;
+    /// Whether a rule gives this person time to enrol what it requires, unless it is over: since
+    /// when it runs is asked of whoever keeps that, and comes with StepUpAsked.
+    bool gives_time_to_enroll(const StepUpAsked& asked, const Now& now) const;
     /// Those whose view is_warned.
     std::vector<SessionId> warned() const;
     std::optional<SessionId> by_logind(const std::string& logind_session) const;
@@ -77,10 +116,18 @@ public:
     /// is known.
     bool is_alone_at_consoles(const SessionId& id) const;
     std::size_t grant_count() const noexcept;
+    /// One's own, and those one may answer; root is shown all.
+    std::vector<RequestView> requests(const Answerer& by, const Now& now) const;
     /// Of one user, or of all.
     std::vector<GrantView> grants(std::optional<std::uint32_t> uid, const Now& now) const;
+    /// The same of logins that are not asked again.
+    std::vector<const RememberedLogin*> remembered(std::optional<std::uint32_t> uid,
+                                                   const Now& now) const;
+    /// Of a grant, or a login that is not asked again.
     std::optional<std::uint32_t> owner_of_grant(const SessionId& id) const;
     policy::Mode mode() const noexcept;
+    /// Whether any rule is about elevated sessions.
+    bool watches_elevated() const noexcept;
 
 private:
     struct Data;

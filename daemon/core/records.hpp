@@ -52,6 +52,10 @@ struct SessionRecord {
     std::uint32_t end_warnings_given = 0; ///< how many of warn_before_end
     bool desktop_locked = false;          ///< the LockedHint of a desktop, as seen last
     bool adopted = false;                 ///< found in logind, not registered by the module
+    /// Of an elevated session: the login that it is in, which may be over before it. Its facts are
+    /// the login's but for the service; leader is what opened it; cgroup its own, in the scope.
+    std::optional<SessionId> login;
+    std::string run_as; ///< of an elevated session
 
     bool operator==(const SessionRecord&) const = default;
 };
@@ -60,6 +64,14 @@ struct SessionRecord {
 inline bool is_graphical(const SessionRecord& record) noexcept {
     return record.facts.session_class == policy::SessionClass::graphical;
 }
+
+/// What sudo, su or pkexec started in a login: a clock of its own, and no lock.
+inline bool is_elevated(const SessionRecord& record) noexcept {
+    return record.login.has_value();
+}
+
+/// The name of an elevated session's cgroup is this and its id; one in another is in that one's.
+inline constexpr const char* elevated_cgroup = "vigil-elevated-";
 
 /// Whether a thaw by hand is of the lock that the session is under, and not of an earlier one.
 inline bool undoes(BootTime thawed, const SessionRecord& record) noexcept {
@@ -120,6 +132,22 @@ struct GrantRecord {
     std::uint32_t uses_left = UINT32_MAX;
 
     bool operator==(const GrantRecord&) const = default;
+};
+
+/// A proof at a login that counts for the next ones, where all of these are the same. It belongs to
+/// no session, so it outlives those. A reboot ends it, as it ends every grant.
+struct RememberedLogin {
+    SessionId id; ///< random, for revoking
+    std::uint32_t uid = UINT32_MAX;
+    std::string user;
+    policy::Address source{};
+    std::string host;  ///< the address as PAM had it: for people
+    std::string after; ///< see AtLogin::after; never ""
+    policy::Factors proved;
+    BootTime since{};
+    BootTime expires{};
+
+    bool operator==(const RememberedLogin&) const = default;
 };
 
 using wire::Cursor;

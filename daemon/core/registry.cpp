@@ -11,8 +11,8 @@ void earlier(std::optional<BootTime>& best, const std::optional<BootTime>& candi
         best = candidate;
 }
 
-bool counts(State state) {
-    return state != State::ending;
+bool counts(const SessionRecord& record) {
+    return record.state != State::ending && !is_elevated(record);
 }
 
 /// What was observed already does not come again.
@@ -77,6 +77,8 @@ Moments moments(const Tracked& session) {
     unless_observed(result.end, session.end_observed);
     if (record.state == State::unlocking)
         return result;
+    if (session.behind_lock)
+        return result;
     // idle_terminate waits for the work too; a lock looks at input alone.
     result.idle_end = after(last_activity(session), decision.idle_terminate);
     unless_observed(result.idle_end, session.idle_end_observed);
@@ -121,7 +123,7 @@ Tracked* Machine::Data::find_leader(const base::Process& leader) {
 Tracked& Machine::Data::insert(SessionRecord record, const Now& now) {
     const auto id = record.id;
     auto& session = sessions[id];
-    session.decision = policy::decide_session(policy, record.facts, now);
+    session.decision = decide(record, now);
     session.record = std::move(record);
     // A new one has no past yet, and these two are the same.
     session.last_input = std::min(now.boot, restored_input(session.record, session.decision));
@@ -129,13 +131,26 @@ Tracked& Machine::Data::insert(SessionRecord record, const Now& now) {
     // Of its work nothing is remembered; without a terminal that would be all there is.
     session.last_work =
         policy::has_no_terminal(session.record.facts.session_class) ? now.boot : session.last_input;
-    by_leader[session.record.leader.pid] = id;
+    if (session.record.login) {
+        elevated[*session.record.login].push_back(id);
+        ++elevated_count;
+    } else {
+        by_leader[session.record.leader.pid] = id;
+    }
     if (!session.record.logind_session.empty())
         by_logind[session.record.logind_session] = id;
-    if (counts(session.record.state))
+    if (counts(session.record))
         ++per_user[session.record.facts.uid];
     schedule(session);
     return session;
+}
+
+/// One of an elevated session that no rule is about any more has no limits.
+policy::SessionDecision Machine::Data::decide(const SessionRecord& record, const Now& now) const {
+    if (!is_elevated(record))
+        return policy::decide_session(policy, record.facts, now);
+    return policy::decide_elevated(policy, record.facts, record.run_as, now)
+        .value_or(policy::SessionDecision{});
 }
 
 /// A crash can come between a lock, an end or a logout and the erasure of what they revoke; and the
@@ -156,7 +171,7 @@ void Machine::Data::restore_grant(GrantRecord grant, const Now& now) {
 /// From its end on a session does not count against max_sessions any more.
 void Machine::Data::leave_count(const SessionRecord& record) {
     const auto user = per_user.find(record.facts.uid);
-    if (counts(record.state) && user != per_user.end() && --user->second == 0)
+    if (counts(record) && user != per_user.end() && --user->second == 0)
         per_user.erase(user);
 }
 
@@ -179,12 +194,20 @@ void Machine::Data::erase(const SessionId& id) {
         by_logind.erase(logind);
     if (session.deadline)
         deadlines.erase({*session.deadline, id});
+    if (const auto& login = session.record.login) {
+        auto& others = elevated[*login];
+        std::erase(others, id);
+        if (others.empty())
+            elevated.erase(*login);
+        --elevated_count;
+    }
     looks_due.erase(id);
     leave_count(session.record);
     sessions.erase(found);
 }
 
 void Machine::Data::schedule(Tracked& session) {
+    tell_elevated_of_lock(session);
     std::optional<BootTime> next;
     switch (session.record.state) {
     case State::reserved:

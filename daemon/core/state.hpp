@@ -79,8 +79,12 @@ struct Tracked {
     BootTime last_output{};
     /// The work is known to have been idle since; for a session without a terminal its one clock.
     BootTime last_work{};
-    std::optional<WorkReading> work_base;    ///< what the next reading is compared with
-    bool work_was_idle = false;              ///< at the time of `work_base`
+    std::optional<WorkReading> work_base; ///< what the next reading is compared with
+    bool work_was_idle = false;           ///< at the time of `work_base`
+    /// Of an elevated session: its login is locked, so nobody can be warned, and what stands still
+    /// is not idle.
+    bool behind_lock = false;
+    bool opened_told = false;                ///< the audit has its beginning
     std::optional<BootTime> work_looked_for; ///< the end before which it was looked at
     std::optional<BootTime> class_look_at;
     Microseconds class_look_pause{0};
@@ -129,11 +133,52 @@ struct Cause {
     std::string reason = {};
 };
 
+/// A dialogue under way, of which more than one proof is wanted.
+struct BegunProof {
+    StepUpAsked asked; ///< what it was begun for, and counts for
+    policy::Factors proved;
+    BootTime until{};
+};
+
+/// A login was let go on by what it proved; its reservation is asked for next.
+struct LoginProof {
+    base::Process leader;
+    std::uint32_t uid = UINT32_MAX;
+    policy::Factors proved;
+    BootTime until{};
+};
+
+/// Somebody waits for another person's yes.
+struct ApprovalRequest {
+    struct Answered {
+        bool yes = false;
+        std::string text; ///< for who asked
+    };
+
+    SessionId id;
+    StepUpAsked asked;
+    std::string reason;
+    std::string digest;
+    std::optional<std::uint32_t> login_uid;
+    WallTime since{};
+    BootTime until{};
+    Token waiter = 0; ///< 0: not there yet
+    std::optional<Answered> answered;
+};
+
 /// What is told once a grant is written down, or could not be.
 struct PendingGrant {
     SessionId grant;
     Effects stored;
     Effects failed;
+};
+
+/// What a grant is bound to beside its session, its user and its purpose.
+struct Place {
+    std::uint64_t terminal = 0;
+    base::Process leader;
+
+    bool operator==(const Place&) const = default;
 };
 
 struct Machine::Data {
@@ -142,15 +187,24 @@ struct Machine::Data {
     std::unordered_map<pid_t, SessionId> by_leader;
     std::unordered_map<std::string, SessionId> by_logind;
     std::unordered_map<std::uint32_t, std::uint32_t> per_user; ///< that count against max_sessions
+    std::unordered_map<SessionId, std::vector<SessionId>> elevated; ///< by login, oldest first
+    std::size_t elevated_count = 0;
     std::set<std::pair<BootTime, SessionId>> deadlines;
     std::multimap<SessionId, GrantRecord> grants; ///< by session
     std::vector<SessionId> stale_grants; ///< that a crash left in the store; start() erases them
     std::vector<PendingGrant> pending_grants; ///< oldest first
-    Microseconds asleep{0};                   ///< as it was when this was last looked at
-    std::vector<Token> sleep_tokens;          ///< of those who wait to let the machine sleep
-    std::set<SessionId> looks_due;            ///< all that have a look_at, and some that had
-    BootTime looked_at{};                     ///< for what locks leave free
-    BootTime next_look{};                     ///< not before
+    std::vector<BegunProof> begun_proofs;     ///< oldest first
+    std::vector<LoginProof> login_proofs;     ///< oldest first
+    std::vector<RememberedLogin> remembered;  ///< oldest first
+    std::vector<SessionId> stale_remembered;  ///< as stale_grants
+    std::vector<ApprovalRequest> requests;    ///< oldest first
+    /// After a denial, by user.
+    std::unordered_map<std::uint32_t, BootTime> asks_again_at;
+    Microseconds asleep{0};          ///< as it was when this was last looked at
+    std::vector<Token> sleep_tokens; ///< of those who wait to let the machine sleep
+    std::set<SessionId> looks_due;   ///< all that have a look_at, and some that had
+    BootTime looked_at{};            ///< for what locks leave free
+    BootTime next_look{};            ///< not before
 
     bool enforcing() const noexcept { return policy.mode == policy::Mode::enforce; }
 
@@ -163,6 +217,8 @@ struct Machine::Data {
     void restore_grant(GrantRecord grant, const Now& now);
     void leave_count(const SessionRecord& record);
     void bind_logind(Tracked& session, const std::string& logind_session);
+    policy::SessionDecision decide(const SessionRecord& record, const Now& now) const;
+    std::size_t login_count() const noexcept { return sessions.size() - elevated_count; }
 
     // logins.cpp
     Effects on(const ReserveAsked&, const Now&);
@@ -174,6 +230,19 @@ struct Machine::Data {
     Effects on(const WatchFailed&, const Now&);
     Effects on(const PolicyChanged&, const Now&);
     void over(Tracked& session, const char* how, Effects& effects);
+
+    // elevated.cpp
+    Effects on(const ElevatedAsked&, const Now&);
+    Effects on(const ElevatedHeld&, const Now&);
+    Effects hold_elevated(const ElevatedAsked& asked, const SessionRecord& login,
+                          const policy::SessionDecision& decision, const Now& now);
+    void elevated_over(Tracked& session, const std::string& how, Effects& effects);
+    void see_elevated(Tracked& session, const ActivitySeen& seen, const Now& now, Effects& effects);
+    /// Those of a login that is over, or was given back: what is left of them?
+    void check_elevated(const SessionId& login, Effects& effects);
+    void tell_elevated_of_lock(const Tracked& login);
+    /// Whoever opened the lock was there.
+    void elevated_given_back(const SessionId& login, const Now& now, Effects& effects);
 
     // limits.cpp
     Effects on(const TimePassed&, const Now&);
@@ -253,13 +322,52 @@ struct Machine::Data {
 
     // step_up.cpp
     Effects on(const StepUpAsked&, const Now&);
+
+    // proofs.cpp
     Effects on(const ProofChecked&, const Now&);
+    Effects on(const CodeRefused&, const Now&);
+    Effects proved(const StepUpAsked& asked, policy::Factor factor, Token token, SessionId fresh_id,
+                   const Now& now);
+    policy::Factors begun_by(const StepUpAsked& asked, const Now& now) const;
+    void begin_proof(const StepUpAsked& asked, policy::Factors proved, const Now& now);
+    Effects grant(const StepUpAsked& asked, const policy::StepUpDecision& decision,
+                  const Place& place, const std::string& by, Token token, SessionId fresh_id,
+                  const Now& now);
+
+    // login_factors.cpp
+    Effects ask_at_login(const StepUpAsked& asked, const Now& now);
+    Effects proved_at_login(const StepUpAsked& asked, const policy::StepUpDecision& decision,
+                            policy::Factors proved, Token token, SessionId fresh_id,
+                            const Now& now);
+    void note_proof(const StepUpAsked& asked, policy::Factors proved, const Now& now);
+    void remember(const StepUpAsked& asked, Seconds time, policy::Factors proved,
+                  SessionId fresh_id, const Now& now, Effects& effects);
+    const RememberedLogin* find_remembered(const StepUpAsked& asked,
+                                           const policy::StepUpDecision& decision,
+                                           const Now& now) const;
+    /// Why a login cannot go on: the policy asks for a proof, and there is none. nullopt: it can.
+    std::optional<std::string> unproved(const policy::SessionDecision& decision,
+                                        const policy::Facts& facts, const base::Process& leader,
+                                        const Now& now) const;
+    void forget_remembered(std::optional<std::uint32_t> uid, const char* why, Effects& effects);
+
+    // requests.cpp
+    Effects on(const ApprovalAsked&, const Now&);
+    Effects on(const ApprovalAwaited&, const Now&);
+    Effects on(const ApprovalAnswered&, const Now&);
+    Effects on(const AskerGone&, const Now&);
+    ApprovalRequest* find_request(const SessionId& id);
+    void erase_request(const SessionId& id, Effects& effects);
+    void tell(ApprovalRequest& request, const Now& now, Effects& effects);
+    void lapse_requests(const Now& now, Effects& effects);
 
     // grants.cpp
     Effects on(const GrantStored&, const Now&);
     Effects use(GrantRecord& grant, Token token);
     Effects on(const RevokeAsked&, const Now&);
     Effects on(const FactorsChanged&, const Now&);
+    Effects on(const FactorNews&, const Now&);
+    Effects on(const KeyChanged&, const Now&);
     void revoke(const SessionId& session, const char* why, Effects& effects);
 };
 
@@ -311,6 +419,9 @@ std::optional<BootTime> after(BootTime from, Seconds limit);
 /// How the purpose of a grant begins that this rule gave: by what the rule says and not by its
 /// place, where a policy loaded later can have another one.
 std::string rule_purpose(const policy::StepUpRule& rule);
+
+/// "This session", or for an elevated one "What sudo started as root".
+std::string title(const SessionRecord& record);
 
 /// An audit line about a session.
 Audit audit(AuditKind kind, const Tracked& session, std::string text, std::string reason = {});

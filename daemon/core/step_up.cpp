@@ -1,15 +1,21 @@
-#include "daemon/core/grants.hpp"
+// What a privileged command has to be asked for: nothing, a proof given before, or which proofs.
+
+#include "daemon/core/step_up.hpp"
 
 #include <algorithm>
+#include <cstdio>
+#include <iterator>
 
 namespace vigil::core {
 
-namespace {
-
 using policy::StepUpDecision;
 
-/// The strictest of what the policy says of everyone who stands behind the command.
-StepUpDecision strictest(const policy::Policy& policy, const StepUpAsked& asked, const Now& now) {
+namespace {
+
+StepUpDecision strictest_rule(const policy::Policy& policy, const StepUpAsked& asked,
+                              const Now& now) {
+    if (asked.login)
+        return login_decision(policy, asked.subjects.front(), now);
     StepUpDecision result;
     for (const auto& subject : asked.subjects) {
         auto decision = policy::decide_step_up(policy, subject, asked.target, now);
@@ -19,13 +25,117 @@ StepUpDecision strictest(const policy::Policy& policy, const StepUpAsked& asked,
     return result;
 }
 
-/// Of a decision that asks for a proof.
+bool has_some(const StepUpAsked& asked, const StepUpDecision& decision) {
+    return std::ranges::any_of(decision.require, [&](const policy::Factors& way) {
+        return std::ranges::any_of(way, [&](policy::Factor factor) {
+            return std::ranges::count(asked.person_has, factor) > 0;
+        });
+    });
+}
+
+/// What has to be enrolled for this rule, each once.
+policy::Factors to_enroll(const StepUpDecision& decision) {
+    policy::Factors factors;
+    for (const auto& way : decision.require)
+        std::ranges::copy_if(way, std::back_inserter(factors), [&](policy::Factor factor) {
+            return policy::is_enrolled(factor) && std::ranges::count(factors, factor) == 0;
+        });
+    return factors;
+}
+
+bool gives_time(const StepUpDecision& decision, const StepUpAsked& asked) {
+    return decision.verdict == StepUpDecision::Verdict::prove && decision.enroll_within &&
+           !asked.cannot_check && !has_some(asked, decision);
+}
+
+bool is_in_time(const StepUpDecision& decision, const StepUpAsked& asked) {
+    return gives_time(decision, asked) && asked.grace_used &&
+           *asked.grace_used < *decision.enroll_within;
+}
+
+/// polkit asks for a password for a first enrolment by the stack whose account phase is here. Not
+/// where a rule asks for what he cannot enrol, as another's approval: it would be without that for
+/// anything else that polkit asks him at this time. Who can give the password for the one could
+/// enrol by it, and then prove what he has enrolled for the other.
+bool is_met_by_enrolling(const StepUpDecision& decision) {
+    return std::ranges::any_of(decision.require, [](const policy::Factors& way) {
+        return std::ranges::all_of(way, [](policy::Factor factor) {
+            return policy::is_enrolled(factor) || factor == policy::Factor::password;
+        });
+    });
+}
+
+/// "2026-11-30 09:12", where the machine is.
+std::string date_text(WallTime when, Seconds utc_offset) {
+    const auto local = std::chrono::floor<std::chrono::minutes>(when + utc_offset);
+    const auto day = std::chrono::floor<std::chrono::days>(local);
+    const std::chrono::year_month_day date{day};
+    const std::chrono::hh_mm_ss time{local - day};
+    char text[64] = {};
+    std::snprintf(text, sizeof text, "%04d-%02u-%02u %02d:%02d", static_cast<int>(date.year()),
+                  static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                  static_cast<int>(time.hours().count()), static_cast<int>(time.minutes().count()));
+    return text;
+}
+
+const char* how_to_enroll(const policy::Factors& factors) {
+    if (std::ranges::count(factors, policy::Factor::totp) > 0)
+        return "vigilctl enroll totp";
+    return std::ranges::count(factors, policy::Factor::key) > 0 ? "vigilctl enroll key"
+                                                                : "vigilctl recovery-codes";
+}
+
+std::string time_left_text(const StepUpDecision& decision, const StepUpAsked& asked,
+                           const Now& now) {
+    const auto left = *decision.enroll_within - *asked.grace_used;
+    return "vigil: from " + date_text(now.wall + left, now.utc_offset) +
+           " on this takes a second factor: enrol one with `" + how_to_enroll(to_enroll(decision)) +
+           "`.";
+}
+
+} // namespace
+
+StepUpDecision strictest(const policy::Policy& policy, const StepUpAsked& asked, const Now& now) {
+    auto decision = strictest_rule(policy, asked, now);
+    if (!is_in_time(decision, asked))
+        return decision;
+    decision.require = policy::without_enrolled(decision.require);
+    if (decision.require.empty())
+        decision.verdict = StepUpDecision::Verdict::none;
+    return decision;
+}
+
+bool Machine::gives_time_to_enroll(const StepUpAsked& asked, const Now& now) const {
+    return data_->enforcing() && gives_time(strictest_rule(data_->policy, asked, now), asked);
+}
+
 std::string purpose_of(const policy::Policy& policy, const StepUpAsked& asked,
                        const StepUpDecision& decision) {
     return rule_purpose(policy.step_up[decision.rule]) + asked.target.run_as.value_or("*");
 }
 
+namespace {
+
+/// Of a command in an audit line; what is longer is cut.
+constexpr std::size_t longest_command = 300;
+
+/// " (/usr/bin/passwd root)"; "" where it is not known.
+std::string command_text(const StepUpAsked& asked) {
+    const auto& command = asked.target.command;
+    if (!command)
+        return {};
+    std::string text = command->edits ? "sudoedit" : command->path;
+    for (const auto& argument : command->arguments)
+        text += " " + argument;
+    const bool is_cut = command->cut || text.size() > longest_command;
+    return " (" + text.substr(0, longest_command) + (is_cut ? " ...)" : ")");
+}
+
+} // namespace
+
 Audit about(AuditKind kind, const StepUpAsked& asked, std::string text) {
+    if (kind == AuditKind::step_up_refused)
+        text += command_text(asked);
     const auto& person = asked.subjects.front();
     return {.kind = kind,
             .session = asked.session,
@@ -36,21 +146,10 @@ Audit about(AuditKind kind, const StepUpAsked& asked, std::string text) {
             .text = std::move(text)};
 }
 
-/// Whom sudo runs it as is known but where it is in another group than his own (`sudo -g`). A proof
-/// for one such would count for any.
 bool can_last(const StepUpAsked& asked) {
     return asked.target.run_as || !asked.target.command;
 }
 
-/// What a grant is bound to beside its session, its user and its purpose.
-struct Place {
-    std::uint64_t terminal = 0;
-    base::Process leader;
-
-    bool operator==(const Place&) const = default;
-};
-
-/// nullopt: there is nothing that would tell one terminal from another.
 std::optional<Place> place_of(const StepUpAsked& asked, const StepUpDecision& decision,
                               const Tracked& session) {
     if (decision.scope == policy::GrantScope::session)
@@ -66,27 +165,74 @@ bool same_binding(const GrantRecord& grant, const StepUpAsked& asked,
            place == Place{grant.terminal, grant.leader} && grant.purpose == purpose;
 }
 
-std::vector<std::string> names_of(const std::vector<policy::Factor>& factors) {
+namespace {
+
+/// A password is PAM's to judge: whether there is one is not known here. Approvers always are, or
+/// the rule would not have been read.
+bool has(const StepUpAsked& asked, policy::Factor factor) {
+    return factor == policy::Factor::password || factor == policy::Factor::approval ||
+           std::ranges::count(asked.person_has, factor) > 0;
+}
+
+/// Of the rules that let nobody through without a proof.
+std::string rule_text(const StepUpDecision& decision) {
+    return "rule " + std::to_string(decision.rule + 1) + " of step_up asks for a proof";
+}
+
+} // namespace
+
+/// Whoever has lost his device and his recovery codes gets another device. Who is not in yet has no
+/// shell to enrol from.
+std::string no_factor_text(const StepUpAsked& asked, const StepUpDecision& decision) {
+    const auto& user = asked.subjects.front().user;
+    const auto takes = [&](policy::Factor factor) {
+        return std::ranges::any_of(
+            decision.require, [&](const auto& way) { return std::ranges::count(way, factor) > 0; });
+    };
+    const auto how = [&](const std::string& kind) {
+        return asked.login ? ": an administrator enrols it with `vigilctl enroll " + kind + " " +
+                                 user + "`."
+                           : ": `vigilctl enroll " + kind +
+                                 "` does it, by the password or an administrator's ticket.";
+    };
+    if (!takes(policy::Factor::totp) && takes(policy::Factor::key))
+        return "No security key is enrolled for " + user + how("key");
+    if (takes(policy::Factor::totp))
+        return "No one-time code is enrolled for " + user + how("totp");
+    return "There are no recovery codes for " + user +
+           ": an administrator makes some with `vigilctl recovery-codes " + user + "`.";
+}
+
+policy::Factors missing(const StepUpDecision& decision, const StepUpAsked& asked,
+                        const policy::Factors& proved) {
+    policy::Factors factors;
+    for (const auto& way : decision.require) {
+        const auto can_go = [&](policy::Factor factor) {
+            return has(asked, factor) || std::ranges::count(proved, factor) > 0;
+        };
+        if (!std::ranges::all_of(way, can_go))
+            continue;
+        std::ranges::copy_if(way, std::back_inserter(factors), [&](policy::Factor factor) {
+            return std::ranges::count(proved, factor) == 0 &&
+                   std::ranges::count(factors, factor) == 0;
+        });
+    }
+    return factors;
+}
+
+bool suffices(const StepUpDecision& decision, const policy::Factors& proved) {
+    return std::ranges::any_of(decision.require, [&](const policy::Factors& way) {
+        return std::ranges::all_of(
+            way, [&](policy::Factor factor) { return std::ranges::count(proved, factor) > 0; });
+    });
+}
+
+std::vector<std::string> names_of(const policy::Factors& factors) {
     std::vector<std::string> names;
     for (const auto factor : factors)
         names.emplace_back(policy::to_text(factor));
     return names;
 }
-
-/// Whoever has lost his device and his recovery codes gets another device.
-std::string no_factor_text(const std::string& user, const std::vector<policy::Factor>& required) {
-    if (std::ranges::count(required, policy::Factor::totp) > 0)
-        return "No one-time code is enrolled for " + user +
-               ": an administrator enrols it with `vigilctl enroll totp " + user + "`.";
-    return "There are no recovery codes for " + user +
-           ": an administrator makes some with `vigilctl recovery-codes " + user + "`.";
-}
-
-/// From so many on each is told as an alert, too; the next takes its time.
-constexpr std::uint32_t alarming_failures = 5;
-
-constexpr const char* not_taken = "The policy does not take this factor here.";
-} // namespace
 
 Effects Machine::Data::on(const StepUpAsked& asked, const Now& now) {
     Effects effects;
@@ -95,12 +241,21 @@ Effects Machine::Data::on(const StepUpAsked& asked, const Now& now) {
         return effects;
     };
     if (asked.subjects.empty())
-        return answer(denied("vigil cannot tell who asks."));
+        return answer(denied(cannot_tell_who));
+    if (asked.login)
+        return ask_at_login(asked, now);
     const auto decision = strictest(policy, asked, now);
     if (decision.verdict == StepUpDecision::Verdict::not_applicable)
         return answer({.verdict = wire::AskReply::Verdict::not_applicable});
-    if (decision.verdict == StepUpDecision::Verdict::none)
-        return answer(allowed("the policy asks for no proof"));
+    if (decision.verdict == StepUpDecision::Verdict::none) {
+        const auto rule = strictest_rule(policy, asked, now);
+        if (!is_in_time(rule, asked) || !enforcing())
+            return answer(allowed("the policy asks for no proof"));
+        effects.push_back(about(AuditKind::step_up_granted, asked, "there is time yet to enrol"));
+        auto reply = allowed(time_left_text(rule, asked, now));
+        reply.factors = names_of(to_enroll(rule));
+        return answer(std::move(reply));
+    }
     if (!enforcing()) {
         effects.push_back(about(AuditKind::step_up_asked, asked, "only observed: would be asked"));
         return answer(allowed("only observed"));
@@ -119,115 +274,28 @@ Effects Machine::Data::on(const StepUpAsked& asked, const Now& now) {
                 return use(record, asked.token);
         }
     }
-    std::vector<policy::Factor> usable;
-    std::ranges::copy_if(decision.require, std::back_inserter(usable), [&](policy::Factor factor) {
-        return std::ranges::count(asked.person_has, factor) > 0;
-    });
-    if (usable.empty()) {
-        const auto why = no_factor_text(asked.subjects.front().user, decision.require);
+    // Whoever asks anew begins anew.
+    std::erase_if(begun_proofs,
+                  [&](const auto& begun) { return begun.asked.asker == asked.asker; });
+    if (asked.enrols_first && asked.person_has.empty() && !asked.cannot_check &&
+        is_met_by_enrolling(decision)) {
+        effects.push_back(about(AuditKind::step_up_granted, asked,
+                                "by the password alone, to enrol a first factor"));
+        return answer(allowed("a first factor is enrolled by the password"));
+    }
+    const auto wanted = missing(decision, asked, {});
+    if (wanted.empty()) {
+        const auto why =
+            asked.cannot_check ? std::string{cannot_check} : no_factor_text(asked, decision);
         effects.push_back(about(AuditKind::step_up_refused, asked, why));
         return answer(denied(why));
     }
     // For whom there is nobody to ask: which rule stands in his way.
-    return answer(
-        {.verdict = wire::AskReply::Verdict::prove,
-         .text = "rule " + std::to_string(decision.rule + 1) + " of step_up asks for a proof",
-         .factors = names_of(usable),
-         .wait_seconds = static_cast<std::uint64_t>(asked.wait.count())});
-}
-
-bool Machine::takes(const StepUpAsked& asked, std::string_view factor, const Now& now) const {
-    const auto decision = strictest(data_->policy, asked, now);
-    const auto known = policy::factor_from_text(std::string{factor});
-    return decision.verdict != StepUpDecision::Verdict::prove ||
-           (known && std::ranges::count(decision.require, *known) > 0);
-}
-
-Effects Machine::Data::on(const ProofChecked& checked, const Now& now) {
-    Effects effects;
-    const auto& asked = checked.request;
-    const auto reply = [&](wire::ProveReply::Verdict verdict, std::string text) {
-        return ReplyProve{checked.token,
-                          {.verdict = verdict,
-                           .text = std::move(text),
-                           .wait_seconds = static_cast<std::uint64_t>(checked.wait.count())}};
-    };
-    const auto answer = [&](wire::ProveReply::Verdict verdict, std::string text) {
-        effects.push_back(reply(verdict, std::move(text)));
-        return effects;
-    };
-    if (asked.subjects.empty())
-        return answer(wire::ProveReply::Verdict::denied, "vigil cannot tell who asks.");
-    switch (checked.outcome) {
-    case ProofChecked::Outcome::unavailable:
-        return answer(wire::ProveReply::Verdict::denied,
-                      "vigil cannot check codes now; see `vigilctl status`.");
-    case ProofChecked::Outcome::throttled:
-        return answer(wire::ProveReply::Verdict::denied,
-                      "Too many wrong codes: wait " + duration_text(checked.wait) + ".");
-    case ProofChecked::Outcome::wrong:
-        effects.push_back(
-            about(AuditKind::step_up_refused, asked, "wrong or used " + checked.factor));
-        if (checked.failures >= alarming_failures)
-            effects.push_back(about(AuditKind::codes_guessed, asked,
-                                    std::to_string(checked.failures) + " wrong codes in a row"));
-        return answer(wire::ProveReply::Verdict::wrong, "That code is wrong or was used before.");
-    case ProofChecked::Outcome::not_taken:
-        return answer(wire::ProveReply::Verdict::denied, not_taken);
-    case ProofChecked::Outcome::accepted:
-        break;
-    }
-    const auto decision = strictest(policy, asked, now);
-    const auto factor = policy::factor_from_text(checked.factor);
-    if (decision.verdict == StepUpDecision::Verdict::prove &&
-        (!factor || !std::ranges::count(decision.require, *factor)))
-        return answer(wire::ProveReply::Verdict::denied, not_taken);
-    const auto* session = asked.session ? find(*asked.session) : nullptr;
-    if (session && session->record.state != State::active)
-        return answer(wire::ProveReply::Verdict::denied, "This session was locked meanwhile.");
-    const bool lasts = decision.verdict == StepUpDecision::Verdict::prove && can_last(asked) &&
-                       decision.valid_for > Seconds{0} && decision.uses.value_or(2) > 1;
-    const auto place = session ? place_of(asked, decision, *session) : std::nullopt;
-    if (place && lasts) {
-        GrantRecord grant{.id = checked.fresh_id,
-                          .uid = asked.subjects.front().uid,
-                          .session = *asked.session,
-                          .terminal = place->terminal,
-                          .leader = place->leader,
-                          .purpose = purpose_of(policy, asked, decision),
-                          .expires = after(now.boot, decision.valid_for).value_or(BootTime::max()),
-                          .uses_left = decision.uses ? *decision.uses - 1 : UINT32_MAX};
-        // A new proof replaces older ones of its kind, and what has expired makes room.
-        std::erase_if(grants, [&](const auto& entry) {
-            const auto& old = entry.second;
-            const bool gone =
-                entry.first == grant.session && (old.expires <= now.boot || old.uses_left == 0 ||
-                                                 same_binding(old, asked, place, grant.purpose));
-            if (gone)
-                effects.push_back(EraseGrant{old.id});
-            return gone;
-        });
-        if (grants.count(grant.session) >= max_grants_per_session) {
-            const auto oldest = grants.lower_bound(grant.session);
-            effects.push_back(EraseGrant{oldest->second.id});
-            grants.erase(oldest);
-        }
-        const auto valid = std::min<Seconds>(decision.valid_for, std::chrono::days{3650});
-        auto granted = about(AuditKind::step_up_granted, asked,
-                             "proved by " + checked.factor + ", valid for " + duration_text(valid));
-        // Fail table: a grant that cannot be written down is none.
-        auto refused = about(AuditKind::step_up_refused, asked, "the grant cannot be written down");
-        pending_grants.push_back(
-            {.grant = grant.id,
-             .stored = {std::move(granted), reply(wire::ProveReply::Verdict::accepted, {})},
-             .failed = {std::move(refused),
-                        reply(wire::ProveReply::Verdict::denied, cannot_write)}});
-        effects.push_back(StoreGrant{grant});
-        grants.emplace(grant.session, std::move(grant));
-        return effects;
-    }
-    effects.push_back(about(AuditKind::step_up_granted, asked, "proved by " + checked.factor));
-    return answer(wire::ProveReply::Verdict::accepted, {});
+    return answer({.verdict = wire::AskReply::Verdict::prove,
+                   .text = rule_text(decision),
+                   .factors = names_of(wanted),
+                   .person = asked.subjects.front().user,
+                   .wait_seconds = static_cast<std::uint64_t>(asked.wait.count())});
 }
 
 } // namespace vigil::core

@@ -119,6 +119,7 @@ Effects Machine::Data::on(const UnlockDone& outcome, const Now& now) {
                                 "unlocked " + unlock_text(record), record.unlock_reason));
     // After a lock the terminals are watched anew.
     effects.push_back(ReadActivity{record.id});
+    elevated_given_back(record.id, now, effects);
     answer(session->unlock_token, effects);
     return effects;
 }

@@ -1,6 +1,7 @@
 #include "daemon/enforce/logind.hpp"
 
 #include "base/c_string.hpp"
+#include "base/cgroup.hpp"
 #include "daemon/enforce/bus_call.hpp"
 #include "daemon/enforce/scope.hpp"
 
@@ -136,13 +137,62 @@ Result<std::vector<LogindSession>> logind_sessions() {
     return sessions;
 }
 
-Result<std::string> logind_session_of(pid_t pid) {
+std::optional<std::string> session_in_cgroup(std::string_view cgroup) {
+    constexpr std::string_view prefix = "session-";
+    constexpr std::string_view suffix = ".scope";
+    while (cgroup.starts_with('/')) {
+        cgroup.remove_prefix(1);
+        const auto unit = cgroup.substr(0, cgroup.find('/'));
+        cgroup.remove_prefix(unit.size());
+        if (unit.ends_with(".slice"))
+            continue;
+        if (unit.size() <= prefix.size() + suffix.size() || !unit.starts_with(prefix) ||
+            !unit.ends_with(suffix))
+            return std::nullopt;
+        std::string id{unit.substr(prefix.size(), unit.size() - prefix.size() - suffix.size())};
+        return is_session_id(id) ? std::optional{std::move(id)} : std::nullopt;
+    }
+    return std::nullopt;
+}
+
+namespace {
+
+/// Where PID 1's own tree begins: "", but in a container that has no cgroup namespace. It stays so
+/// for as long as the machine is up.
+Result<std::string> tree_of_pid1() {
+    auto cgroup = base::cgroup_of(1);
+    if (!cgroup)
+        return cgroup;
+    constexpr std::string_view own = "/init.scope";
+    if (cgroup->ends_with(own))
+        cgroup->resize(cgroup->size() - own.size());
+    return *cgroup == "/" ? std::string{} : *cgroup;
+}
+
+/// By libsystemd, where there is no cgroup v2 to read it from.
+Result<std::string> session_by_library(pid_t pid) {
     char* raw = nullptr;
     const int r = sd_pid_get_session(pid, &raw);
     const base::CString owner{raw};
     if (r < 0)
         return fail(r, "the session of process " + std::to_string(pid));
     return std::string{raw};
+}
+
+} // namespace
+
+Result<std::string> logind_session_of(pid_t pid) {
+    static const Result<std::string> tree = tree_of_pid1();
+    const auto cgroup = base::cgroup_of(pid);
+    if (!cgroup && cgroup.error().code != ENODATA)
+        return cgroup;
+    if (!cgroup || !tree || *cgroup == "/")
+        return session_by_library(pid);
+    const bool is_below = base::is_within(*cgroup, *tree);
+    auto id = session_in_cgroup(std::string_view{*cgroup}.substr(is_below ? tree->size() : 0));
+    if (!id)
+        return fail(ENXIO, "process " + std::to_string(pid) + " is in no session");
+    return std::move(*id);
 }
 
 Result<> terminate_session(sd_bus* system_bus, const std::string& id,

@@ -6,6 +6,7 @@
 #include "base/time.hpp"
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,7 +34,12 @@ bool is_graphical(std::string_view type) noexcept;
 /// session that vanishes meanwhile is left out.
 Result<std::vector<LogindSession>> logind_sessions();
 
-/// The session a process belongs to. ENXIO/ENODATA: none.
+/// The session that a cgroup is in, by its path below PID 1's own tree; nullopt: none. Slices, and
+/// then logind's scope: what is made further below, by whomever, has no say in it.
+std::optional<std::string> session_in_cgroup(std::string_view cgroup);
+
+/// The session a process belongs to. ENXIO/ENODATA: none. As sd_pid_get_session(3), which reads
+/// more of /proc, and line by line.
 Result<std::string> logind_session_of(pid_t pid);
 
 /// The scope's cgroup of a logind session id that a process belongs to.

@@ -1,10 +1,12 @@
 #include "daemon/enforce/scope.hpp"
 
 #include "base/clock.hpp"
+#include "daemon/enforce/elevated.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <ranges>
 #include <string_view>
 
 #include <fcntl.h>
@@ -24,8 +26,6 @@ constexpr const char* thawed_mark = "user.vigil.thawed";
 constexpr int thaw_passes = 50;
 /// How often seal_connection() looks for what is left in the scope's own cgroup.
 constexpr int seal_passes = 50;
-constexpr int remove_attempts = 20;
-constexpr useconds_t remove_pause = 500;
 constexpr const char* lock_children[]{frozen_child, connection_child, work_child};
 
 std::string child_of(const std::string& scope, const char* child = frozen_child) {
@@ -37,39 +37,43 @@ bool has_line(std::string_view text, std::string_view line) noexcept {
     return base::has_part(text, line, "\n");
 }
 
-/// What still runs below the child goes back where it came from.
-Result<> move_back(const std::string& scope, const char* child) {
+/// What still runs in a cgroup goes to another; if that is gone meanwhile, to the scope.
+Result<> move_all(const std::string& scope, const std::string& from, const std::string& to) {
     for (int pass = 0; pass < thaw_passes; ++pass) {
-        auto pids = base::processes_in(child_of(scope, child));
+        auto pids = base::own_processes(from);
         // A thread's number takes all of its process along.
         if (pids && pids->empty())
-            pids = base::own_threads(child_of(scope, child));
+            pids = base::own_threads(from);
         if (!pids)
             return std::unexpected{pids.error()};
         if (pids->empty())
             return {};
         for (const pid_t pid : *pids) {
-            const auto moved = base::write_cgroup_file(scope, "cgroup.procs", std::to_string(pid));
+            auto moved = base::write_cgroup_file(to, "cgroup.procs", std::to_string(pid));
+            if (!moved && base::is_missing(moved.error()))
+                moved = base::write_cgroup_file(scope, "cgroup.procs", std::to_string(pid));
             if (!moved && moved.error().code != ESRCH)
                 return moved;
         }
     }
-    return fail(EBUSY, "emptying " + child_of(scope, child));
+    return fail(EBUSY, "emptying " + from);
 }
 
-/// A cgroup stays busy for a moment after its last process has left.
+/// What still runs below the child goes back where it came from.
+Result<> move_back(const std::string& scope, const char* child) {
+    for (const auto& place : elevated_below(child_of(scope, child)))
+        if (const auto moved = move_all(scope, child_of(scope, child) + place, scope + place);
+            !moved && !base::is_missing(moved.error()))
+            return moved;
+    return move_all(scope, child_of(scope, child), scope);
+}
+
 Result<> remove_child(const std::string& scope, const char* child) {
-    const auto directory = base::cgroup_directory(child_of(scope, child));
-    if (!directory)
-        return std::unexpected{directory.error()};
-    for (int attempt = 0; ::rmdir(directory->c_str()) < 0; ++attempt) {
-        if (errno == ENOENT)
-            return {};
-        if (errno != EBUSY || attempt == remove_attempts)
-            return fail(errno, "removing " + *directory);
-        ::usleep(remove_pause);
-    }
-    return {};
+    auto places = elevated_below(child_of(scope, child));
+    for (const auto& place : places | std::views::reverse) // the innermost first
+        if (const auto removed = base::remove_cgroup(child_of(scope, child) + place); !removed)
+            return removed;
+    return base::remove_cgroup(child_of(scope, child));
 }
 
 /// Cgroups come and go meanwhile, so a folder that vanishes ends nothing.
@@ -151,8 +155,13 @@ Result<> make_frozen_child(const std::string& scope) {
     return make_child(scope, frozen_child);
 }
 
+/// One of an elevated session's keeps its place in there.
 Result<> move_to_frozen(const std::string& scope, pid_t pid) {
-    return move(child_of(scope), pid);
+    const auto cgroup = base::running_cgroup_of(pid);
+    const auto place = elevated_part(scope, cgroup.value_or(std::string{}));
+    if (const auto made = make_elevated(child_of(scope), place); !made)
+        return made;
+    return move(child_of(scope) + place, pid);
 }
 
 Result<bool> freeze(const std::string& scope, Microseconds patience) {

@@ -226,6 +226,18 @@ Result<> give_back_here(const core::SavedTerminal& terminal, const std::string& 
     return set_mode(fd.get(), terminal);
 }
 
+Result<> set_back_here(const core::SavedTerminal& terminal, const std::string& scope) {
+    const auto fd = open_terminal(terminal.path, terminal.device, scope);
+    if (!fd)
+        return is_gone_terminal(fd.error()) ? Result<>{} : std::unexpected{fd.error()};
+    const auto settings = from_bytes(terminal.settings);
+    if (!settings)
+        return std::unexpected{settings.error()};
+    start_output(fd->get());
+    const auto written = write_settings(fd->get(), terminal.path, *settings);
+    return !written && is_gone_terminal(written.error()) ? Result<>{} : written;
+}
+
 Result<> leave_here(const core::SavedTerminal& terminal) {
     const auto opened = open_and_look(terminal.path, terminal.device, {});
     if (!opened)
@@ -335,6 +347,11 @@ Result<std::optional<std::string>> retake(const core::SavedTerminal& terminal,
 Result<> give_back(const core::SavedTerminal& terminal, const std::string& scope) {
     return do_aside(culprit(terminal.path, terminal.uid), "giving back " + terminal.path,
                     [&] { return give_back_here(terminal, scope); });
+}
+
+Result<> set_back(const core::SavedTerminal& terminal, const std::string& scope) {
+    return do_aside(culprit(terminal.path, terminal.uid), "setting back " + terminal.path,
+                    [&] { return set_back_here(terminal, scope); });
 }
 
 Result<> leave(const core::SavedTerminal& terminal) {

@@ -145,7 +145,7 @@ UserSearch::look_elsewhere(const std::vector<UserSearch*>& searches) {
 
 /// One whose first thread has ended is listed where it was when that thread ended.
 bool UserSearch::is_held(const base::ProcessStat& stat) const {
-    return stat.state == 'Z' && base::running_cgroup_of(stat.pid) == scope_ + "/" + frozen_child;
+    return stat.state == 'Z' && base::is_in_cgroup(stat.pid, scope_ + "/" + frozen_child);
 }
 
 bool UserSearch::is_job(pid_t pid, pid_t session) {

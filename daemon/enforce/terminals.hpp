@@ -97,6 +97,10 @@ Result<std::optional<std::string>> retake(const core::SavedTerminal& terminal,
 /// terminal that is gone is no error. It has to be known to be the session's still.
 Result<> give_back(const core::SavedTerminal& terminal, const std::string& scope);
 
+/// Its settings alone, for a program that is killed and cannot; a terminal that is gone is no
+/// error.
+Result<> set_back(const core::SavedTerminal& terminal, const std::string& scope);
+
 /// The session is over: a line that outlives it (a serial one) is as new and root's, if it is as
 /// take() left it. One below /dev/pts went with its session, and whoever has its number by now has
 /// it to himself.

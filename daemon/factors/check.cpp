@@ -3,16 +3,12 @@
 #include "base/openssl.hpp"
 #include "daemon/factors/recovery.hpp"
 #include "daemon/factors/state.hpp"
-#include "daemon/factors/totp.hpp"
 
 #include <cerrno>
 
 namespace vigil::factors {
 
 namespace {
-
-/// A repeat of an accepted attempt comes within a lost connection's time, or it is no repeat.
-constexpr Seconds repeat_lifetime{60};
 
 struct Device {
     std::string id;
@@ -111,7 +107,8 @@ Result<bool> take_recovery(Factors::State& s, const Device& device, std::uint32_
 
 } // namespace
 
-Result<CheckOutcome> Factors::check(Proof proof, std::uint32_t uid, std::string_view code,
+Result<CheckOutcome> Factors::check(Proof proof, std::uint32_t uid, const Source& source,
+                                    std::string_view code,
                                     const std::array<std::uint8_t, 16>& attempt, const Now& now,
                                     Counted counted) {
     using Verdict = CheckOutcome::Verdict;
@@ -140,7 +137,7 @@ Result<CheckOutcome> Factors::check(Proof proof, std::uint32_t uid, std::string_
             return finish_with({Verdict::accepted});
     Throttle::Standing standing;
     if (counted == Counted::for_user) {
-        auto found = s.throttle.standing(uid, now.wall);
+        auto found = s.throttle.standing(uid, source, now.wall);
         if (!found)
             return std::unexpected{found.error()};
         standing = std::move(*found);
@@ -169,18 +166,18 @@ Result<CheckOutcome> Factors::check(Proof proof, std::uint32_t uid, std::string_
         taken = taken || *one;
     }
     if (taken) {
-        if (const auto done = s.throttle.succeeded(uid); !done)
+        if (const auto done = s.throttle.succeeded(uid, source, now.wall); !done)
             return std::unexpected{done.error()};
         return finish_with({Verdict::accepted});
     }
     Seconds wait{0};
     std::uint32_t failures = 0;
     if (counted == Counted::for_user) {
-        const auto delay = s.throttle.failed(uid, standing, *mark, now.wall);
-        if (!delay)
-            return std::unexpected{delay.error()};
-        wait = *delay;
-        failures = static_cast<std::uint32_t>(standing.failures + 1);
+        const auto failed = s.throttle.failed(uid, standing, *mark, now.wall);
+        if (!failed)
+            return std::unexpected{failed.error()};
+        wait = failed->wait;
+        failures = failed->failures;
     }
     const auto outcome = finish_with({Verdict::wrong, wait, failures});
     if (unreadable && outcome)
@@ -188,13 +185,60 @@ Result<CheckOutcome> Factors::check(Proof proof, std::uint32_t uid, std::string_
     return outcome;
 }
 
-Result<Seconds> Factors::wait_for(std::uint32_t uid, const Now& now) {
+Result<CheckOutcome> Factors::check_password(std::uint32_t uid, const Source& source, bool is_right,
+                                             const std::array<std::uint8_t, 16>& attempt,
+                                             const Now& now) {
+    State& s = *state_;
+    const auto mark = mark_of(s.attempt_key.view(), uid, "password", attempt);
+    if (!mark)
+        return std::unexpected{mark.error()};
+    if (const auto sound = s.watch.check(); !sound)
+        return std::unexpected{sound.error()};
+    auto transaction = base::Transaction::begin(s.database);
+    if (!transaction)
+        return std::unexpected{transaction.error()};
+    const auto counted = s.count_wrong(uid, source, *mark, is_right, now);
+    if (!counted)
+        return counted;
+    if (const auto committed = transaction->commit(); !committed)
+        return std::unexpected{committed.error()};
+    return counted;
+}
+
+/// Of what has been judged already: whether it is taken now, and if it is wrong it is counted. The
+/// caller's transaction is around it.
+Result<CheckOutcome> Factors::State::count_wrong(std::uint32_t uid, const Source& source,
+                                                 std::string_view mark, bool is_right,
+                                                 const Now& now) {
+    using Verdict = CheckOutcome::Verdict;
+    const auto standing = throttle.standing(uid, source, now.wall);
+    if (!standing)
+        return std::unexpected{standing.error()};
+    if (!is_right && base::equal_in_constant_time(standing->wrong_attempt, mark))
+        return CheckOutcome{Verdict::wrong, standing->wait};
+    if (standing->wait > Seconds{0})
+        return CheckOutcome{Verdict::throttled, standing->wait};
+    if (is_right)
+        return CheckOutcome{Verdict::accepted};
+    const auto failed = throttle.failed(uid, *standing, mark, now.wall);
+    if (!failed)
+        return std::unexpected{failed.error()};
+    return CheckOutcome{Verdict::wrong, failed->wait, failed->failures};
+}
+
+Result<Seconds> Factors::wait_for(std::uint32_t uid, const Source& source, const Now& now) {
     if (const auto sound = state_->watch.check(); !sound)
         return std::unexpected{sound.error()};
-    const auto standing = state_->throttle.standing(uid, now.wall);
+    const auto standing = state_->throttle.standing(uid, source, now.wall);
     if (!standing)
         return std::unexpected{standing.error()};
     return standing->wait;
+}
+
+Result<std::uint32_t> Factors::wrong_in_a_row(std::uint32_t uid) {
+    if (const auto sound = state_->watch.check(); !sound)
+        return std::unexpected{sound.error()};
+    return state_->throttle.in_a_row(uid);
 }
 
 } // namespace vigil::factors

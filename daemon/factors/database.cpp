@@ -12,7 +12,7 @@ namespace vigil::factors {
 
 namespace {
 
-constexpr std::int64_t schema_version = 1;
+constexpr std::int64_t schema_version = 3;
 constexpr const char* meta_purpose = "vigil factors, meta, 1";
 constexpr const char* meta_text = "sealed under this key";
 /// For a lock held by another process: the one before an upgrade, on its way out.
@@ -28,6 +28,67 @@ CREATE TABLE factor (
 CREATE INDEX factor_uid ON factor (uid);
 )";
 
+/// Who has, or had, a factor that counts; how much of the time to enrol is over, when that was
+/// looked at last by both clocks, and in which boot. Tickets, by a digest. That somebody has a
+/// factor is noted by whatever makes it count.
+constexpr const char* persons_schema = R"(
+CREATE TABLE person (
+  uid INTEGER PRIMARY KEY, had_factor INTEGER NOT NULL DEFAULT 0, met INTEGER NOT NULL DEFAULT 0,
+  used INTEGER NOT NULL DEFAULT 0, looked INTEGER NOT NULL DEFAULT 0,
+  looked_boot INTEGER NOT NULL DEFAULT 0, boot TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE TABLE ticket (
+  uid INTEGER PRIMARY KEY, user TEXT NOT NULL, mark BLOB NOT NULL, made INTEGER NOT NULL,
+  expires INTEGER NOT NULL, made_by TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER factor_added AFTER INSERT ON factor WHEN new.active = 1 BEGIN
+  INSERT INTO person (uid, had_factor) VALUES (new.uid, 1)
+    ON CONFLICT (uid) DO UPDATE SET had_factor = 1;
+END;
+CREATE TRIGGER factor_proved AFTER UPDATE OF active ON factor WHEN new.active = 1 BEGIN
+  INSERT INTO person (uid, had_factor) VALUES (new.uid, 1)
+    ON CONFLICT (uid) DO UPDATE SET had_factor = 1;
+END;
+)";
+
+/// steps[n] brings version n + 1 forward by one. One that was in use is never changed.
+constexpr std::array<const char*, schema_version - 1> steps{
+    // Wrong codes were counted for a person alone. Where they came from is not known, so they count
+    // wherever that may have been.
+    R"(
+ALTER TABLE throttle RENAME TO throttle_1;
+CREATE TABLE throttle (uid INTEGER NOT NULL, lane TEXT NOT NULL, failures INTEGER NOT NULL,
+  last INTEGER NOT NULL, not_before INTEGER NOT NULL, wrong_attempt BLOB NOT NULL,
+  proved INTEGER NOT NULL, PRIMARY KEY (uid, lane)) STRICT, WITHOUT ROWID;
+CREATE TABLE source (place TEXT PRIMARY KEY, failures INTEGER NOT NULL, last INTEGER NOT NULL,
+  not_before INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO throttle SELECT uid, lane, failures, not_before, not_before, wrong_attempt, 0
+  FROM throttle_1, (SELECT 'person' AS lane UNION SELECT 'strangers' UNION SELECT 'local'
+    UNION SELECT 'apart');
+DROP TABLE throttle_1;
+)",
+    // Who had no factor when it was written may have had one before: that is not known.
+    R"(
+CREATE TABLE person (
+  uid INTEGER PRIMARY KEY, had_factor INTEGER NOT NULL DEFAULT 0, met INTEGER NOT NULL DEFAULT 0,
+  used INTEGER NOT NULL DEFAULT 0, looked INTEGER NOT NULL DEFAULT 0,
+  looked_boot INTEGER NOT NULL DEFAULT 0, boot TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE TABLE ticket (
+  uid INTEGER PRIMARY KEY, user TEXT NOT NULL, mark BLOB NOT NULL, made INTEGER NOT NULL,
+  expires INTEGER NOT NULL, made_by TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER factor_added AFTER INSERT ON factor WHEN new.active = 1 BEGIN
+  INSERT INTO person (uid, had_factor) VALUES (new.uid, 1)
+    ON CONFLICT (uid) DO UPDATE SET had_factor = 1;
+END;
+CREATE TRIGGER factor_proved AFTER UPDATE OF active ON factor WHEN new.active = 1 BEGIN
+  INSERT INTO person (uid, had_factor) VALUES (new.uid, 1)
+    ON CONFLICT (uid) DO UPDATE SET had_factor = 1;
+END;
+INSERT INTO person (uid, had_factor) SELECT DISTINCT uid, 1 FROM factor WHERE active = 1;
+)"};
+
 Result<base::Database> open_waiting(const std::string& path) {
     // base opens without waiting, and with a second process about, that is too short.
     for (int left = busy_milliseconds / 20;; --left) {
@@ -39,19 +100,17 @@ Result<base::Database> open_waiting(const std::string& path) {
     }
 }
 
+Result<> write_version(base::Database& database) {
+    return database.exec(("PRAGMA user_version = " + std::to_string(schema_version)).c_str());
+}
+
 Result<> make(base::Database& database, std::string_view key) {
-    const auto sealed = base::seal(key, meta_purpose, meta_text);
-    if (!sealed)
-        return std::unexpected{sealed.error()};
-    for (const char* sql : {schema, Throttle::schema, "PRAGMA user_version = 1"})
+    for (const char* sql : {schema, Throttle::schema, persons_schema})
         if (const auto done = database.exec(sql); !done)
             return done;
-    auto insert = database.prepare("INSERT INTO meta VALUES ('key', ?1)");
-    if (!insert)
-        return std::unexpected{insert.error()};
-    if (const auto bound = insert->bind_blob(1, *sealed); !bound)
-        return bound;
-    return insert->run();
+    if (const auto done = write_version(database); !done)
+        return done;
+    return prove_key(database, key);
 }
 
 Result<std::int64_t> version_of(base::Database& database) {
@@ -78,6 +137,14 @@ Result<> check_key(base::Database& database, std::string_view key) {
     return {};
 }
 
+/// From `version` on, as a whole: the caller's transaction is around it.
+Result<> bring_forward(base::Database& database, std::int64_t version) {
+    for (; version < schema_version; ++version)
+        if (const auto done = database.exec(steps[static_cast<std::size_t>(version - 1)]); !done)
+            return done;
+    return write_version(database);
+}
+
 Result<> make_or_check(base::Database& database, std::string_view key) {
     auto transaction = base::Transaction::begin(database);
     if (!transaction)
@@ -90,15 +157,31 @@ Result<> make_or_check(base::Database& database, std::string_view key) {
             return made;
         return transaction->commit();
     }
-    if (*version != schema_version)
+    if (*version < 0 || *version > schema_version)
         return fail(EBADMSG, "schema " + std::to_string(*version) + ", this program knows " +
                                  std::to_string(schema_version));
     if (const auto sound = database.check(); !sound)
         return sound;
-    return check_key(database, key);
+    if (const auto ours = check_key(database, key); !ours || *version == schema_version)
+        return ours;
+    if (const auto done = bring_forward(database, *version); !done)
+        return done;
+    return transaction->commit();
 }
 
 } // namespace
+
+Result<> prove_key(base::Database& database, std::string_view key) {
+    const auto sealed = base::seal(key, meta_purpose, meta_text);
+    if (!sealed)
+        return std::unexpected{sealed.error()};
+    auto put = database.prepare("INSERT OR REPLACE INTO meta VALUES ('key', ?1)");
+    if (!put)
+        return std::unexpected{put.error()};
+    if (const auto bound = put->bind_blob(1, *sealed); !bound)
+        return bound;
+    return put->run();
+}
 
 Result<base::Database> open_database(const std::string& path, std::string_view key) {
     if (key.size() != base::seal_key_bytes)
@@ -107,6 +190,9 @@ Result<base::Database> open_database(const std::string& path, std::string_view k
     if (!database)
         return database;
     sqlite3_busy_timeout(database->get(), busy_milliseconds);
+    // What is sealed anew, or forgotten, is to leave nothing of the old in the file.
+    if (const auto done = database->exec("PRAGMA secure_delete = ON"); !done)
+        return std::unexpected{done.error()};
     if (const auto done = make_or_check(*database, key); !done)
         return fail(done.error().code, path + ": " + done.error().what);
     return database;

@@ -14,6 +14,9 @@ namespace vigil::factors {
 /// EBADMSG: broken, of a newer schema, or sealed under another key.
 Result<base::Database> open_database(const std::string& path, std::string_view key);
 
+/// Writes down what proves that a key is the database's.
+Result<> prove_key(base::Database& database, std::string_view key);
+
 /// SQLite keeps answering from a file that was deleted, swapped or cut under it. A code accepted
 /// there would be forgotten at the next start and accepted again.
 class FileWatch {
@@ -22,6 +25,8 @@ public:
 
     /// ESTALE: the database or its log is no longer the file that was opened.
     Result<> check();
+    /// The log is shorter, and that is no sign of another file.
+    void was_cut() noexcept { files_[1].size = 0; }
 
 private:
     struct File {

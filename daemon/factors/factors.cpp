@@ -1,22 +1,20 @@
-// Opening, enrolling, listing. The checking of codes is in check.cpp.
+// Opening, enrolling, listing. The checking of codes is in check.cpp, security keys are in
+// keys.cpp.
 
 #include "daemon/factors/factors.hpp"
 
 #include "base/base32.hpp"
 #include "base/hex.hpp"
 #include "base/openssl.hpp"
+#include "base/process.hpp"
 #include "daemon/factors/recovery.hpp"
 #include "daemon/factors/state.hpp"
-#include "daemon/factors/totp.hpp"
 
 #include <cerrno>
 
 namespace vigil::factors {
 
 namespace {
-
-constexpr std::size_t id_bytes = 8; ///< it names and never authorizes
-constexpr std::size_t max_name_bytes = 64;
 
 Result<std::vector<wire::Factor>> read_factors(base::Statement& statement) {
     std::vector<wire::Factor> factors;
@@ -39,13 +37,11 @@ Result<std::vector<wire::Factor>> read_factors(base::Statement& statement) {
     }
 }
 
-/// Whether an enrolment begun then can still be proved. One of the future was written before the
-/// clock was turned back.
-bool is_pending(std::int64_t created, const Now& now) {
+} // namespace
+
+bool is_pending(std::int64_t created, const Now& now) noexcept {
     return created <= stamp(now.wall) && created >= stamp(now.wall - pending_lifetime);
 }
-
-} // namespace
 
 std::string purpose_of(std::string_view id, std::uint32_t uid, std::string_view kind) {
     std::string purpose{"vigil factor"};
@@ -60,23 +56,42 @@ Factors::Factors(std::unique_ptr<State> state) : state_{std::move(state)} {}
 Factors::Factors(Factors&&) noexcept = default;
 Factors::~Factors() = default;
 
-Result<Factors> Factors::open(const std::string& path, base::Secret key, std::string host_name) {
+Result<base::Secret> attempt_key_of(std::string_view key) {
+    auto derived = base::hmac(base::Hash::sha256, key, "vigil factors, attempts, 1");
+    if (!derived)
+        return std::unexpected{derived.error()};
+    return base::Secret{std::move(*derived)};
+}
+
+const std::string& Factors::host() const noexcept {
+    return state_->host;
+}
+
+const std::string& Factors::key_name() const noexcept {
+    return state_->key_name;
+}
+
+Result<Factors> Factors::open(const std::string& path, base::Secret key, std::string host_name,
+                              std::string key_name) {
     auto database = open_database(path, key.view());
     if (!database)
         return std::unexpected{database.error()};
     auto watch = FileWatch::of(path);
     auto throttle = Throttle::prepare(*database);
-    auto attempt_key = base::hmac(base::Hash::sha256, key.view(), "vigil factors, attempts, 1");
+    auto attempt_key = attempt_key_of(key.view());
     if (!watch || !throttle || !attempt_key)
         return std::unexpected{!watch      ? watch.error()
                                : !throttle ? throttle.error()
                                            : attempt_key.error()};
     std::unique_ptr<State> state{new State{.key = std::move(key),
-                                           .attempt_key = base::Secret{std::move(*attempt_key)},
+                                           .key_name = std::move(key_name),
+                                           .attempt_key = std::move(*attempt_key),
                                            .host = std::move(host_name),
                                            .database = std::move(*database),
                                            .watch = std::move(*watch),
                                            .throttle = std::move(*throttle)}};
+    // Without it each start counts as a boot, and time to enrol goes by the date.
+    state->boot_id = base::read_small_file("/proc/sys/kernel/random/boot_id").value_or("");
     const std::pair<base::Statement*, const char*> statements[] = {
         {&state->insert, "INSERT INTO factor VALUES (?1, ?2, ?3, ?7, ?4, ?5, ?6, ?8, -1, 0, x'')"},
         // A date in the future was written before the clock was turned back.
@@ -101,15 +116,78 @@ Result<Factors> Factors::open(const std::string& path, base::Secret key, std::st
                            " WHERE id = ?1 AND active = 0"},
         {&state->accept, "UPDATE factor SET last_step = ?2, last_used = ?3, accepted_attempt = ?4"
                          " WHERE id = ?1 AND active = 1 AND last_step < ?2"},
+        {&state->find_key, "SELECT sealed, created, user FROM factor"
+                           " WHERE id = ?1 AND uid = ?2 AND active = 0 AND kind = ?3"},
+        {&state->activate_key,
+         "UPDATE factor SET active = 1, sealed = ?2, last_step = ?3, last_used = ?4,"
+         " name = CASE name WHEN '' THEN ?5 ELSE name END WHERE id = ?1 AND active = 0"},
+        // Whether it counts, and how many others do: recovery codes are neither.
+        {&state->last_of, "SELECT active = 1 AND kind <> 'recovery' AND NOT EXISTS (SELECT 1 FROM"
+                          " factor AS other WHERE other.uid = ?2 AND other.active = 1"
+                          " AND other.kind <> 'recovery' AND other.id <> ?1)"
+                          " FROM factor WHERE id = ?1 AND uid = ?2"},
+        {&state->put_ticket, "INSERT OR REPLACE INTO ticket VALUES (?1, ?2, ?3, ?4, ?5, ?6)"},
+        {&state->find_ticket,
+         "SELECT 1 FROM ticket WHERE uid = ?1 AND made <= ?2 AND expires > ?2"},
+        {&state->take_ticket, "DELETE FROM ticket WHERE uid = ?1 AND mark = ?2 AND made <= ?3"
+                              " AND expires > ?3"},
+        {&state->count_tickets, "SELECT count(*) FROM ticket WHERE uid <> ?1"},
+        {&state->lapse, "DELETE FROM ticket WHERE expires <= ?1 RETURNING uid, user, made_by"},
+        {&state->find_person,
+         "SELECT had_factor, met, used, looked, looked_boot, boot FROM person WHERE uid = ?1"},
+        {&state->put_grace,
+         "INSERT INTO person (uid, met, used, looked, looked_boot, boot) VALUES (?1, 1, ?2, ?3,"
+         " ?4, ?5) ON CONFLICT (uid) DO UPDATE SET met = 1, used = excluded.used,"
+         " looked = excluded.looked, looked_boot = excluded.looked_boot, boot = excluded.boot"},
+        {&state->count_graces, "SELECT count(*) FROM person WHERE met = 1"},
+        // A key that does not count says 0 each time.
+        {&state->accept_key,
+         "UPDATE factor SET last_step = ?2, last_used = ?3, accepted_attempt = ?4"
+         " WHERE id = ?1 AND active = 1 AND (last_step < ?2 OR (last_step = 0 AND ?2 = 0))"},
     };
     for (const auto& [statement, sql] : statements) {
         auto prepared = state->database.prepare(sql);
-        if (!prepared) // version 1 by its number, and yet its tables are others
+        if (!prepared) // its version by its number, and yet its tables are others
             return fail(prepared.error().code != 0 ? prepared.error().code : EBADMSG,
                         path + ": " + prepared.error().what);
         *statement = std::move(*prepared);
     }
     return Factors{std::move(state)};
+}
+
+/// What is pending of the person makes room, or what is of the same kind. EDQUOT: no room.
+Result<> Factors::State::add(const FactorRow& row, const Now& now) {
+    if (const auto sound = watch.check(); !sound)
+        return sound;
+    auto transaction = base::Transaction::begin(database);
+    if (!transaction)
+        return std::unexpected{transaction.error()};
+    const bool pending = row.replaces == FactorRow::Replaces::pending;
+    const std::int64_t uid = row.uid;
+    const base::Running purging{purge}, forgetting{forget_kind}, counting{counts},
+        inserting{insert};
+    if (const auto done =
+            bound({purge.bind(1, uid), purge.bind(2, stamp(now.wall - pending_lifetime)),
+                   purge.bind(3, stamp(now.wall)), forget_kind.bind(1, uid),
+                   forget_kind.bind(2, row.kind), counts.bind(1, uid), insert.bind(1, row.id),
+                   insert.bind(2, uid), insert.bind(3, row.user), insert.bind(4, row.name),
+                   insert.bind_blob(5, row.sealed), insert.bind(6, stamp(now.wall)),
+                   insert.bind(7, row.kind), insert.bind(8, std::int64_t{pending ? 0 : 1})});
+        !done)
+        return done;
+    if (const auto gone = pending ? purge.run() : forget_kind.run(); !gone)
+        return gone;
+    if (const auto counted = counts.step(); !counted)
+        return std::unexpected{counted.error()};
+    if (counts.integer(0) >= static_cast<std::int64_t>(max_factors_total) ||
+        counts.integer(1) >= static_cast<std::int64_t>(max_factors_per_user))
+        return fail(EDQUOT, "no more factors can be enrolled");
+    if (const auto inserted = insert.run(); !inserted)
+        return inserted;
+    // Behind it: the person's own counts stay.
+    if (const auto forgotten = throttle.forget_unknown(now.wall); !forgotten)
+        return forgotten;
+    return transaction->commit();
 }
 
 Result<wire::Enrollment> Factors::enroll_totp(std::uint32_t uid, const std::string& user,
@@ -129,38 +207,20 @@ Result<wire::Enrollment> Factors::enroll_totp(std::uint32_t uid, const std::stri
     if (!sealed)
         return std::unexpected{sealed.error()};
 
-    if (const auto sound = s.watch.check(); !sound)
-        return std::unexpected{sound.error()};
-    auto transaction = base::Transaction::begin(s.database);
-    if (!transaction)
-        return std::unexpected{transaction.error()};
-    const base::Running purging{s.purge}, counting{s.counts}, inserting{s.insert};
-    if (const auto done =
-            bound({s.purge.bind(1, std::int64_t{uid}),
-                   s.purge.bind(2, stamp(now.wall - pending_lifetime)),
-                   s.purge.bind(3, stamp(now.wall)), s.counts.bind(1, std::int64_t{uid})});
-        !done)
-        return std::unexpected{done.error()};
-    if (const auto purged = s.purge.run(); !purged)
-        return std::unexpected{purged.error()};
-    if (const auto row = s.counts.step(); !row)
-        return std::unexpected{row.error()};
-    if (s.counts.integer(0) >= static_cast<std::int64_t>(max_factors_total) ||
-        s.counts.integer(1) >= static_cast<std::int64_t>(max_factors_per_user))
-        return fail(EDQUOT, "no more factors can be enrolled");
-    if (const auto done = bound(
-            {s.insert.bind(1, text), s.insert.bind(2, std::int64_t{uid}), s.insert.bind(3, user),
-             s.insert.bind(4, name.empty() ? "totp" : name), s.insert.bind_blob(5, *sealed),
-             s.insert.bind(6, stamp(now.wall)), s.insert.bind(7, kind_text), s.insert.bind(8, std::int64_t{0})});
-        !done)
-        return std::unexpected{done.error()};
-    if (const auto inserted = s.insert.run(); !inserted)
-        return std::unexpected{inserted.error()};
-    if (const auto committed = transaction->commit(); !committed)
-        return std::unexpected{committed.error()};
-    const std::string typed = base::base32_encode(secret.view());
-    return wire::Enrollment{
-        .factor_id = text, .uri = otpauth_uri(user, s.host, typed, kind), .secret = typed};
+    if (const auto added = s.add({.id = text,
+                                  .uid = uid,
+                                  .user = user,
+                                  .kind = kind_text,
+                                  .name = name.empty() ? "totp" : name,
+                                  .sealed = *sealed,
+                                  .replaces = FactorRow::Replaces::pending},
+                                 now);
+        !added)
+        return std::unexpected{added.error()};
+    const base::Secret typed{base::base32_encode(secret.view())};
+    return wire::Enrollment{.factor_id = text,
+                            .uri = otpauth_uri(user, s.host, typed.view(), kind),
+                            .secret = std::string{typed.view()}};
 }
 
 Result<> Factors::finish(const std::string& factor_id, std::uint32_t uid, std::string_view code,
@@ -192,8 +252,11 @@ Result<> Factors::finish(const std::string& factor_id, std::uint32_t uid, std::s
     const auto step = matching_step(secret->view(), code, totp_step(now.wall), *kind);
     if (!step)
         return std::unexpected{step.error()};
-    if (!*step)
-        return fail(EACCES, "wrong code");
+    if (!*step) {
+        const auto counted = s.throttle.noted(uid, now.wall);
+        const auto written = counted ? transaction->commit() : counted;
+        return written ? fail(EACCES, "wrong code") : written;
+    }
     // The step is taken with it: the code that proved the enrolment opens nothing more.
     if (const auto done = bound({s.activate.bind(1, factor_id),
                                  s.activate.bind(2, static_cast<std::int64_t>(**step)),
@@ -204,6 +267,8 @@ Result<> Factors::finish(const std::string& factor_id, std::uint32_t uid, std::s
         return activated;
     if (s.database.changes() != 1)
         return fail(ENOENT, "no such enrolment is pending");
+    if (const auto done = s.throttle.succeeded(uid, Source::unknown(), now.wall); !done)
+        return done;
     return transaction->commit();
 }
 
@@ -247,6 +312,36 @@ Result<> Factors::forget(const std::string& factor_id) {
     return {};
 }
 
+Result<bool> Factors::is_last(const std::string& factor_id, std::uint32_t uid) {
+    State& s = *state_;
+    const base::Running running{s.last_of};
+    if (const auto done = bound(
+            {s.watch.check(), s.last_of.bind(1, factor_id), s.last_of.bind(2, std::int64_t{uid})});
+        !done)
+        return std::unexpected{done.error()};
+    const auto row = s.last_of.step();
+    if (!row)
+        return std::unexpected{row.error()};
+    if (!*row)
+        return fail(ENOENT, "no such factor");
+    return s.last_of.integer(0) != 0;
+}
+
+Result<> Factors::forget_own(const std::string& factor_id, std::uint32_t uid) {
+    // As one: of two that are forgotten at the same time one stays.
+    auto transaction = base::Transaction::begin(state_->database);
+    if (!transaction)
+        return std::unexpected{transaction.error()};
+    const auto last = is_last(factor_id, uid);
+    if (!last)
+        return std::unexpected{last.error()};
+    if (*last)
+        return fail(EPERM, "it is the last factor that counts");
+    if (const auto gone = forget(factor_id); !gone)
+        return gone;
+    return transaction->commit();
+}
+
 Result<Factors::Active> Factors::active(std::uint32_t uid) {
     const base::Running running{state_->kinds_of};
     if (const auto done =
@@ -263,6 +358,7 @@ Result<Factors::Active> Factors::active(std::uint32_t uid) {
         const auto kind = state_->kinds_of.text(0);
         active.recovery = active.recovery || kind == recovery_kind;
         active.totp = active.totp || totp_kind_of(kind);
+        active.key = active.key || kind == key_kind;
     }
 }
 
@@ -282,35 +378,16 @@ Result<std::vector<base::Secret>> Factors::renew_recovery(std::uint32_t uid,
     const auto sealed = base::seal(s.key.view(), purpose_of(text, uid, recovery_kind), kept.view());
     if (!sealed)
         return std::unexpected{sealed.error()};
-    if (const auto sound = s.watch.check(); !sound)
-        return std::unexpected{sound.error()};
-    auto transaction = base::Transaction::begin(s.database);
-    if (!transaction)
-        return std::unexpected{transaction.error()};
-    const base::Running forgetting{s.forget_kind}, counting{s.counts}, inserting{s.insert};
-    if (const auto done =
-            bound({s.forget_kind.bind(1, std::int64_t{uid}), s.forget_kind.bind(2, recovery_kind),
-                   s.counts.bind(1, std::int64_t{uid})});
-        !done)
-        return std::unexpected{done.error()};
-    if (const auto forgotten = s.forget_kind.run(); !forgotten)
-        return std::unexpected{forgotten.error()};
-    if (const auto row = s.counts.step(); !row)
-        return std::unexpected{row.error()};
-    if (s.counts.integer(0) >= static_cast<std::int64_t>(max_factors_total) ||
-        s.counts.integer(1) >= static_cast<std::int64_t>(max_factors_per_user))
-        return fail(EDQUOT, "no more factors can be enrolled");
-    if (const auto done =
-            bound({s.insert.bind(1, text), s.insert.bind(2, std::int64_t{uid}),
-                   s.insert.bind(3, user), s.insert.bind(4, recovery_name(drawn->codes.size())),
-                   s.insert.bind_blob(5, *sealed), s.insert.bind(6, stamp(now.wall)),
-                   s.insert.bind(7, recovery_kind), s.insert.bind(8, std::int64_t{1})});
-        !done)
-        return std::unexpected{done.error()};
-    if (const auto inserted = s.insert.run(); !inserted)
-        return std::unexpected{inserted.error()};
-    if (const auto committed = transaction->commit(); !committed)
-        return std::unexpected{committed.error()};
+    if (const auto added = s.add({.id = text,
+                                  .uid = uid,
+                                  .user = user,
+                                  .kind = recovery_kind,
+                                  .name = recovery_name(drawn->codes.size()),
+                                  .sealed = *sealed,
+                                  .replaces = FactorRow::Replaces::kind},
+                                 now);
+        !added)
+        return std::unexpected{added.error()};
     return std::move(drawn->codes);
 }
 

@@ -121,8 +121,15 @@ std::string otpauth_uri(const std::string& user, const std::string& host,
     if (kind.digits != 6)
         others += "&digits=" + std::to_string(kind.digits);
     // The issuer stands twice, and must be the same: some apps read the one, some the other.
-    return "otpauth://totp/vigil:" + percent_encode(user) + "@" + percent_encode(host) +
-           "?secret=" + std::string{base32_secret} + "&issuer=vigil" + others;
+    const std::string before =
+        "otpauth://totp/vigil:" + percent_encode(user) + "@" + percent_encode(host) + "?secret=";
+    const std::string after = "&issuer=vigil" + others;
+    std::string uri;
+    uri.reserve(before.size() + base32_secret.size() + after.size()); // no copy stays behind
+    uri += before;
+    uri += base32_secret;
+    uri += after;
+    return uri;
 }
 
 } // namespace vigil::factors

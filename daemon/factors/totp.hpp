@@ -1,12 +1,34 @@
 #pragma once
-// The arithmetic of one-time codes. Pure: time and secrets are handed in. (hotp and its kinds
-// themselves are declared in factors.hpp.)
+// The arithmetic of one-time codes (RFC 4226, RFC 6238). Pure: time and secrets are handed in.
 
-#include "daemon/factors/factors.hpp"
+#include "base/error.hpp"
+#include "base/time.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
 
 namespace vigil::factors {
 
 inline constexpr std::int64_t totp_period = 30;
+
+/// What an authenticator was told of its codes (RFC 6238, 1.2). A step is always 30 s.
+struct TotpKind {
+    enum class Hash : std::uint8_t { sha1, sha256, sha512 } hash = Hash::sha1;
+    unsigned digits = 6; ///< or 8
+
+    bool operator==(const TotpKind&) const = default;
+};
+
+/// A kind of factor, in the store and over the bus: "totp", "totp-8", "totp-sha256",
+/// "totp-8-sha512".
+std::string text_of(const TotpKind& kind);
+std::optional<TotpKind> totp_kind_of(std::string_view text);
+
+/// RFC 4226 with the hashes of RFC 6238: the pure part. EINVAL: digits other than 6 to 9.
+Result<std::string> hotp(std::string_view key, std::uint64_t counter, const TotpKind& kind = {});
+std::uint64_t totp_step(WallTime time) noexcept;
 
 /// The step near `now_step` (one each side) that `code` belongs to; nullopt: none. The latest,
 /// where two steps share a code: accepted for the earlier, it would count once more for the later.

@@ -4,6 +4,7 @@
 #include "base/log.hpp"
 #include "daemon/audit/journal.hpp"
 #include "daemon/enforce/console.hpp"
+#include "daemon/enforce/elevated.hpp"
 #include "daemon/enforce/prompt.hpp"
 #include "daemon/enforce/scope.hpp"
 #include "daemon/shell/shell.hpp"
@@ -49,6 +50,14 @@ void Shell::perform(const core::EraseGrant& effect) {
     stored(store_.erase_grant(effect.id));
 }
 
+void Shell::perform(const core::StoreRemembered& effect) {
+    stored(store_.put(effect.record));
+}
+
+void Shell::perform(const core::EraseRemembered& effect) {
+    stored(store_.erase_remembered(effect.id));
+}
+
 void Shell::perform(const core::Audit& effect) {
     audit::write_journal(effect);
 }
@@ -73,6 +82,12 @@ void Shell::perform(const core::Say& effect) {
     const auto* known = record(effect.session);
     if (!known)
         return;
+    if (core::is_elevated(*known)) {
+        if (const auto terminal = enforce::elevated_terminal(*known))
+            base::log_failure("telling the user",
+                              enforce::say(*terminal, effect.line, effect.last));
+        return;
+    }
     for (const auto& terminal : terminals_now(*known)) {
         // One that takes no escape sequences has no screen to leave; that is known under a lock.
         const auto saved = saved_terminal(effect.session, terminal.path);
@@ -125,6 +140,8 @@ void Shell::perform(const core::Terminate& effect) {
     const auto* known = record(effect.session);
     if (!known)
         return;
+    if (core::is_elevated(*known))
+        return end_elevated(*known);
     if (known->logind_session.empty())
         signal_leader(effect.session, SIGTERM);
     if (known->logind_session.empty() || !system_bus_)
@@ -140,6 +157,8 @@ void Shell::perform(const core::KillScope& effect) {
     const auto* known = record(effect.session);
     if (!known)
         return;
+    if (core::is_elevated(*known))
+        return kill_elevated(*known);
     if (known->cgroup.empty())
         signal_leader(effect.session, SIGKILL);
     else
@@ -158,9 +177,10 @@ void Shell::signal_leader(const core::SessionId& session, int signal) {
 
 void Shell::perform(const core::CheckGone& effect) {
     const auto* known = record(effect.session);
-    const bool gone = !known                  ? true
-                      : known->cgroup.empty() ? !base::is_alive(known->leader)
-                                              : enforce::is_gone(known->cgroup);
+    const bool gone = !known                      ? true
+                      : core::is_elevated(*known) ? enforce::is_elevated_gone(known->cgroup)
+                      : known->cgroup.empty()     ? !base::is_alive(known->leader)
+                                                  : enforce::is_gone(known->cgroup);
     events_.push_back(core::ScopeSeen{effect.session, gone});
 }
 

@@ -5,6 +5,7 @@
 #include "base/unique_fd.hpp"
 #include "base/whole_file.hpp"
 #include "policy/load.hpp"
+#include "wire/names.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -69,17 +70,40 @@ bool has_word(std::string_view line, std::string_view word) {
 
 } // namespace
 
-PolicyKeeper::PolicyKeeper(std::string path, std::string last_good,
+PolicyKeeper::PolicyKeeper(std::string path, std::string last_good, const std::string& runtime,
                            std::string_view kernel_command_line)
     : path_{std::move(path)}, last_good_{std::move(last_good)},
+      elevated_mark_{runtime + "/" + wire::elevated_mark},
       observe_only_{has_word(kernel_command_line, observe_word)} {}
 
 policy::Policy PolicyKeeper::start(WallTime now) {
+    auto chosen = choose(now);
+    mark(chosen);
+    return chosen;
+}
+
+Result<policy::Policy> PolicyKeeper::reload(WallTime now) {
+    auto loaded = load(now);
+    if (loaded)
+        mark(*loaded);
+    return loaded;
+}
+
+/// A mark that cannot be made costs elevated sessions their clocks, and nothing else.
+void PolicyKeeper::mark(const policy::Policy& policy) const {
+    if (!policy.elevated.empty())
+        base::log_failure("marking that there are elevated sessions",
+                          base::write_whole(elevated_mark_, {}, 0644));
+    else if (::unlink(elevated_mark_.c_str()) < 0 && errno != ENOENT)
+        base::log_failure("taking " + elevated_mark_ + " away", fail(errno, "unlink"));
+}
+
+policy::Policy PolicyKeeper::choose(WallTime now) {
     if (observe_only_)
         base::log(base::Level::warning, "the kernel's command line says " +
                                             std::string{observe_word} +
                                             ": nothing is locked, ended or refused");
-    if (auto fresh = reload(now))
+    if (auto fresh = load(now))
         return std::move(*fresh);
     base::log(base::Level::error, "the policy is broken: " + error_);
     const auto kept = base::read_small_file(last_good_, largest_kept);
@@ -104,7 +128,7 @@ policy::Policy PolicyKeeper::start(WallTime now) {
     return std::move(*old);
 }
 
-Result<policy::Policy> PolicyKeeper::reload(WallTime now) {
+Result<policy::Policy> PolicyKeeper::load(WallTime now) {
     const auto sources = policy::read_sources(path_, true);
     auto parsed = sources ? policy::parse(*sources)
                           : Result<policy::Policy>{std::unexpected{sources.error()}};

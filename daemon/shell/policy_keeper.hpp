@@ -16,10 +16,13 @@ inline constexpr std::string_view observe_word = "vigil.mode=observe";
 
 class PolicyKeeper {
 public:
-    /// `path`: policy.yaml. `last_good`: where its text is kept, root's alone.
+    /// `path`: policy.yaml. `last_good`: where its text is kept, root's alone. `runtime`: the
+    /// folder of the socket, for the mark that a rule is about elevated sessions, so that
+    /// pam_vigil.so asks nobody where none is (wire::elevated_mark).
     /// `kernel_command_line` (proc_cmdline(5)): with `observe_word` in it every policy only
     /// observes.
-    PolicyKeeper(std::string path, std::string last_good, std::string_view kernel_command_line);
+    PolicyKeeper(std::string path, std::string last_good, const std::string& runtime,
+                 std::string_view kernel_command_line);
 
     /// Reads the file; if it is broken, the last good one (at start). Returns the policy to use.
     /// `usable()` is false if there is none at all: step-up is then refused, limits go unwatched.
@@ -34,8 +37,13 @@ public:
     WallTime loaded() const noexcept { return loaded_; }
 
 private:
+    policy::Policy choose(WallTime now);
+    Result<policy::Policy> load(WallTime now);
+    void mark(const policy::Policy& policy) const;
+
     std::string path_;
     std::string last_good_;
+    std::string elevated_mark_;
     bool observe_only_ = false;
     bool usable_ = false;
     std::string error_;

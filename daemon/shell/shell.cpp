@@ -34,6 +34,8 @@ Shell::Shell(sd_event* loop, store::RuntimeStore store, policy::Policy policy,
           desktop_seen(session, hints);
       }},
       store_trouble_{std::move(store_trouble)}, store_error_{store_trouble_} {
+    machine_.restore(store_.remembered().value_or(std::vector<core::RememberedLogin>{}),
+                     base::read_clocks());
     auto activity = enforce::ActivityWatch::create(
         loop_,
         {.new_terminal = [this](const std::string& path,

@@ -31,7 +31,7 @@ inline constexpr const char* output_queue_name = "vigil-output";
 
 /// What a waiting caller can be told.
 using Reply = std::variant<core::ReplyReserve, core::ReplyLimit, core::ReplyAsk, core::ReplyProve,
-                           core::ReplyWait, core::ReplyId, core::ReplyDone>;
+                           core::ReplyRequested, core::ReplyWait, core::ReplyId, core::ReplyDone>;
 using Responder = std::function<void(const Reply&)>;
 
 /// Why there are no prompts where use_service_manager() was not called.
@@ -123,6 +123,9 @@ private:
         std::string desktop; ///< logind's id, where it has or had one
         base::UniqueFd leader;
         base::EventSource leader_source;
+        // Of an elevated session.
+        std::string cgroup;
+        base::EventSource emptied_source; ///< what is in there has changed
         std::vector<enforce::Terminal> terminals;
         /// Under a lock: sshd's own processes, by pid, and what tells of their end.
         std::map<pid_t, base::EventSource> carriers;
@@ -140,6 +143,14 @@ private:
         /// What an earlier vigild had seen; good for the first look of this one.
         std::optional<store::RuntimeStore::Activity> before;
         store::RuntimeStore::Activity last; ///< of all its terminals, as written down
+    };
+
+    /// A process that waits for an approval.
+    struct Asker {
+        Shell* shell = nullptr;
+        core::SessionId request;
+        base::UniqueFd process;
+        base::EventSource source;
     };
 
     /// What asking at the terminals of a lock came to.
@@ -185,6 +196,17 @@ private:
     void look_for_holders(const std::vector<core::SessionId>& ids);
     bool note_escaped(Watched& watched, const std::vector<enforce::ForeignHolder>& escaped);
     void watch_carriers(Watched& watched, const std::vector<pid_t>& carriers);
+    // elevated.cpp
+    void watch_elevated(Watched& watched, const core::SessionRecord& record);
+    void read_elevated(const core::SessionView& view);
+    void end_elevated(const core::SessionRecord& record);
+    void kill_elevated(const core::SessionRecord& record);
+    void forget_elevated(const Watched& watched);
+    void set_back(const core::SavedTerminal& before, const std::string& scope,
+                  const core::SessionId& login);
+    std::string scope_around(const core::SessionRecord& record) const;
+    BootTime input_at(const enforce::Terminal& terminal, const Now& now) const;
+
     Result<> start_prompts(Watched& watched);
     void prompt_failed(const core::SessionId& session, std::uint64_t device,
                        const std::string& line);
@@ -214,7 +236,10 @@ private:
     void perform(const core::EraseSession& effect);
     void perform(const core::StoreGrant& effect);
     void perform(const core::EraseGrant& effect);
+    void perform(const core::StoreRemembered& effect);
+    void perform(const core::EraseRemembered& effect);
     void perform(const core::Watch& effect);
+    void perform(const core::HoldElevated& effect);
     void perform(const core::Forget& effect);
     void perform(const core::ReadActivity& effect);
     void perform(const core::Say& effect);
@@ -230,14 +255,19 @@ private:
     void perform(const core::Terminate& effect);
     void perform(const core::KillScope& effect);
     void perform(const core::CheckGone& effect);
+    void perform(const core::WatchAsker& effect);
+    void perform(const core::ForgetAsker& effect);
     void perform(const core::Audit& effect);
     void perform(const std::convertible_to<Reply> auto& effect) { respond(effect.token, effect); }
 
     static int on_idle(sd_event_source*, void* userdata) noexcept;
     static int on_timer(sd_event_source*, std::uint64_t, void* userdata) noexcept;
     static int on_guard_again(sd_event_source*, std::uint64_t, void* userdata) noexcept;
+    static int on_asker_gone(sd_event_source* source, int, std::uint32_t, void* userdata) noexcept;
     static int on_carrier_gone(sd_event_source* source, int, std::uint32_t,
                                void* userdata) noexcept;
+    static int on_elevated_changed(sd_event_source* source, const struct inotify_event*,
+                                   void* userdata) noexcept;
     static int on_leader_gone(sd_event_source* source, int, std::uint32_t, void* userdata) noexcept;
 
     sd_event* loop_;
@@ -255,6 +285,7 @@ private:
     enforce::Redraw redraw_;
     enforce::MovedReader moved_;
     std::unordered_map<core::SessionId, Watched> watched_;
+    std::map<core::SessionId, Asker> askers_; ///< by request
     std::unordered_map<core::Token, Responder> waiting_;
     std::unordered_multimap<uid_t, core::SessionId> by_user_;
     std::unordered_map<std::uint64_t, core::SessionId> by_terminal_; ///< those that are watched

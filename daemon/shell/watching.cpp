@@ -26,11 +26,15 @@ void Shell::perform(const core::Watch& effect) {
         watched.shell = this;
         watched.id = effect.session;
         watched.uid = known->facts.uid;
-        by_user_.emplace(watched.uid, watched.id);
-        watched.before = store_.activity(effect.session).value_or(std::nullopt);
+        if (!core::is_elevated(*known)) {
+            by_user_.emplace(watched.uid, watched.id);
+            watched.before = store_.activity(effect.session).value_or(std::nullopt);
+        }
     }
     if (!watched.leader_source)
         watch_leader(watched, known->leader);
+    if (core::is_elevated(*known))
+        watch_elevated(watched, *known);
     if (core::is_graphical(*known))
         look_at_desktop(*known);
 }
@@ -120,6 +124,9 @@ void Shell::stop_prompt(const core::SessionId& session, const std::string& termi
 }
 
 void Shell::perform(const core::Forget& effect) {
+    if (const auto elevated = watched_.find(effect.session);
+        elevated != watched_.end() && !elevated->second.cgroup.empty())
+        return forget_elevated(elevated->second);
     stop_prompts(effect.session);
     if (const auto saved = store_.terminals(effect.session))
         for (const auto& terminal : *saved) {
@@ -209,6 +216,8 @@ void Shell::perform(const core::ReadActivity& effect) {
     const auto found = watched_.find(effect.session);
     if (!view || found == watched_.end())
         return;
+    if (core::is_elevated(*view->record))
+        return read_elevated(*view);
     if (core::is_graphical(*view->record))
         return look_at_desktop(*view->record);
     auto& watched = found->second;

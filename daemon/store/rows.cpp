@@ -197,6 +197,11 @@ Result<> write(base::Statement& statement, const core::SessionRecord& r) {
         << r.unlocking_reason << r.unlock_failures << r.unlock_not_before << r.ending_since
         << r.end_reason << r.end_warnings_given << std::int64_t{r.adopted}
         << std::int64_t{r.desktop_locked};
+    if (r.login)
+        out << *r.login;
+    else
+        out.null();
+    out << r.run_as;
     return out.run();
 }
 
@@ -218,6 +223,11 @@ Result<> read(const base::Statement& row, core::SessionRecord& r) {
         r.unlocked_wall >> r.unlocking_by >> r.unlocking_reason >> r.unlock_failures >>
         r.unlock_not_before >> r.ending_since >> r.end_reason >> r.end_warnings_given >>
         r.adopted >> r.desktop_locked;
+    if (in.null())
+        in.skip();
+    else
+        in >> r.login.emplace();
+    in >> r.run_as;
     return in.done("session");
 }
 
@@ -233,6 +243,34 @@ Result<> read(const base::Statement& row, core::GrantRecord& r) {
     in >> r.id >> r.uid >> r.session >> r.terminal >> r.leader.pid >> r.leader.start_time >>
         r.purpose >> r.expires >> r.uses_left;
     return in.done("grant_");
+}
+
+Result<> write(base::Statement& statement, const core::RememberedLogin& r) {
+    std::vector<std::string> proved;
+    for (const auto factor : r.proved)
+        proved.emplace_back(policy::to_text(factor));
+    Writer out{statement};
+    out << r.id << r.uid << r.user;
+    out.blob(view_of(r.source)) << r.host << r.after;
+    out.blob(joined(proved)) << r.since << r.expires;
+    return out.run();
+}
+
+Result<> read(const base::Statement& row, core::RememberedLogin& r) {
+    Reader in{row};
+    in >> r.id >> r.uid >> r.user;
+    in.bytes(r.source) >> r.host >> r.after;
+    std::vector<std::string> proved;
+    if (!split(in.blob(), proved))
+        in.spoil();
+    for (const auto& name : proved) {
+        if (const auto factor = policy::factor_from_text(name))
+            r.proved.push_back(*factor);
+        else
+            in.spoil();
+    }
+    in >> r.since >> r.expires;
+    return in.done("remembered_login");
 }
 
 Result<> write(base::Statement& statement, const core::SavedTerminal& r) {

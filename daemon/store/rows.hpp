@@ -31,20 +31,24 @@ inline constexpr Table session{
     "leader_pid, leader_start, logind_session, cgroup, state, since, since_wall, locked_since, "
     "locked_since_wall, locked_by, lock_reason, unlocked_by, unlock_reason, unlocked_wall, "
     "unlocking_by, unlocking_reason, unlock_failures, unlock_not_before, ending_since, end_reason, "
-    "end_warnings_given, adopted, desktop_locked"};
+    "end_warnings_given, adopted, desktop_locked, login, run_as"};
 inline constexpr Table grant{"grant_", "id",
                              "uid, session, terminal, leader_pid, leader_start, purpose, expires, "
                              "uses_left"};
+inline constexpr Table remembered{"remembered_login", "id",
+                                  "uid, user, source, host, after, proved, since, expires"};
 inline constexpr Table terminal{"terminal", "session, path",
                                 "device, settings, uid, gid, mode, lock_console, keyboard_mode, "
                                 "screen, cursor"};
 
 Result<> write(base::Statement& statement, const core::SessionRecord& record);
 Result<> write(base::Statement& statement, const core::GrantRecord& record);
+Result<> write(base::Statement& statement, const core::RememberedLogin& record);
 Result<> write(base::Statement& statement, const core::SavedTerminal& record);
 
 Result<> read(const base::Statement& row, core::SessionRecord& record);
 Result<> read(const base::Statement& row, core::GrantRecord& record);
+Result<> read(const base::Statement& row, core::RememberedLogin& record);
 Result<> read(const base::Statement& row, core::SavedTerminal& record);
 
 Result<> bind_id(base::Statement& statement, int place, const core::SessionId& id);

@@ -27,7 +27,7 @@ CREATE TABLE session (
   unlocking_by TEXT NOT NULL, unlocking_reason TEXT NOT NULL, unlock_failures INTEGER NOT NULL,
   unlock_not_before INTEGER NOT NULL, ending_since INTEGER NOT NULL, end_reason TEXT NOT NULL,
   end_warnings_given INTEGER NOT NULL, adopted INTEGER NOT NULL,
-  desktop_locked INTEGER NOT NULL
+  desktop_locked INTEGER NOT NULL, login BLOB, run_as TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE grant_ (
   id BLOB PRIMARY KEY, uid INTEGER NOT NULL, session BLOB NOT NULL, terminal INTEGER NOT NULL,
@@ -35,6 +35,11 @@ CREATE TABLE grant_ (
   expires INTEGER NOT NULL, uses_left INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX grant_session ON grant_ (session);
+CREATE TABLE remembered_login (
+  id BLOB PRIMARY KEY, uid INTEGER NOT NULL, user TEXT NOT NULL, source BLOB NOT NULL,
+  host TEXT NOT NULL, after TEXT NOT NULL, proved BLOB NOT NULL, since INTEGER NOT NULL,
+  expires INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE terminal (
   session BLOB NOT NULL, path TEXT NOT NULL, device INTEGER NOT NULL, settings BLOB NOT NULL,
   uid INTEGER NOT NULL, gid INTEGER NOT NULL, mode INTEGER NOT NULL,
@@ -121,8 +126,26 @@ Result<> from_2(base::Database& database) {
     return add(database, {"terminal", "cursor", "INTEGER NOT NULL DEFAULT 0"});
 }
 
+/// Elevated sessions were not known.
+Result<> from_3(base::Database& database) {
+    if (const auto done = add(database, {"session", "login", "BLOB"}); !done)
+        return done;
+    return add(database, {"session", "run_as", "TEXT NOT NULL DEFAULT ''"});
+}
+
+/// No login was remembered before.
+Result<> from_4(base::Database& database) {
+    return database.exec(R"(
+CREATE TABLE remembered_login (
+  id BLOB PRIMARY KEY, uid INTEGER NOT NULL, user TEXT NOT NULL, source BLOB NOT NULL,
+  host TEXT NOT NULL, after TEXT NOT NULL, proved BLOB NOT NULL, since INTEGER NOT NULL,
+  expires INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+)");
+}
+
 /// The first leads from 1 to 2, and so on. None is ever changed once a vigild with it was used.
-constexpr std::array steps{from_1, from_2};
+constexpr std::array steps{from_1, from_2, from_3, from_4};
 constexpr std::int64_t current = steps.size() + 1;
 
 Result<> set_version(base::Database& database) {

@@ -30,6 +30,7 @@ struct RuntimeStore::State {
     base::Database database;
     base::Statement put_session, erase_session, all_sessions;
     base::Statement put_grant, erase_grant, all_grants;
+    base::Statement put_remembered, erase_remembered, all_remembered;
     base::Statement put_terminal, erase_terminal, erase_terminals, session_terminals;
     base::Statement put_activity, session_activity;
 };
@@ -65,6 +66,9 @@ Result<RuntimeStore> RuntimeStore::open(const std::string& path) {
     auto put_grant = prepare(rows::grant.put());
     auto erase_grant = prepare("DELETE FROM grant_ WHERE id = ?1");
     auto all_grants = prepare(rows::grant.select("ORDER BY expires, id"));
+    auto put_remembered = prepare(rows::remembered.put());
+    auto erase_remembered = prepare("DELETE FROM remembered_login WHERE id = ?1");
+    auto all_remembered = prepare(rows::remembered.select("ORDER BY since, id"));
     auto put_terminal = prepare(rows::terminal.put());
     auto erase_terminal = prepare("DELETE FROM terminal WHERE session = ?1 AND path = ?2");
     auto erase_terminals = prepare("DELETE FROM terminal WHERE session = ?1");
@@ -77,7 +81,8 @@ Result<RuntimeStore> RuntimeStore::open(const std::string& path) {
     return RuntimeStore{std::unique_ptr<State>{
         new State{std::move(*database), std::move(put_session), std::move(erase_session),
                   std::move(all_sessions), std::move(put_grant), std::move(erase_grant),
-                  std::move(all_grants), std::move(put_terminal), std::move(erase_terminal),
+                  std::move(all_grants), std::move(put_remembered), std::move(erase_remembered),
+                  std::move(all_remembered), std::move(put_terminal), std::move(erase_terminal),
                   std::move(erase_terminals), std::move(session_terminals), std::move(put_activity),
                   std::move(session_activity)}}};
 }
@@ -121,6 +126,19 @@ Result<> RuntimeStore::erase_grant(const core::SessionId& id) {
 
 Result<std::vector<core::GrantRecord>> RuntimeStore::grants() {
     return rows::read_all<core::GrantRecord>(state_->all_grants);
+}
+
+Result<> RuntimeStore::put(const core::RememberedLogin& record) {
+    const base::Running running{state_->put_remembered};
+    return rows::write(state_->put_remembered, record);
+}
+
+Result<> RuntimeStore::erase_remembered(const core::SessionId& id) {
+    return rows::run_with_id(state_->erase_remembered, id);
+}
+
+Result<std::vector<core::RememberedLogin>> RuntimeStore::remembered() {
+    return rows::read_all<core::RememberedLogin>(state_->all_remembered);
 }
 
 Result<> RuntimeStore::put(const core::SavedTerminal& terminal) {

@@ -32,6 +32,10 @@ public:
     Result<> erase_grant(const core::SessionId& id);
     Result<std::vector<core::GrantRecord>> grants();
 
+    Result<> put(const core::RememberedLogin& record);
+    Result<> erase_remembered(const core::SessionId& id);
+    Result<std::vector<core::RememberedLogin>> remembered();
+
     Result<> put(const core::SavedTerminal& terminal);
     Result<> erase_terminal(const core::SessionId& session, const std::string& path);
     Result<> erase_terminals(const core::SessionId& session);

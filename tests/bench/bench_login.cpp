@@ -6,7 +6,7 @@
 #include "base/bus_client.hpp"
 #include "base/clock.hpp"
 #include "base/process.hpp"
-#include "wire/codec.hpp"
+#include "wire/bus_codec.hpp"
 #include "wire/names.hpp"
 
 #include <algorithm>

@@ -49,5 +49,5 @@ def ask(vigild, leader, who=None):
 
 
 def prove(vigild, leader, code, attempt=None, who=None, factor="totp"):
-    return vigild.call("Prove", "h" + QUESTION + "ssay", 0, *(who or request()), factor, code, attempt or os.urandom(16),
+    return vigild.call("Prove", "h" + QUESTION + "ssbay", 0, *(who or request()), factor, code, False, attempt or os.urandom(16),
                        fds=[leader.pidfd], interface="org.vigil1.StepUp")

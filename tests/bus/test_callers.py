@@ -8,23 +8,34 @@ from one_time_code import QUESTION, enrolled, request
 
 DENIED = "org.vigil1.Error.Denied"
 ELSEWHERE = "f" * 32
-PROOF = ("totp", "123456", bytes(16))
-QUESTION_AND_PROOF = "h" + QUESTION + "ssay"
-COMMAND, ID = "ayayaaybbb", (b"/usr/bin/id", b"/usr/bin/id", [b"-u"], False, True, False)
+PROOF = ("totp", "123456", False, bytes(16))
+QUESTION_AND_PROOF = "h" + QUESTION + "ssbay"
+COMMAND, ID = "ayayaaybbbay", (b"/usr/bin/id", b"/usr/bin/id", [b"-u"], False, True, False, b"/")
 # Every method with arguments that are right; the first argument {} names a session, [] a factor.
 METHODS = [
     (MANAGER, "Reserve", "h" + LOGIN, (0, login())), (MANAGER, "Prepare", "h", (0,)),
     (MANAGER, "Confirm", "h" + LOGIN, (0, login())), (MANAGER, "Release", "h", (0,)),
+    (MANAGER, "Elevated", "hss", (0, "sudo", "root")),
     (STEPUP, "Ask", "h" + QUESTION, (0, *request())), (STEPUP, "Prove", QUESTION_AND_PROOF, (0, *request(), *PROOF)),
     (STEPUP, "AskCommand", "h" + QUESTION + COMMAND, (0, *request(), *ID)),
-    (STEPUP, "ProveCommand", "h" + QUESTION + COMMAND + "ssay", (0, *request(), *ID, *PROOF)),
+    (STEPUP, "ProveCommand", "h" + QUESTION + COMMAND + "ssbay", (0, *request(), *ID, *PROOF)),
+    (STEPUP, "AskLogin", "h" + QUESTION + "s", (0, 2, *request()[1:], "")),
+    (STEPUP, "ProveLogin", "h" + QUESTION + "sssbay", (0, 2, *request()[1:], "", *PROOF)),
+    (STEPUP, "Challenge", "h" + QUESTION, (0, *request())),
+    (STEPUP, "ChallengeCommand", "h" + QUESTION + COMMAND, (0, *request(), *ID)),
+    (STEPUP, "Request", "h" + QUESTION + "s", (0, *request(), "why")),
+    (STEPUP, "RequestCommand", "h" + QUESTION + COMMAND + "s", (0, *request(), *ID, "why")),
+    (STEPUP, "Await", "hs", (0, "{}")),
     (MANAGER, "LockInfo", "ss", ("{}", "pts/0")), (MANAGER, "Unlocked", "sss", ("{}", "pts/0", "password")),
     (MANAGER, "UnlockFailed", "ss", ("{}", "pts/0")),
     (MANAGER, "ScreenSeen", "ssss", ("{}", "pts/0", "main", "shown")), (MANAGER, "Show", "s", ("{}",)),
     (MANAGER, "Lock", "ss", ("{}", "")), (MANAGER, "Unlock", "ss", ("{}", "")), (MANAGER, "Terminate", "ss", ("{}", "")),
     (MANAGER, "LockForSleep", "", ()), (MANAGER, "Examine", "", ()), (MANAGER, "Reload", "", ()), (MANAGER, "EnrollTotp", "ssss", ("nobody", "phone", "totp", "")),
     (MANAGER, "RenewRecoveryCodes", "ss", ("nobody", "")), (MANAGER, "EnrollFinish", "ss", ("[]", "123456")), (MANAGER, "Factors", "s", ("nobody",)),
-    (MANAGER, "Forget", "s", ("[]",)), (MANAGER, "Revoke", "s", ("{}",)),
+    (MANAGER, "EnrollKey", "sss", ("nobody", "", "")), (MANAGER, "EnrollKeyFinish", "sss", ("[]", "key", "AAAA")),
+    (MANAGER, "KeyChallenge", "s", ("nobody",)),
+    (MANAGER, "Forget", "ss", ("[]", "")), (MANAGER, "MakeTicket", "st", ("nobody", 3600)), (MANAGER, "Revoke", "s", ("{}",)),
+    (MANAGER, "FactorsKey", "", ()), (MANAGER, "Rekey", "hs", (0, "vigil.key.2")),
     # Called on the session's object.
     (SESSION, "Show", "", ()), (SESSION, "Lock", "s", ("",)), (SESSION, "Unlock", "s", ("",)),
     (SESSION, "Terminate", "s", ("",)),
@@ -32,10 +43,14 @@ METHODS = [
 NAMES = [f"{interface.rsplit('.', 1)[1]}.{name}" for interface, name, _, _ in METHODS]
 NOT_YOURS = "There is no such thing, or it is not yours."
 FOR_ROOT = "That is for root alone."
-OPEN_TO_ALL = {"List", "Grants", "Status"}
-OWNERS = {"Show", "Lock", "Terminate", "EnrollTotp", "RenewRecoveryCodes", "EnrollFinish", "Factors", "Revoke"}
+# Of these the core says whose each thing is (tests/unit/test_core_proofs.cpp).
+OPEN_TO_ALL = {"List", "Grants", "Status", "Requests", "Approve", "Deny"}
+OWNERS = {"Show", "Lock", "Terminate", "EnrollTotp", "RenewRecoveryCodes", "EnrollFinish", "EnrollKey", "EnrollKeyFinish",
+          "KeyChallenge", "Factors", "Revoke", "Forget", "MakeTicket"}
 # Of these there is none here: a grant needs a session of logind's (tests/host/test_grants.py).
 OF_NONE = {"Revoke"}
+# Root's, and whom polkit lets, which is not on these brokers.
+OF_OPERATORS = {"MakeTicket"}
 POLICY = "version: 1\nsessions:\n  - {name: everyone, max_sessions: {user: 3, when_reached: deny}}\n" \
          "step_up:\n  - {match: {services: [sudo]}, require: [totp]}\n"
 
@@ -91,7 +106,7 @@ def test_the_owner_may_what_the_table_says_and_no_more(broker, vigild, method):
             denied = None
         except BusError as error:
             denied = error.text if error.name == DENIED else None
-    if method[1] in OF_NONE:
+    if method[1] in OF_NONE | OF_OPERATORS:
         assert denied == NOT_YOURS
     elif method[1] in OWNERS:
         assert denied not in (FOR_ROOT, NOT_YOURS)
@@ -102,7 +117,7 @@ def test_the_owner_may_what_the_table_says_and_no_more(broker, vigild, method):
 @pytest.mark.parametrize("name", ["root", "nobody", "no-such-user", "games", "daemon\x1b[2J", "0", "x" * 4096])
 def test_names_of_others_are_all_the_same(broker, name):
     with broker.connect(DAEMON) as other:
-        for member, signature, rest in (("Factors", "s", ()), ("EnrollTotp", "ssss", ("phone", "totp", "123456"))):
+        for member, signature, rest in (("Factors", "s", ()), ("KeyChallenge", "s", ()), ("EnrollTotp", "ssss", ("phone", "totp", "123456"))):
             expected = refused(other.call, member, signature, "root", *rest)
             assert expected[0] == DENIED
             assert refused(other.call, member, signature, name, *rest) == expected
@@ -186,7 +201,11 @@ def test_the_direct_socket_is_roots(vigild):
     ("EnrollTotp", "ssss", ("no-such-user", "phone", "totp", ""), "NotFound"),
     ("EnrollTotp", "ssss", ("nobody", "x" * 65, "totp", ""), "Invalid"),
     ("EnrollTotp", "ssss", ("nobody", "phone", "totp-7", ""), "Invalid"),
-    ("EnrollFinish", "ss", ("no id", "123456"), "NotFound"), ("Forget", "s", ("no id",), "NotFound"),
+    ("EnrollKey", "sss", ("no-such-user", "", ""), "NotFound"), ("EnrollKey", "sss", ("nobody", "x" * 65, ""), "Invalid"),
+    ("EnrollKeyFinish", "sss", ("no id", "key", "AAAA"), "Invalid"), ("KeyChallenge", "s", ("no-such-user",), "NotFound"),
+    ("EnrollFinish", "ss", ("no id", "123456"), "NotFound"), ("Forget", "ss", ("no id", ""), "NotFound"),
+    ("MakeTicket", "st", ("no-such-user", 3600), "NotFound"), ("MakeTicket", "st", ("nobody", 59), "Invalid"),
+    ("MakeTicket", "st", ("nobody", 2**63), "Invalid"), ("MakeTicket", "st", ("", 3600), "Invalid"),
     ("Factors", "s", ("no-such-user",), "NotFound")])
 def test_a_failure_has_the_name_of_its_kind(vigild, member, signature, values, name):
     vigild.start()

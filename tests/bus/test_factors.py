@@ -35,8 +35,8 @@ def test_the_codes_are_oathtools(host):
 def test_a_code_is_asked_for_and_taken_once(host, sudo):
     assert ask(host, sudo)[0] == DENIED  # nothing to prove with
     code = enrolled(host, "nobody")
-    verdict, _, factors, wait = ask(host, sudo)
-    assert (verdict, factors, wait) == (PROVE, ["totp"], 0)
+    verdict, _, factors, person, wait = ask(host, sudo)
+    assert (verdict, factors, person, wait) == (PROVE, ["totp"], "nobody", 0)
     shown = code.now()
     assert prove(host, sudo, shown)[0] == ACCEPTED
     assert prove(host, sudo, shown)[0] == WRONG
@@ -67,17 +67,17 @@ def test_a_repeated_wrong_attempt_counts_once(host, sudo):
     attempt = os.urandom(16)
     answers = [prove(host, sudo, "000000", attempt) for _ in range(20)]
     assert all(each[0] == WRONG for each in answers)
-    assert ask(host, sudo)[3] == 0
+    assert ask(host, sudo)[4] == 0
 
 
 def test_guessing_is_slowed_down_across_a_kill(host, sudo):
     code = enrolled(host, "nobody")
     for _ in range(10):
         last = prove(host, sudo, "000000")
-    assert last[0] == NOT_NOW and last[2] > 0
+    assert last[0] == NOT_NOW and last[3] > 0
     host.restart(signal.SIGKILL)
     assert prove(host, sudo, code.now())[0] == NOT_NOW
-    assert ask(host, sudo)[3] > 0
+    assert ask(host, sudo)[4] > 0
 
 
 @pytest.mark.parametrize("answer", ["", "12345", "1234567", "x" * 512, "'; --", "12 34 56", "\x1b[2J", "٠٠٠٠٠٠"])
@@ -89,8 +89,8 @@ def test_what_is_no_code_is_wrong(host, sudo, answer):
 def test_a_hundred_identical_codes_at_once(host, sudo):
     code = enrolled(host, "nobody").now()
     clients = [host.connect() for _ in range(100)]
-    serials = [client.send("Prove", "hu(suassss)sssay", 0, *request(), "totp", code, os.urandom(16), fds=[sudo.pidfd],
-                           interface="org.vigil1.StepUp") for client in clients]
+    serials = [client.send("Prove", "hu(suassss)sssbay", 0, *request(), "totp", code, False, os.urandom(16),
+                           fds=[sudo.pidfd], interface="org.vigil1.StepUp") for client in clients]
     verdicts = [client.finish(serial)[0] for client, serial in zip(clients, serials)]
     assert verdicts.count(ACCEPTED) == 1
     for client in clients:
@@ -143,15 +143,15 @@ def test_own_enrolment_needs_the_code_one_has(make_broker, vigild):
         assert [each[1:5] for each in user.call("Factors", "s", "")[0]] == [
             ["nobody", NOBODY, "totp", "phone"], ["nobody", NOBODY, "totp", "second"]]
         assert other.call("Factors", "s", "") == [[]]
-        assert refused(user.call, "Forget", "s", id_)[0] == denied
+        assert refused(user.call, "Forget", "ss", id_, "")[0] == denied
 
 
 def test_forgetting_is_at_once(host, sudo):
     code = enrolled(host, "nobody")
-    assert host.call("Forget", "s", code.id) == []
+    assert host.call("Forget", "ss", code.id, "") == []
     assert ask(host, sudo)[0] == DENIED
     assert prove(host, sudo, code.now())[0] != ACCEPTED
-    assert refused(host.call, "Forget", "s", code.id)[0] == "org.vigil1.Error.NotFound"
+    assert refused(host.call, "Forget", "ss", code.id, "")[0] == "org.vigil1.Error.NotFound"
 
 
 def test_who_has_ended_is_denied_though_his_number_is_not_free_yet(host, sudo):
@@ -168,3 +168,44 @@ def test_a_step_up_by_a_uid_nobody_knows_is_denied(host):
     stranger = host.leader(4242)
     name, words = refused(ask, host, stranger)
     assert name == "org.vigil1.Error.Denied" and "cannot tell who asks" in words
+
+
+def memory(bytes_):
+    fd = os.memfd_create("key")
+    os.write(fd, bytes_)
+    return fd
+
+
+def test_all_is_sealed_under_another_key_and_counts_on(host, sudo):
+    code = enrolled(host, "nobody")
+    new = bytes(reversed(range(32)))
+    assert host.call("FactorsKey") == ["vigil.key"]
+    assert "1 secret is sealed" in host.call("Rekey", "hs", 0, "vigil.key.2", fds=[memory(new)])[0]
+    assert host.call("FactorsKey") == ["vigil.key.2"]
+    shown = code.now()
+    assert prove(host, sudo, shown)[0] == ACCEPTED
+    # Both are there: the one that opens is taken.
+    (host.credentials / "vigil.key.2").write_bytes(new)
+    host.restart(signal.SIGKILL)
+    assert host.call("FactorsKey") == ["vigil.key.2"]
+    assert prove(host, sudo, shown)[0] == WRONG
+    (host.credentials / "vigil.key").unlink()
+    host.restart(signal.SIGKILL)
+    assert not host.status().get("factors_error")
+    # And one that is none does not stand in its way.
+    (host.credentials / "vigil.key").write_bytes(b"short")
+    host.restart(signal.SIGKILL)
+    assert host.call("FactorsKey") == ["vigil.key.2"]
+
+
+@pytest.mark.parametrize("key, name", [
+    (lambda: memory(bytes(31)), "vigil.key.2"), (lambda: memory(bytes(33)), "vigil.key.2"), (lambda: memory(b""), "vigil.key.2"),
+    (lambda: memory(bytes(range(32))), "vigil.key.2"), (lambda: memory(bytes(32)), "vigil.key"),
+    (lambda: memory(bytes(32)), "vigil.key.3"), (lambda: memory(bytes(32)), "../vigil.key.2"),
+    (lambda: os.open("/dev/zero", os.O_RDONLY), "vigil.key.2"), (lambda: os.pipe()[0], "vigil.key.2")],
+    ids=["short", "long", "empty", "the one in use", "the name in use", "another name", "a path", "endless", "a pipe"])
+def test_what_is_no_new_key_changes_nothing(host, sudo, key, name):
+    code = enrolled(host, "nobody")
+    assert refused(host.call, "Rekey", "hs", 0, name, fds=[key()])[0] == "org.vigil1.Error.Invalid"
+    assert host.call("FactorsKey") == ["vigil.key"]
+    assert prove(host, sudo, code.now())[0] == ACCEPTED

@@ -244,3 +244,26 @@ def test_what_is_not_there_is_said_to_root(limited):
     for id_, name in (("f" * 32, "NotFound"), ("../../etc/passwd", "Invalid"), ("", "Invalid"), ("0" * 33, "Invalid")):
         assert refused(limited.call, "Show", "s", id_)[0] == f"org.vigil1.Error.{name}"
         assert refused(limited.call, "Terminate", "ss", id_, "")[0] == f"org.vigil1.Error.{name}"
+
+
+# What sudo and its like start; a login of logind's is needed for more (tests/host/test_elevated.py).
+
+@pytest.mark.parametrize("rules", ["", "elevated:\n  - {max_duration: 1h}\n"])
+def test_what_is_started_in_no_login_has_no_clock(vigild, rules):
+    vigild.write_policy("version: 1\n" + rules)
+    vigild.start()
+    for leader in (vigild.leader(), vigild.open()[0]):
+        assert vigild.call("Elevated", "hss", 0, "sudo", "root", fds=[leader.pidfd]) == [""]
+    assert len(vigild.sessions()) == 1
+    assert vigild.status()["sessions"] == 1
+
+
+def test_what_is_asked_wrongly_about_what_is_started_is_refused(vigild):
+    vigild.write_policy("version: 1\nelevated:\n  - {max_duration: 1h}\n")
+    vigild.start()
+    leader = vigild.leader()
+    for service, run_as in (("s" * 65, "root"), ("sudo", "r" * 257)):
+        assert refused(vigild.call, "Elevated", "hss", 0, service, run_as, fds=[leader.pidfd])[0] == "org.vigil1.Error.Invalid"
+    leader.end()
+    assert refused(vigild.call, "Elevated", "hss", 0, "sudo", "root", fds=[leader.pidfd])[0] == "org.vigil1.Error.Invalid"
+    vigild.answers_logins()

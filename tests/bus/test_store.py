@@ -144,7 +144,8 @@ def test_another_key_refuses_step_up_and_nothing_else(vigild, key):
     elif key == "a directory":
         file.mkdir()
     vigild.start()
-    assert ask(vigild, leader)[0] != ALLOWED
+    asked = ask(vigild, leader)
+    assert asked[0] != ALLOWED and asked[1] == "vigil cannot check codes now; see `vigilctl status`."
     assert prove(vigild, leader, code.now())[0] != 1
     status = vigild.status()
     assert status["degraded"] and status["factors_error"] and not status["store_error"]

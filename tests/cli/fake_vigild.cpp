@@ -3,7 +3,7 @@
 
 #include "base/systemd.hpp"
 #include "base/unique_fd.hpp"
-#include "wire/codec.hpp"
+#include "wire/bus_codec.hpp"
 #include "wire/names.hpp"
 
 #include <cstdio>

@@ -77,7 +77,8 @@ def test_json_is_the_contracts(host):
         "remote_host": "192.0.2.1", "logind_session": "7", "leader_pid": 4200, "since": "2026-11-21T12:00:00Z",
         "idle_seconds": 75, "state": "active", "locked_since": None, "rule": "every\x1b[31mone",
         "limits": {"idle_lock": 900, "idle_terminate": None, "max_duration": 43200},
-        "next": {"action": "lock", "at": "2026-11-21T12:13:45Z"}, "locked_by": None, "last_lock": None, "last_unlock": None, "desktop": None, "uncovered": [], "runs_on": []}
+        "next": {"action": "lock", "at": "2026-11-21T12:13:45Z"}, "locked_by": None, "last_lock": None, "last_unlock": None, "desktop": None, "uncovered": [], "runs_on": [],
+        "login": None, "run_as": None, "elevated": []}
     assert second["next"] is None and second["locked_since"] == "2026-11-21T12:01:00Z"
     assert json.loads(host.run("show", "abc001", "--json").stdout) == second
     assert json.loads(host.run("status", "--json").stdout)["mode"] == "enforce"
@@ -299,6 +300,21 @@ def test_enroll_without_a_terminal_reads_codes_from_stdin(host):
     assert done.returncode == DONE, done.stderr
     assert done.stdout.startswith("URI:    otpauth://totp/web1:alice?secret=MFRGGZDF\nSecret: MFRGGZDF\n")
     assert host.stop() == ["EnrollTotp [alice] [phone] [totp] []", f"EnrollFinish [{FACTOR}] [123456]"]
+
+
+def test_a_ticket_is_read_from_stdin_and_no_argument(host):
+    host.vigild()
+    done = host.run("enroll", "totp", "--ticket", "alice", text="01234-56789-abcde fghjk\n123456\n")
+    assert done.returncode == DONE, done.stderr
+    assert host.stop()[0] == "EnrollTotp [alice] [authenticator] [totp] [01234-56789-abcdefghjk]"
+
+
+@pytest.mark.parametrize("text", ["", "\n"])
+def test_without_a_ticket_nothing_is_asked_for_instead(host, text):
+    host.vigild()
+    done = host.run("enroll", "totp", "--ticket", text=text)
+    assert done.returncode == REFUSED and "no ticket was given" in one_line(done)
+    assert host.stop() == []
 
 
 @pytest.mark.parametrize("text,finishes", [("1\n2\n3\n4\n", 3), ("", 0), ("\n\n", 0), ("111111", 1)])

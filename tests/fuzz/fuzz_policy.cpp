@@ -1,15 +1,67 @@
 // Any bytes: parse() answers, and what it takes can be decided on. Three files of one policy are
-// parted by a byte that no text has.
+// parted by a byte that no text has. Commands are made of the text's own words, so that patterns
+// meet what they were written for.
 
 #include "policy/decide.hpp"
 #include "policy/parse.hpp"
 
 #include <cstdlib>
+#include <sstream>
 
 using namespace vigil;
 using namespace vigil::policy;
 
 namespace {
+
+constexpr std::size_t most_words = 8;
+/// What YAML puts around a word of a list.
+constexpr std::string_view starts_word = "\"'[,";
+constexpr std::string_view ends_word = "\"'],";
+
+bool asks(const Policy& policy, const Facts& facts, std::optional<Command> command,
+          const Now& now) {
+    const auto decision =
+        decide_step_up(policy, facts, {.run_as = "root", .command = std::move(command)}, now);
+    const bool proves = decision.verdict == StepUpDecision::Verdict::prove;
+    if (decision.verdict != StepUpDecision::Verdict::not_applicable &&
+        decision.rule >= policy.step_up.size())
+        std::abort();
+    if (proves == decision.require.empty())
+        std::abort(); // a proof is one of something
+    return proves;
+}
+
+/// What is less sure is never asked less.
+void decide_commands(const Policy& policy, const Facts& facts, const Now& now,
+                     const std::string& text) {
+    std::istringstream words{text};
+    Command command{.settled = true};
+    const bool unknown_asks = asks(policy, facts, std::nullopt, now);
+    for (std::string word; words >> word && command.arguments.size() < most_words;) {
+        while (!word.empty() && starts_word.find(word.front()) != std::string_view::npos)
+            word.erase(0, 1);
+        while (!word.empty() && ends_word.find(word.back()) != std::string_view::npos)
+            word.pop_back();
+        if (word.starts_with('/')) {
+            command.path = command.named = word;
+            command.arguments.clear();
+        } else {
+            command.arguments.push_back(word);
+        }
+        for (const bool edits : {false, true}) {
+            Command one = command;
+            one.edits = edits;
+            const bool sure_asks = asks(policy, facts, one, now);
+            one.settled = false;
+            const bool unsettled_asks = asks(policy, facts, one, now);
+            one.cut = true;
+            const bool cut_asks = asks(policy, facts, one, now);
+            if ((sure_asks && !unsettled_asks) || (unsettled_asks && !cut_asks) ||
+                (cut_asks && !unknown_asks))
+                std::abort();
+        }
+    }
+}
 
 void decide_all(const Policy& policy, const std::string& text) {
     Facts facts{.user = "alice", .uid = 1000, .groups = {"sudo"}, .service = "sshd"};
@@ -23,6 +75,7 @@ void decide_all(const Policy& policy, const std::string& text) {
     if (decide_step_up(policy, facts, {.run_as = "root", .command = {}}, now).rule >
         policy.step_up.size())
         std::abort();
+    decide_commands(policy, facts, now, text);
 }
 
 } // namespace

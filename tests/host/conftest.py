@@ -37,10 +37,10 @@ def pytest_collection_modifyitems(config, items):
         items.sort(key=lambda item: -files.index(item.path))
 
 
-def new_host(request, kind):
+def new_host(request, kind, **more):
     module = re.sub(r"[^a-z0-9]+", "-", request.module.__name__.removeprefix("test_").lower())
     option = request.config.getoption
-    return Host(f"{kind}-{module[:20]}-{os.getpid()}", option("--suite"), option("--vm"))
+    return Host(f"{kind}-{module[:20]}-{os.getpid()}", option("--suite"), option("--vm"), **more)
 
 
 @pytest.fixture(scope="module")

@@ -86,16 +86,18 @@ class Shell:
         if heard[0].startswith("status="):
             self.finish(since)
             return None
+        self.give_up(since + heard.end())
+        return heard[0]
 
+    def give_up(self, since):
+        """Ctrl-C at a question; one between the prompt and the read is lost, and pressed again, as a person would."""
         def is_back():
-            # A Ctrl-C between the prompt and the read is lost: it is pressed again, as a person would.
             self.terminal.key("ctrl-c")
             try:
-                return self.terminal.wait_to_hear(SHELL, 1, since + heard.end())
+                return self.terminal.wait_to_hear(SHELL, 1, since)
             except AssertionError:
                 return None
         wait_until(is_back, 10, "the shell is back after Ctrl-C")
-        return heard[0]
 
 
 def shell(host, user, *options):

@@ -48,7 +48,7 @@ def test_a_good_host_is_found_good(host):
     assert found.status == (WARNING if "warning" in kernel.values() else DONE)
     assert [one["check"] for one in found.checks] == [
         "cgroup v2", "freezer", "pids", "drop-in", "scopes", "tiocsti", "ptrace", "unlock stack", "vigil-lock", "mosh", "forwards",
-        "vigild", *VIGILDS, "sessions"]
+        "login factors", "rekey", "vigild", *VIGILDS, "sessions"]
     assert all(one["looked_at"] for one in found.checks)
     assert found["scopes"]["found"] == "PID 1 leaves those of all 1 open sessions to vigil"
     assert found["sessions"]["found"] == "1 open, 0 locked"
@@ -305,7 +305,7 @@ def test_a_user_is_told_what_he_may_see_and_what_nobody_looked_at(host):
         "check": "vigild's own", "result": "warning", "looked_at": False,
         "found": "not looked at: vigild tells root alone", "mend": "sudo vigilctl doctor", "session": None}
     assert found["forwards"]["found"] == "not looked at: sshd tells root alone"
-    assert [one["check"] for one in found.bad()] == ["forwards", "vigild's own"]
+    assert [one["check"] for one in found.bad()] == ["forwards", "login factors", "rekey", "vigild's own"]
     assert found["sessions"]["found"] == "1 open of yours, 0 locked"
     assert found.status == WARNING
     assert alice.answers()

@@ -6,10 +6,12 @@ import shutil
 import subprocess
 
 import pytest
-from people import enroll, let_sshd_take_all, one_line, person, shell
+from people import Shell, enroll, let_sshd_take_all, one_line, person, shell
 from story import CODE_PROMPT, Codes
+from vigilhost import wait_until
 
 RULE = "version: 1\nstep_up:\n  - match: {groups: [sudo], services: [sudo]}\n    require: [totp]\n"
+ELSEWHERE, YET_ELSEWHERE = "127.0.0.2", "127.0.0.3"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -116,10 +118,11 @@ def test_nobody_enrols_lists_or_forgets_for_others(host, user):
     assert host.vigilctl("factors", user, "--json")[0]["id"] == factor
 
 
-def test_the_first_code_is_an_administrators_to_give(host, user):
+def test_the_first_code_takes_a_password_or_an_administrators_ticket(host, user):
     done = host.vigilctl("enroll", "totp", user=user, check=False)
     assert done.returncode == 1
-    assert "administrator" in one_line(done.stderr, "vigilctl:")
+    line = one_line(done.stderr, "vigilctl:")
+    assert "administrator" in line and "password" in line
 
 
 def test_a_second_device_takes_a_code_of_the_first(host, user):
@@ -143,7 +146,7 @@ def test_a_second_device_takes_a_code_of_the_first(host, user):
 def places_of(host, pattern):
     """Where on the host a text of these bytes is found: files of vigil's, the journal, what /proc shows of vigild."""
     pid = host.vigild_pid()
-    files = host.run("grep", "-rlaP", pattern, "/var/lib/vigil", "/run/vigil", "/var/log", "/run/log",
+    files = host.run("env", "LC_ALL=C", "grep", "-rlaP", pattern, "/var/lib/vigil", "/run/vigil", "/var/log", "/run/log",
                      f"/proc/{pid}/environ", f"/proc/{pid}/cmdline", check=False)
     assert files.returncode == 1 or files.stdout, files
     journal = host.run("journalctl", "--no-pager", "--all", "--output=export").stdout
@@ -157,9 +160,75 @@ def test_the_secret_is_found_nowhere(host, user):
     assert places_of(host, user), "what is there is found"
     assert places_of(host, codes.secret) == []
     assert places_of(host, "(?i)" + raw.hex()) == []
-    assert places_of(host, "".join(f"\\x{byte:02x}" for byte in raw)) == []
+    assert places_of(host, bytes_of(codes.secret)) == []
     listed = host.vigilctl("factors", user).stdout + str(host.vigilctl("factors", user, "--json"))
     assert codes.secret not in listed and raw.hex() not in listed
+
+
+# What vigild may write to, of its memory, into a file. (grep in the C locale: elsewhere \xe9 is a letter, of two bytes.)
+MEMORY = r"""
+    awk '$2 ~ /^rw/ { split($1, at, "-"); print at[1], at[2] }' "/proc/$1/maps" | while read -r from to; do
+        dd if="/proc/$1/mem" bs=4096 skip=$((0x$from / 4096)) count=$(((0x$to - 0x$from) / 4096)) 2>/dev/null
+    done >/tmp/memory"""
+
+
+def in_memory(host, *patterns):
+    """Those of them that are found in vigild's memory."""
+    host.run("bash", "-c", MEMORY, "memory", str(host.vigild_pid()))
+    found = [each for each in patterns if host.run("env", "LC_ALL=C", "grep", "-qaP", each, "/tmp/memory", check=False).returncode == 0]
+    host.run("rm", "/tmp/memory")
+    return found
+
+
+def bytes_of(secret):
+    raw = base64.b32decode(secret + "=" * (-len(secret) % 8))
+    return "".join(f"\\x{byte:02x}" for byte in raw)
+
+
+def test_what_was_secret_is_wiped_from_vigilds_memory(host, user):
+    codes = enroll(host, user)
+    shown = host.vigilctl("recovery-codes", user).stdout
+    recovery = re.findall(r"^    ((?:[a-z2-7]{4}-){3}[a-z2-7]{4})$", shown, re.MULTILINE)
+    assert len(recovery) == 10
+    inside = shell(host, user)
+    assert "root" in inside.run("sudo id -un", codes.fresh())[1]
+    host.policy(RULE.replace("[totp]", "[totp, recovery]"))
+    assert "root" in shell(host, user).run("sudo id -un", recovery[0])[1]
+    host.policy(RULE)
+    assert in_memory(host, user), "what is there is found"
+    secrets = [codes.secret, bytes_of(codes.secret), *recovery, *(bytes_of(one.replace("-", "").upper()) for one in recovery)]
+    assert in_memory(host, *secrets) == []
+    # The key does not go anywhere either, but for where vigild has it.
+    key = "".join(f"\\x{byte}" for byte in host.run(
+        "systemd-creds decrypt --name=vigil.key /etc/credstore.encrypted/vigil.key - | od -An -v -tx1").stdout.split())
+    assert len(key) == 4 * 32
+    assert in_memory(host, key), "bytes are found, too"
+    assert places_of(host, key) == []
+
+
+def ends_by_segv(host, unit):
+    cursor = host.journal_cursor()
+    host.run("systemctl", "kill", "--kill-whom=main", "--signal=SEGV", unit)
+    said = lambda: [one["MESSAGE"] for one in host.journal(since=cursor) if unit in one["MESSAGE"] and "status=11" in one["MESSAGE"]]  # noqa: E731
+    return wait_until(said, 10, f"{unit} has ended")[0]
+
+
+def test_vigild_leaves_no_core(host, user):
+    """Although its limit would let it; what another program does there shows that the limit is none."""
+    codes = enroll(host, user)
+    host.write("/etc/systemd/system/vigild.service.d/core.conf", "[Service]\nLimitCORE=infinity\n")
+    host.run("systemctl daemon-reload; systemctl restart vigild.service")
+    try:
+        host.run("touch", "/tmp/before")
+        host.run("systemd-run", "--unit=other", "--property=LimitCORE=infinity", "--property=WorkingDirectory=/tmp", "sleep", "1000")
+        assert "code=dumped" in ends_by_segv(host, "other.service")
+        assert "code=killed" in ends_by_segv(host, "vigild.service")
+        cores = host.run("find", "/", "-xdev", "-name", "core*", "-type", "f", "-newer", "/tmp/before", "-size", "+0").stdout.split()
+        assert [each for each in cores if not each.startswith(("/proc/", "/sys/", "/tmp/core"))] == []
+    finally:
+        host.run("rm -rf /etc/systemd/system/vigild.service.d/core.conf /tmp/core*; systemctl daemon-reload; systemctl restart vigild.service")
+    wait_until(host.vigild_is_ready, 15, "vigild is there")
+    assert "root" in shell(host, user).run("sudo id -un", codes.fresh())[1]
 
 
 def test_the_files_are_roots_alone(host):
@@ -200,3 +269,46 @@ def test_the_fifth_wrong_code_in_a_row_is_an_alert(host, user):
     alert, = host.journal(VIGIL_EVENT="codes-guessed", VIGIL_USER=user)
     assert (alert["PRIORITY"], alert["VIGIL_SERVICE"]) == ("1", "sudo") and "5 wrong codes in a row" in alert["MESSAGE"]
     assert "Somebody guesses the one-time codes" in host.run("journalctl", "-x", "-o", "short", "VIGIL_EVENT=codes-guessed").stdout
+
+
+def test_the_fifth_wrong_code_at_an_enrolment_is_an_alert_too(host, user):
+    for tries in (3, 2):
+        terminal = host.ssh("root", "-t", command=["vigilctl", "enroll", "totp", user])
+        codes = Codes(host, terminal.wait_to_hear(r"[?&]secret=([A-Z2-7]+)", 15)[1])
+        for _ in range(tries):
+            since = terminal.mark()
+            terminal.wait_to_hear(CODE_PROMPT, 5)
+            assert not host.journal(VIGIL_EVENT="codes-guessed", VIGIL_USER=user)
+            terminal.send(codes.wrong() + "\r")
+            terminal.wait_to_hear("vigilctl: ", 5, since)
+        terminal.key("ctrl-c")
+    alert, = host.journal(VIGIL_EVENT="codes-guessed", VIGIL_USER=user)
+    assert (alert["PRIORITY"], alert["VIGIL_SERVICE"]) == ("1", "vigilctl") and "5 wrong codes in a row" in alert["MESSAGE"]
+    # Nobody waits for them.
+    codes = enroll(host, user)
+    assert "root" in shell(host, user).run("sudo id -un", codes.fresh())[1]
+
+
+def guess(inside, codes, tries):
+    since = inside.start("sudo id -un")
+    for _ in range(tries):
+        since += inside.terminal.wait_to_hear(CODE_PROMPT, 15, since).end()
+        inside.terminal.send(codes.wrong() + "\r")
+    inside.terminal.wait_to_hear(r"not right|try again in \d+ s", 15, since)
+    return inside.finish(since)
+
+
+def test_guesses_from_elsewhere_make_strangers_wait_and_not_the_person_at_his_place(host, user):
+    codes = enroll(host, user)
+    home, stranger = shell(host, user), Shell(host.login(user, source=ELSEWHERE))
+    assert "root" in home.run("sudo id -un", codes.fresh())[1]
+    for tries in (3, 2):
+        guess(stranger, codes, tries)
+    assert "try again in" in one_line(stranger.run("sudo id -un")[1], "again")
+    other = Shell(host.login(user, source=YET_ELSEWHERE))
+    assert "try again in" in one_line(other.run("sudo id -un")[1], "again")
+    # Another terminal of his, where nothing is proved yet.
+    again = shell(host, user)
+    assert "root" in again.run("sudo id -un", codes.fresh())[1]
+    host.run("systemctl", "kill", "--signal=KILL", "vigild.service")
+    assert "try again in" in one_line(stranger.run("sudo id -un")[1], "again")

@@ -155,7 +155,8 @@ def test_lines_that_pam_auth_update_does_not_take_out_are_named_and_nothing_is_c
              "sed -i '/pam_vigil.so/i account optional pam_warn.so' /etc/pam.d/common-account && cp -a /etc/pam.d /root/changed")
     try:
         done = before_removal(host, 1)
-        assert done.stderr.endswith("take its lines out of: /etc/pam.d/common-account /etc/pam.d/common-session \n")
+        assert done.stderr.endswith("take its lines out of: /etc/pam.d/common-account /etc/pam.d/common-session "
+                                    "/etc/pam.d/common-session-noninteractive \n")
         assert host.run("diff", "-r", "/root/changed", "/etc/pam.d").stdout == ""
         # As it says.
         host.run("sed -i /pam_vigil.so/d /etc/pam.d/common-*")
@@ -206,6 +207,24 @@ def test_sudo_asks_again_where_vigil_stays_and_runs_where_it_goes(host, user):
         works_without_vigil(host, user)
     finally:
         host.run("vigilctl sudo disable", check=False)
+        host.run("DEBIAN_FRONTEND=noninteractive pam-auth-update --package")
+        host.run(START)
+    wait_until(host.vigild_is_ready, 15, "vigild is back")
+
+
+def test_the_line_that_asks_at_logins_comes_back_where_vigil_stays_and_goes_with_it(host, user):
+    host.run("DEBIAN_FRONTEND=noninteractive pam-auth-update --enable vigil-login")
+    try:
+        before = pam_files(host)
+        assert "pam_vigil.so" in host.read("/etc/pam.d/common-auth")
+        with other_vigilctl(host, 'case $1 in thaw) exit 1 ;; esac; exec /root/vigilctl "$@"'):
+            assert "not all that is locked" in before_removal(host, 1).stderr
+        assert pam_files(host) == before
+        before_removal(host)
+        assert "pam_vigil.so" not in host.read("/etc/pam.d/common-auth")
+        works_without_vigil(host, user)
+    finally:
+        host.run("DEBIAN_FRONTEND=noninteractive pam-auth-update --package --remove vigil-login")
         host.run("DEBIAN_FRONTEND=noninteractive pam-auth-update --package")
         host.run(START)
     wait_until(host.vigild_is_ready, 15, "vigild is back")

@@ -181,7 +181,7 @@ def test_with_nobody_to_ask_it_says_so_at_once(host, user, codes):
     status, said = opened.run("sudo -n env true")
     assert status != 0 and "vigil: rule 3 of step_up asks for a proof, and with -n nobody is asked: run it without -n" in said
     status, said = opened.run("setsid -w sudo env true </dev/null")
-    assert status != 0 and "no code was given: run it from a terminal" in said
+    assert status != 0 and "there is no terminal to ask at: run it from a terminal" in said
 
 
 def test_no_vigild_no_yes_but_for_root(host, inside):

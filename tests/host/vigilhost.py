@@ -38,12 +38,12 @@ def wait_until(predicate, timeout, what):
 class Host:
     """One host. Use it as a context manager, or call off()."""
 
-    def __init__(self, name, suite="bookworm", vm=False, kernel="", packages=()):
+    def __init__(self, name, suite="bookworm", vm=False, kernel="", packages=(), tpm=False):
         self.name = name
         self.suite = suite
         if vm:
             terminal.patience = VM_PATIENCE
-        self.inner = hosts.boot(name, suite, os.getpid(), vm, kernel, packages)
+        self.inner = hosts.boot(name, suite, os.getpid(), vm, kernel, packages, tpm)
         self.directory = self.inner.record.directory
         self.terminals = []
         self.connections = 0
@@ -108,9 +108,12 @@ class Host:
     def ssh_command(self, user, *options, command=(), by="key", source=None):
         """The command line of the real ssh client, in the host's network."""
         ways = {"key": ["-o", "PreferredAuthentications=publickey", "-i", str(self.directory / "key")],
+                "key, then keyboard-interactive": ["-o", "PreferredAuthentications=publickey,keyboard-interactive",
+                                                   "-i", str(self.directory / "key")],
                 "password": ["-o", "PreferredAuthentications=password", "-o", "PubkeyAuthentication=no"],
                 "keyboard-interactive": ["-o", "PreferredAuthentications=keyboard-interactive",
-                                         "-o", "PubkeyAuthentication=no"]}
+                                         "-o", "PubkeyAuthentication=no"],
+                "none": []}
         bind = ["-b", source] if source else []
         return self.inner.outside_command([
             "ssh", "-F", "none", "-o", "IdentitiesOnly=yes", "-o", f"UserKnownHostsFile={self.directory}/known_hosts",

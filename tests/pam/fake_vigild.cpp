@@ -2,13 +2,14 @@
 
 #include "base/process.hpp"
 #include "base/systemd.hpp"
-#include "wire/codec.hpp"
+#include "wire/bus_codec.hpp"
 #include "wire/names.hpp"
 
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <string_view>
 #include <utility>
 
@@ -99,11 +100,20 @@ void reserve(Fake& fake, sd_bus_message* call, sd_bus_message* reply) {
     must(sd_bus_message_append(reply, "t", fake.max_seconds) >= 0, "append");
 }
 
-void ask(Fake& fake, sd_bus_message* call, sd_bus_message* reply, bool of_command) {
+void note_question(Fake& fake, sd_bus_message* call, std::string_view member) {
     note_process(fake, call);
     note_request(fake, call);
-    if (of_command)
+    if (member.ends_with("Command"))
         note_command(fake, call);
+    if (member.ends_with("Login")) {
+        const auto after = wire::read<std::string>(call);
+        must(after.has_value(), "reading what was shown before");
+        copy(fake.after, *after);
+    }
+}
+
+void ask(Fake& fake, sd_bus_message* call, sd_bus_message* reply, std::string_view member) {
+    note_question(fake, call, member);
     ++fake.asked;
     add_verdict(fake, reply, fake.ask_verdict, fake.ask_text);
     must(sd_bus_message_open_container(reply, 'a', "s") >= 0, "append");
@@ -112,32 +122,34 @@ void ask(Fake& fake, sd_bus_message* call, sd_bus_message* reply, bool of_comman
             must(sd_bus_message_append(reply, "s", factor) >= 0, "append");
     }
     must(sd_bus_message_close_container(reply) >= 0, "append");
-    must(sd_bus_message_append(reply, "t", fake.ask_wait) >= 0, "append");
+    const char* const person = *fake.person != '\0' ? fake.person : fake.user;
+    must(sd_bus_message_append(reply, "st", person, fake.ask_wait) >= 0, "append");
 }
 
-void prove(Fake& fake, sd_bus_message* call, sd_bus_message* reply, bool of_command) {
-    note_process(fake, call);
-    note_request(fake, call);
-    if (of_command)
-        note_command(fake, call);
+void prove(Fake& fake, sd_bus_message* call, sd_bus_message* reply, std::string_view member) {
+    note_question(fake, call, member);
     const auto proof = wire::read<wire::Proof>(call);
     must(proof.has_value(), "reading the proof");
     const int at = fake.proved++ % 8;
     copy(fake.answers[at], proof->answer);
     std::memcpy(fake.attempts[at], proof->attempt.data(), proof->attempt.size());
     const bool right = proof->answer == fake.code;
-    add_verdict(fake, reply, right ? 1 : fake.wrong_verdict, "proof judged");
+    const bool more = right && *fake.then != '\0';
+    add_verdict(fake, reply, more ? 3 : right ? 1 : fake.wrong_verdict, "proof judged");
+    must(sd_bus_message_append(reply, "as", more ? 1 : 0, fake.then) >= 0, "append");
     must(sd_bus_message_append(reply, "t", right ? 0 : fake.prove_wait) >= 0, "append");
+    if (more)
+        *fake.then = '\0';
 }
 
 void handle(Fake& fake, sd_bus_message* call, sd_bus_message* reply) {
     const std::string_view member = sd_bus_message_get_member(call);
     if (member == "Reserve") {
         reserve(fake, call, reply);
-    } else if (member == "Ask" || member == "AskCommand") {
-        ask(fake, call, reply, member == "AskCommand");
-    } else if (member == "Prove" || member == "ProveCommand") {
-        prove(fake, call, reply, member == "ProveCommand");
+    } else if (member == "Ask" || member == "AskCommand" || member == "AskLogin") {
+        ask(fake, call, reply, member);
+    } else if (member == "Prove" || member == "ProveCommand" || member == "ProveLogin") {
+        prove(fake, call, reply, member);
     } else if (member == "Prepare") {
         note_process(fake, call);
         ++fake.prepared;
@@ -150,6 +162,15 @@ void handle(Fake& fake, sd_bus_message* call, sd_bus_message* reply) {
     } else if (member == "Release") {
         note_process(fake, call);
         ++fake.released;
+    } else if (member == "Elevated") {
+        note_process(fake, call);
+        const auto service = wire::read<std::string>(call);
+        const auto run_as = wire::read<std::string>(call);
+        must(service && run_as, "reading what is elevated");
+        copy(fake.service, *service);
+        copy(fake.run_as, *run_as);
+        ++fake.elevated;
+        must(sd_bus_message_append(reply, "s", "0123456789abcdef0123456789abcdef") >= 0, "append");
     } else {
         must(false, "a method nobody asked for");
     }
@@ -241,6 +262,7 @@ FakeVigild::FakeVigild() {
     char name[] = "/tmp/vigil-pam-XXXXXX";
     must(::mkdtemp(name) != nullptr, "mkdtemp");
     directory_ = name;
+    mark_elevated();
     listener_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -251,6 +273,10 @@ FakeVigild::FakeVigild() {
     must(process_ >= 0, "fork");
     if (process_ == 0)
         run(*fake_, listener_);
+}
+
+void FakeVigild::mark_elevated() {
+    must(std::ofstream{directory_ + "/" + wire::elevated_mark}.good(), "marking");
 }
 
 void FakeVigild::stop() {

@@ -31,7 +31,9 @@ struct Fake {
     std::uint32_t ask_verdict;
     char ask_text[512];
     char factors[2][16];
+    char person[100]; ///< whose proof; "": who is logging in
     std::uint64_t ask_wait;
+    char then[16];               ///< what is wanted behind the first right answer; "": nothing
     char code[16];               ///< the one that is right
     std::uint32_t wrong_verdict; ///< for the others
     std::uint64_t prove_wait;
@@ -41,6 +43,7 @@ struct Fake {
     int prepared;
     int confirmed;
     int released;
+    int elevated;
     int asked;
     int proved;
     pid_t process; ///< behind the last pidfd
@@ -52,7 +55,8 @@ struct Fake {
     char terminal[100];
     char host[300];
     char run_as[300];
-    char path[300]; ///< of the command, where sudo's plugin asks
+    char after[100]; ///< of a login: what it has shown before
+    char path[300];  ///< of the command, where sudo's plugin asks
     char first_argument[300];
     int arguments;
     bool edits;
@@ -73,6 +77,9 @@ public:
     Fake* operator->() noexcept { return fake_; }
     const std::string& directory() const noexcept { return directory_; }
     std::string socket() const { return directory_ + "/bus"; }
+
+    /// As vigild does with a rule for what is elevated; so it is from the start.
+    void mark_elevated();
 
     /// Ends the process; the socket's file stays, and connecting is refused.
     void stop();

@@ -105,6 +105,35 @@ START_TEST(a_session_opens_and_closes) {
 }
 END_TEST
 
+START_TEST(what_is_elevated_goes_on) {
+    Trouble trouble = troubles[_i];
+    if (trouble.mood == Mood::lies || trouble.mood == Mood::floods)
+        trouble.mood = Mood::mistypes; // these replies have no verdict and no text
+    FakeVigild vigild;
+    make(vigild, trouble);
+    PamHost host{vigild, "sudo", "root", "elevated"};
+    int code = -1;
+    check_time(trouble, time_of([&] { code = host.open(); }));
+    check_code("open_session of sudo", trouble, code, ignored);
+    ck_assert(host.lines.empty() && host.prompts.empty());
+}
+END_TEST
+
+START_TEST(who_could_not_ask_before_a_command_does_not_wait_again) {
+    FakeVigild vigild;
+    vigild->mood = Mood::mute;
+    PamHost host{vigild, "sudo", "root", "elevated"};
+    int code = -1;
+    const auto took = time_of([&] {
+        host.account();
+        code = host.open();
+    });
+    ck_assert_msg(took < std::chrono::milliseconds{2900}, "%ld ms",
+                  static_cast<long>(took.count()));
+    ck_assert_int_eq(code, ignored);
+}
+END_TEST
+
 START_TEST(prepare_goes_on) {
     const Trouble& trouble = troubles[_i];
     FakeVigild vigild;
@@ -211,6 +240,8 @@ int main() {
                              polkits_helper_is_nobody_by_being_root,
                              {a_lock_stays_locked, 0, trouble_count},
                              {a_session_opens_and_closes, 0, trouble_count},
+                             {what_is_elevated_goes_on, 0, trouble_count},
+                             who_could_not_ask_before_a_command_does_not_wait_again,
                              {prepare_goes_on, 0, trouble_count},
                              unavailable_deny_refuses_logins,
                              unavailable_allow_lets_step_up_pass,

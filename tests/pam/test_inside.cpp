@@ -146,7 +146,7 @@ START_TEST(phases_may_run_in_different_processes) {
     PamHost host{vigild, "sshd"};
     const pid_t child = ::fork();
     if (child == 0)
-        ::_exit(host.authenticate() == ignored && host.account() == PAM_SUCCESS ? 0 : 1);
+        ::_exit(host.authenticate() == PAM_SUCCESS && host.account() == PAM_SUCCESS ? 0 : 1);
     int status = -1;
     ck_assert_int_eq(::waitpid(child, &status, 0), child);
     ck_assert_int_eq(status, 0);

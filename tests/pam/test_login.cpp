@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <string>
 
 #include <security/pam_modules.h>
@@ -74,9 +75,9 @@ START_TEST(some_services_are_never_touched) {
 }
 END_TEST
 
-START_TEST(auth_asks_nothing_at_a_login_or_a_step_up) {
+START_TEST(auth_asks_nothing_at_a_step_up) {
     FakeVigild vigild;
-    for (const char* const service : {"sshd", "login", "sudo", "su", "polkit-1", "cron"}) {
+    for (const char* const service : {"sudo", "sudo-i", "su", "polkit-1", "doas", "cron"}) {
         PamHost host{vigild, service};
         ck_assert_int_eq(host.authenticate(), ignored);
         ck_assert(host.prompts.empty());
@@ -94,6 +95,49 @@ START_TEST(a_session_is_confirmed_and_released) {
     ck_assert_int_eq(vigild->process, getpid());
     ck_assert_int_eq(host.close(), PAM_SUCCESS);
     ck_assert_int_eq(vigild->released, 1);
+}
+END_TEST
+
+START_TEST(what_sudo_su_and_pkexec_start_is_told_of_and_nothing_is_said) {
+    FakeVigild vigild;
+    int told = 0;
+    for (const char* const service : {"sudo", "sudo-i", "su", "su-l", "polkit-1", "doas"}) {
+        PamHost host{vigild, service, "root", "elevated"};
+        ck_assert_int_eq(host.open(), PAM_SUCCESS);
+        ck_assert_int_eq(vigild->elevated, ++told);
+        ck_assert_int_eq(vigild->process, getpid());
+        ck_assert_str_eq(vigild->service, service);
+        ck_assert_str_eq(vigild->run_as, "root");
+        ck_assert_int_eq(host.close(), PAM_SUCCESS);
+        ck_assert(host.lines.empty() && host.prompts.empty());
+    }
+    ck_assert_int_eq(vigild->elevated, told);
+    ck_assert_int_eq(vigild->released, 0);
+}
+END_TEST
+
+START_TEST(without_a_rule_for_what_is_elevated_nobody_is_asked) {
+    FakeVigild vigild;
+    std::filesystem::remove(vigild.directory() + "/elevated");
+    for (const char* const service : {"sudo", "su", "polkit-1"})
+        ck_assert_int_eq(PamHost(vigild, service, "root", "elevated").open(), ignored);
+    ck_assert_int_eq(vigild->connections, 0);
+    vigild.mark_elevated();
+    ck_assert_int_eq(PamHost(vigild, "sudo", "root", "elevated").open(), PAM_SUCCESS);
+    ck_assert_int_eq(vigild->elevated, 1);
+}
+END_TEST
+
+START_TEST(the_line_for_what_is_elevated_is_for_no_login_and_the_other_for_nothing_else) {
+    FakeVigild vigild;
+    for (const char* const service : {"sshd", "login", "cron", "systemd-user", "vigil-unlock"}) {
+        PamHost host{vigild, service, "root", "elevated"};
+        ck_assert_int_eq(host.open(), ignored);
+        ck_assert_int_eq(PamHost(vigild, service, "root", "elevated").close(), PAM_SUCCESS);
+    }
+    ck_assert_int_eq(PamHost(vigild, "sudo").open(), ignored);
+    ck_assert_int_eq(PamHost(vigild, "sudo", "root", "prepare").open(), ignored);
+    ck_assert_int_eq(vigild->connections, 0);
 }
 END_TEST
 
@@ -202,7 +246,10 @@ int main() {
         "login",
         {vigild_is_told_who_logs_in, a_refusal_carries_its_reason_escaped,
          what_is_no_login_is_left_alone, some_services_are_never_touched,
-         auth_asks_nothing_at_a_login_or_a_step_up, a_session_is_confirmed_and_released,
+         auth_asks_nothing_at_a_step_up, a_session_is_confirmed_and_released,
+         what_sudo_su_and_pkexec_start_is_told_of_and_nothing_is_said,
+         without_a_rule_for_what_is_elevated_nobody_is_asked,
+         the_line_for_what_is_elevated_is_for_no_login_and_the_other_for_nothing_else,
          the_limit_reaches_systemd_a_minute_later,
          the_limit_is_asked_for_when_account_was_another_process, no_limit_is_no_limit_for_systemd,
          a_child_of_sshds_monitor_speaks_for_the_monitor, a_host_that_is_none_is_passed_on_as_unfit,

@@ -318,15 +318,25 @@ START_TEST(with_nobody_to_ask_the_answer_is_at_once) {
     run.may_ask = false;
     ck_assert_int_eq(sudo.approve(run), no);
     ck_assert(sudo.prompts.empty() && sudo.was_told("with -n nobody is asked"));
-    // Ctrl-C, no terminal, an empty line, more than any answer has.
+    // As on Ctrl-C.
     ck_assert_int_eq(sudo.approve(), no);
+    ck_assert_int_eq(vigild->proved, 0);
+    ck_assert_uint_eq(sudo.lines.size(), 2);
+}
+END_TEST
+
+START_TEST(what_is_no_answer_is_not_sent) {
+    FakeVigild vigild;
+    vigild->ask_verdict = ask_prove;
+    SudoHost sudo{vigild};
     for (const std::string& answer :
-         {std::string{}, std::string(vigil::wire::max_answer_bytes + 1, '1')}) {
-        sudo.answers = {answer};
+         {std::string{}, std::string(vigil::wire::max_answer_bytes + 1, '1'),
+          std::string{"1\x1b"}}) {
+        sudo.answers = {answer, answer, answer, "123456"};
         ck_assert_int_eq(sudo.approve(), no);
     }
     ck_assert_int_eq(vigild->proved, 0);
-    ck_assert_uint_eq(sudo.lines.size(), 4);
+    ck_assert(sudo.was_told("That code is not right.") && sudo.was_told("no right code in 3."));
 }
 END_TEST
 
@@ -336,7 +346,8 @@ START_TEST(a_factor_that_cannot_be_typed_is_not_asked_for) {
     std::strcpy(vigild->factors[0], "key");
     SudoHost sudo{vigild};
     ck_assert_int_eq(sudo.approve(), no);
-    ck_assert(sudo.prompts.empty() && sudo.was_told("none that counts can be typed here"));
+    ck_assert(sudo.prompts.empty() &&
+              sudo.was_told("none that counts can be given here. No security key of "));
 }
 END_TEST
 
@@ -363,6 +374,7 @@ int main() {
                              three_wrong_codes_are_a_no,
                              too_many_wrong_codes_are_waited_for_by_nobody,
                              with_nobody_to_ask_the_answer_is_at_once,
+                             what_is_no_answer_is_not_sent,
                              a_factor_that_cannot_be_typed_is_not_asked_for},
                             {.seconds = 30});
 }

@@ -78,6 +78,41 @@ START_TEST(a_right_code_opens) {
 }
 END_TEST
 
+/// After `su - bob` the code is that of whoever logged in, and not sudo's PAM_USER's.
+START_TEST(the_question_says_whose_code_it_is) {
+    FakeVigild vigild;
+    ask_for_proof(vigild);
+    std::strcpy(vigild->person, "alice");
+    PamHost host{vigild, "sudo"};
+    host.answers = {"123456"};
+    ck_assert_int_eq(host.account(), PAM_SUCCESS);
+    ck_assert_str_eq(host.prompts.at(0).c_str(), "Code for alice: ");
+}
+END_TEST
+
+START_TEST(a_proof_that_is_not_all_is_followed_by_the_next) {
+    FakeVigild vigild;
+    ask_for_proof(vigild);
+    std::strcpy(vigild->then, "totp");
+    PamHost host{vigild, "sudo"};
+    host.answers = {"123456", "1", "123456"};
+    ck_assert_int_eq(host.account(), PAM_SUCCESS);
+    ck_assert_int_eq(vigild->proved, 3);
+    ck_assert_uint_eq(host.prompts.size(), 3);
+}
+END_TEST
+
+START_TEST(a_proof_after_which_nothing_known_is_wanted_is_none) {
+    FakeVigild vigild;
+    ask_for_proof(vigild);
+    std::strcpy(vigild->then, "fingerprint");
+    PamHost host{vigild, "sudo"};
+    host.answers = {"123456", "123456"};
+    ck_assert_int_eq(host.account(), PAM_PERM_DENIED);
+    ck_assert_uint_eq(host.prompts.size(), 1);
+}
+END_TEST
+
 START_TEST(three_wrong_codes_and_no_more) {
     FakeVigild vigild;
     ask_for_proof(vigild);
@@ -292,16 +327,28 @@ START_TEST(no_lock_opens_without_a_proof) {
 END_TEST
 
 int main() {
-    return vigil::test::run(
-        "step up",
-        {allowed_and_not_applicable_ask_nothing, denied_says_why, a_right_code_opens,
-         three_wrong_codes_and_no_more, a_second_answer_may_be_right,
-         an_answer_sent_again_is_the_same_attempt, vigild_gone_while_a_person_types_refuses,
-         a_throttled_person_is_told_so_and_not_asked, throttled_after_an_answer_ends_it,
-         denied_while_proving_says_why, a_factor_unknown_here_is_refused_with_a_line,
-         nobody_to_ask_is_refused_with_a_line, a_broken_conversation_is_refused,
-         an_unusable_answer_is_never_sent, an_answer_that_is_no_utf8_is_no_crash,
-         a_code_opens_a_lock, a_password_at_a_lock_goes_to_the_next_module,
-         a_password_is_not_taken_where_it_could_be_read, no_lock_opens_without_a_proof},
-        {.seconds = 30});
+    return vigil::test::run("step up",
+                            {allowed_and_not_applicable_ask_nothing,
+                             denied_says_why,
+                             a_right_code_opens,
+                             the_question_says_whose_code_it_is,
+                             a_proof_that_is_not_all_is_followed_by_the_next,
+                             a_proof_after_which_nothing_known_is_wanted_is_none,
+                             three_wrong_codes_and_no_more,
+                             a_second_answer_may_be_right,
+                             an_answer_sent_again_is_the_same_attempt,
+                             vigild_gone_while_a_person_types_refuses,
+                             a_throttled_person_is_told_so_and_not_asked,
+                             throttled_after_an_answer_ends_it,
+                             denied_while_proving_says_why,
+                             a_factor_unknown_here_is_refused_with_a_line,
+                             nobody_to_ask_is_refused_with_a_line,
+                             a_broken_conversation_is_refused,
+                             an_unusable_answer_is_never_sent,
+                             an_answer_that_is_no_utf8_is_no_crash,
+                             a_code_opens_a_lock,
+                             a_password_at_a_lock_goes_to_the_next_module,
+                             a_password_is_not_taken_where_it_could_be_read,
+                             no_lock_opens_without_a_proof},
+                            {.seconds = 30});
 }

@@ -31,7 +31,7 @@ def test_a_policy_that_is_shown_is_a_good_one(name, policy, tmp_path):
 
 
 def test_the_manual_has_every_key_of_the_policy():
-    files = ("parse.cpp", "session_rule.cpp", "step_up_rule.cpp")
+    files = ("parse.cpp", "session_rule.cpp", "step_up_rule.cpp", "ways.hpp")
     keys = {key for file in files for key in re.findall(r'\{\{?"([a-z_]+)",\s*(?:\[|read_)', text_of(f"policy/{file}"))}
     assert {"version", "users", "idle_lock", "max_sessions", "commands", "valid_for"} <= keys, "they have another shape"
     page = text_of("docs/man/vigil-policy.5")

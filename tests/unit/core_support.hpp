@@ -116,13 +116,40 @@ std::size_t count(const Effects& effects) {
 
 /// "StoreSession Audit Lock": which effects, in their order.
 inline std::string kinds(const Effects& effects) {
-    static constexpr const char* names[] = {
-        "StoreSession", "EraseSession",  "StoreGrant", "EraseGrant",  "Watch",
-        "Forget",       "ReadActivity",  "Say",        "WipeLine",    "Lock",
-        "LockDesktop",  "UnlockDesktop", "ForgetHint", "LookForGaps", "RenewPrompts",
-        "Unlock",       "KillFrozen",    "Terminate",  "KillScope",   "CheckGone",
-        "Audit",        "ReplyReserve",  "ReplyLimit", "ReplyAsk",    "ReplyProve",
-        "ReplyWait",    "ReplyId",       "ReplyDone"};
+    static constexpr const char* names[] = {"StoreSession",
+                                            "EraseSession",
+                                            "StoreGrant",
+                                            "EraseGrant",
+                                            "StoreRemembered",
+                                            "EraseRemembered",
+                                            "Watch",
+                                            "HoldElevated",
+                                            "Forget",
+                                            "ReadActivity",
+                                            "Say",
+                                            "WipeLine",
+                                            "Lock",
+                                            "LockDesktop",
+                                            "UnlockDesktop",
+                                            "ForgetHint",
+                                            "LookForGaps",
+                                            "RenewPrompts",
+                                            "Unlock",
+                                            "KillFrozen",
+                                            "Terminate",
+                                            "KillScope",
+                                            "CheckGone",
+                                            "WatchAsker",
+                                            "ForgetAsker",
+                                            "Audit",
+                                            "ReplyReserve",
+                                            "ReplyLimit",
+                                            "ReplyAsk",
+                                            "ReplyProve",
+                                            "ReplyRequested",
+                                            "ReplyWait",
+                                            "ReplyId",
+                                            "ReplyDone"};
     static_assert(std::size(names) == std::variant_size_v<Effect>);
     std::string text;
     for (const auto& effect : effects)
@@ -164,6 +191,7 @@ inline bool touches(const Effect& effect) {
 struct Written {
     std::map<SessionId, SessionRecord> sessions;
     std::map<SessionId, GrantRecord> grants;
+    std::map<SessionId, RememberedLogin> remembered;
 
     void take(const Effect& effect) {
         if (const auto* store = std::get_if<StoreSession>(&effect))
@@ -174,6 +202,10 @@ struct Written {
             grants[store->record.id] = store->record;
         if (const auto* erase = std::get_if<EraseGrant>(&effect))
             grants.erase(erase->id);
+        if (const auto* store = std::get_if<StoreRemembered>(&effect))
+            remembered[store->record.id] = store->record;
+        if (const auto* erase = std::get_if<EraseRemembered>(&effect))
+            remembered.erase(erase->id);
     }
     Machine restart(const policy::Policy& policy, const Now& now) const {
         std::vector<SessionRecord> all_sessions;
@@ -182,7 +214,12 @@ struct Written {
         std::vector<GrantRecord> all_grants;
         for (const auto& [id, record] : grants)
             all_grants.push_back(record);
-        return {policy, std::move(all_sessions), std::move(all_grants), now};
+        std::vector<RememberedLogin> logins;
+        for (const auto& [id, record] : remembered)
+            logins.push_back(record);
+        Machine machine{policy, std::move(all_sessions), std::move(all_grants), now};
+        machine.restore(std::move(logins), now);
+        return machine;
     }
 };
 

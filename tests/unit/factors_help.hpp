@@ -6,6 +6,7 @@
 #include "base/sqlite.hpp"
 #include "daemon/factors/credential.hpp"
 #include "daemon/factors/factors.hpp"
+#include "daemon/factors/throttle.hpp"
 #include "daemon/factors/totp.hpp"
 #include "tests/unit/folder.hpp"
 #include "tests/unit/test.hpp"
@@ -17,6 +18,8 @@ using Verdict = CheckOutcome::Verdict;
 
 inline constexpr std::uint32_t alice = 1000;
 inline constexpr std::uint32_t bob = 1001;
+
+inline const Source here = Source::local();
 
 inline std::string folder;
 inline std::string path;
@@ -81,7 +84,7 @@ inline wire::Enrollment device(Factors& factors, std::uint32_t uid, const Now& n
 
 inline Verdict verdict(Factors& factors, std::uint32_t uid, const std::string& code,
                        const Now& now) {
-    const auto outcome = factors.check_totp(uid, code, attempt(), now);
+    const auto outcome = factors.check_totp(uid, here, code, attempt(), now);
     CHECK_OK(outcome);
     return outcome->verdict;
 }

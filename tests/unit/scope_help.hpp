@@ -74,6 +74,9 @@ inline pid_t start(const std::function<void()>& work) {
     ck_assert_int_ge(pid, 0);
     if (pid == 0) {
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        // Check's own handlers pass these on to the whole test.
+        for (const int signal : {SIGTERM, SIGINT})
+            std::signal(signal, SIG_DFL);
         work();
         if (::write(ready[1], "x", 1) == 1)
             while (true)

@@ -313,6 +313,30 @@ START_TEST(a_virtual_console_is_told_by_its_device_and_its_name) {
 }
 END_TEST
 
+START_TEST(a_terminal_is_called_as_under_dev) {
+    static const struct {
+        dev_t device;
+        const char* name;
+    } terminals[] = {{makedev(136, 0), "pts/0"},
+                     {makedev(136, 255), "pts/255"},
+                     {makedev(136, 256), "pts/256"},
+                     {makedev(136, 1048575), "pts/1048575"}, // a minor has 20 bits
+                     {makedev(4, 0), "tty0"},
+                     {makedev(4, 1), "tty1"},
+                     {makedev(4, 63), "tty63"},
+                     {makedev(4, 64), "ttyS0"},
+                     {makedev(4, 65), "ttyS1"},
+                     {makedev(5, 1), "5:1"}, // /dev/console: whichever it is
+                     {makedev(204, 64), "204:64"},
+                     {makedev(229, 0), "229:0"},
+                     {dev_t{0}, "0:0"}};
+    for (const auto& terminal : terminals)
+        CHECK_TEXT(terminal_name(terminal.device), terminal.name);
+    for (unsigned number = 1; number <= 63; ++number)
+        ck_assert_uint_eq(virtual_console(terminal_name(virtual_console_device(number))), number);
+}
+END_TEST
+
 /// No file can be opened while it lives.
 class NoDescriptors {
 public:
@@ -413,6 +437,7 @@ int main() {
                              a_process_is_alive_until_it_has_ended,
                              a_console_is_told_by_its_device,
                              a_virtual_console_is_told_by_its_device_and_its_name,
+                             a_terminal_is_called_as_under_dev,
                              an_account_that_is_not_there_and_one_that_cannot_be_looked_up_differ,
                              no_process_has_a_number_below_one,
                              another_descriptor_is_no_pidfd,

@@ -45,6 +45,25 @@ START_TEST(digest_agrees_with_fips_180) {
 }
 END_TEST
 
+START_TEST(scrypt_agrees_with_rfc_7914) {
+    const auto derived = [](std::string_view secret, std::string_view salt, ScryptCost cost) {
+        return hex_encode(*scrypt(secret, salt, 64, cost));
+    };
+    // Section 12, but the last, which takes 1 GiB.
+    CHECK_TEXT(derived("", "", {.n = 16, .r = 1, .p = 1}),
+               "77d6576238657b203b19ca42c18a0497f16b4844e3074ae8dfdffa3fede21442"
+               "fcd0069ded0948f8326a753a0fc81f17e8d3e0fb2e0d3628cf35e20c38d18906");
+    CHECK_TEXT(derived("password", "NaCl", {.n = 1024, .r = 8, .p = 16}),
+               "fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b373162"
+               "2eaf30d92e22a3886ff109279d9830dac727afb94a83ee6d8360cbdfa2cc0640");
+    CHECK_TEXT(derived("pleaseletmein", "SodiumChloride", {.n = 16384, .r = 8, .p = 1}),
+               "7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1f2"
+               "d5432955613f0fcf62d49705242a9af9e61e85dc0d651e40dfcf017b45575887");
+    // What takes more memory than is given is refused, and gives no key of zeros.
+    ck_assert(!scrypt("password", "NaCl", 64, {.n = 1 << 20, .r = 8, .p = 1}));
+}
+END_TEST
+
 START_TEST(random_bytes_differ) {
     const auto one = random_bytes(32);
     const auto two = random_bytes(32);
@@ -236,9 +255,9 @@ END_TEST
 int main() {
     return vigil::test::run(
         "base_storage",
-        {hmac_agrees_with_the_rfcs, digest_agrees_with_fips_180, random_bytes_differ,
-         what_is_sealed_comes_back, the_layout_on_disk_stays, no_two_seals_are_alike,
-         a_change_of_any_bit_is_found, comparison_sees_every_difference,
+        {hmac_agrees_with_the_rfcs, digest_agrees_with_fips_180, scrypt_agrees_with_rfc_7914,
+         random_bytes_differ, what_is_sealed_comes_back, the_layout_on_disk_stays,
+         no_two_seals_are_alike, a_change_of_any_bit_is_found, comparison_sees_every_difference,
          values_come_back_as_they_were, a_transaction_that_is_not_committed_never_was,
          errors_say_what_sqlite_says, a_second_writer_is_told_at_once,
          a_new_file_is_its_owners_alone, what_is_no_database_is_refused});

@@ -56,7 +56,7 @@ std::vector<std::string> lines_of(const std::string& text) {
 } // namespace
 
 START_TEST(a_session_in_json_has_the_contracts_fields) {
-    const auto json = cli::to_json(some_session());
+    const auto json = cli::to_json(some_session(), {});
     std::vector<std::string> names;
     for (const auto& [name, value] : json.items())
         names.push_back(name);
@@ -66,7 +66,7 @@ START_TEST(a_session_in_json_has_the_contracts_fields) {
                   "remote_host", "logind_session", "leader_pid",  "since",   "idle_seconds",
                   "state",       "locked_since",   "rule",        "limits",  "next",
                   "locked_by",   "last_lock",      "last_unlock", "desktop", "uncovered",
-                  "runs_on"}));
+                  "runs_on",     "login",          "run_as",      "elevated"}));
     ck_assert(json["limits"].dump() ==
               R"({"idle_lock":900,"idle_terminate":null,"max_duration":null})");
     ck_assert(json["next"].dump() == R"({"action":"lock","at":"2026-11-21T12:15:00Z"})");
@@ -79,14 +79,14 @@ END_TEST
 START_TEST(nothing_next_is_null) {
     auto session = some_session();
     session.next_action = "";
-    ck_assert(cli::to_json(session)["next"].is_null());
+    ck_assert(cli::to_json(session, {})["next"].is_null());
 }
 END_TEST
 
 START_TEST(json_on_a_terminal_is_ascii) {
     auto session = some_session();
     session.user = "\u009B31m\x7F\x1B\xFF";
-    const std::string text = cli::json_text(cli::to_json(session));
+    const std::string text = cli::json_text(cli::to_json(session, {}));
     ck_assert(
         std::ranges::all_of(text, [](char c) { return c == '\n' || (c >= 0x20 && c < 0x7F); }));
 }
@@ -121,6 +121,33 @@ START_TEST(a_table_fits_every_width_and_keeps_the_ids) {
     ck_assert(cli::session_table({}, some_now(), {80}) == "No sessions.\n");
     ck_assert(cli::factor_table({}, some_now(), {80}) == "No factors.\n");
     ck_assert(cli::grant_table({}, some_now(), {80}) == "No grants.\n");
+}
+END_TEST
+
+START_TEST(what_is_elevated_stands_below_its_login_and_alone_where_that_is_over) {
+    const auto login = some_session();
+    auto below = some_session();
+    below.id = "beef" + login.id.substr(4);
+    below.login = login.id;
+    below.run_as = "root";
+    below.service = "sudo";
+    auto alone = below;
+    alone.id = "cafe" + login.id.substr(4);
+    alone.login = "dead" + login.id.substr(4);
+    const std::vector<wire::Session> all{below, alone, login};
+    const auto lines = lines_of(cli::session_table(all, some_now(), {200}));
+    ck_assert_uint_eq(lines.size(), 4);
+    ck_assert(lines[1].starts_with(login.id.substr(0, 8)));
+    ck_assert(lines[2].starts_with("  " + below.id.substr(0, 8) + "  root "));
+    ck_assert(lines[3].starts_with(alone.id.substr(0, 8)));
+    const auto listed = cli::by_login(all);
+    ck_assert_uint_eq(listed.size(), 2);
+    const auto json = cli::to_json(listed[0].session, listed[0].elevated);
+    ck_assert(json["login"].is_null() && json["run_as"].is_null());
+    ck_assert_uint_eq(json["elevated"].size(), 1);
+    ck_assert(json["elevated"][0]["id"] == below.id && json["elevated"][0]["run_as"] == "root");
+    ck_assert(!json["elevated"][0].contains("elevated"));
+    ck_assert(cli::to_json(listed[1].session, listed[1].elevated)["login"] == alone.login);
 }
 END_TEST
 
@@ -204,6 +231,19 @@ START_TEST(a_grant_is_found_and_shown_as_a_session_is) {
     grant.uses_left = wire::unlimited;
     ck_assert(line().starts_with("abcd0123  alice  0123abcd  all       2     anybody"));
     ck_assert(line().ends_with(" any"));
+    const wire::Grant login{.id = "beef0123abcd0123abcd0123abcd0123",
+                            .user = "al\x1Bice",
+                            .source = "192.0.2.1",
+                            .after = "SHA256:mNDM/UzAYfg40thIrMmezGB9Z9t+T3HZGdbUTfe3cLs"};
+    const auto shown = lines_of(cli::grant_table({grant, login}, some_now(), {80}));
+    ck_assert_uint_eq(shown.size(), 5);
+    CHECK_TEXT(shown.at(3), "Not asked again:");
+    ck_assert(
+        shown.at(4).starts_with("beef0123  al\\x1bice: login from 192.0.2.1 with key "
+                                "SHA256:mNDM/UzAYfg40thIrMmezGB9Z9t+T3HZGdbUTfe3cLs, until "));
+    ck_assert(cli::to_json(login)["kind"] == "login" && cli::to_json(grant)["kind"] == "step-up");
+    ck_assert(cli::to_json(login)["rule"].is_null() && cli::to_json(login)["session"].is_null());
+    ck_assert(cli::to_json(login)["source"] == "192.0.2.1");
     const auto json = cli::to_json(grant);
     ck_assert(json["terminal"].is_null() && json["run_as"].is_null() &&
               json["uses_left"].is_null());
@@ -401,6 +441,7 @@ int main() {
         {a_session_in_json_has_the_contracts_fields, nothing_next_is_null,
          json_on_a_terminal_is_ascii, times_and_durations_read_as_people_write_them,
          a_table_fits_every_width_and_keeps_the_ids,
+         what_is_elevated_stands_below_its_login_and_alone_where_that_is_over,
          colour_comes_only_where_wanted_and_moves_no_column,
          text_from_outside_is_escaped_everywhere, ids_are_shown_as_long_as_they_have_to_be,
          a_session_is_found_by_what_only_it_begins_with, a_grant_is_found_and_shown_as_a_session_is,

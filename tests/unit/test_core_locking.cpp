@@ -9,7 +9,7 @@ namespace {
 
 policy::Policy some_policy(policy::Mode mode = policy::Mode::enforce) {
     auto policy = policy_of({.idle_lock = 15min, .idle_terminate = 1h}, mode);
-    policy.step_up.push_back({.require = {policy::Factor::totp}, .valid_for = 1h});
+    policy.step_up.push_back({.require = {{policy::Factor::totp}}, .valid_for = 1h});
     return policy;
 }
 

@@ -26,7 +26,7 @@ policy::Policy rules(policy::Mode mode) {
                              .max_sessions = policy::MaxSessions{.per_user = limit}},
                             mode);
     policy.step_up.push_back(
-        {.require = {policy::Factor::totp}, .valid_for = valid_for, .uses = 4});
+        {.require = {{policy::Factor::totp}}, .valid_for = valid_for, .uses = 4});
     return policy;
 }
 

@@ -11,7 +11,7 @@ using Verdict = wire::AskReply::Verdict;
 
 namespace {
 
-policy::Policy some_policy(policy::StepUpRule rule = {.require = {policy::Factor::totp},
+policy::Policy some_policy(policy::StepUpRule rule = {.require = {{policy::Factor::totp}},
                                                       .valid_for = 5min}) {
     auto policy = policy_of({.idle_lock = 15min});
     policy.step_up.push_back(std::move(rule));
@@ -163,7 +163,7 @@ END_TEST
 START_TEST(a_grant_hangs_on_what_its_rule_says_and_not_on_its_place) {
     Host host = proved();
     auto rule = host.policy.step_up.front();
-    policy::StepUpRule other{.require = {policy::Factor::totp}, .valid_for = 5min};
+    policy::StepUpRule other{.require = {{policy::Factor::totp}}, .valid_for = 5min};
     other.match.users = {"bob"};
     host.policy.step_up.insert(host.policy.step_up.begin(), other);
     ck_assert_ptr_null(find<EraseGrant>(host.restart(1s)));
@@ -177,8 +177,8 @@ START_TEST(a_grant_hangs_on_what_its_rule_says_and_not_on_its_place) {
 END_TEST
 
 START_TEST(no_two_rules_have_one_digest) {
-    const policy::StepUpRule plain{.require = {policy::Factor::totp}, .valid_for = 5min};
-    std::vector rules(19, plain);
+    const policy::StepUpRule plain{.require = {{policy::Factor::totp}}, .valid_for = 5min};
+    std::vector rules(22, plain);
     rules[1].match.users = {"ab"};
     rules[2].match.users = {"a", "b"};
     rules[3].match.groups = {"ab"};
@@ -188,7 +188,10 @@ START_TEST(no_two_rules_have_one_digest) {
     rules[7].match.when = {{.to_minute = 600}};
     rules[8].match.classes = {policy::SessionClass::command};
     rules[9].match.run_as = {"ab"};
-    rules[10].require = {policy::Factor::totp, policy::Factor::password};
+    rules[10].require = {{policy::Factor::totp}, {policy::Factor::password}};
+    rules[19].require = {{policy::Factor::totp, policy::Factor::password}};
+    rules[20].approvers.users = {"ab"};
+    rules[21].approvers.groups = {"ab"};
     rules[11].valid_for = 6min;
     rules[12].scope = policy::GrantScope::session;
     rules[13].uses = 0;
@@ -208,7 +211,7 @@ END_TEST
 
 START_TEST(uses_are_counted_on_disk) {
     auto host =
-        proved(some_policy({.require = {policy::Factor::totp}, .valid_for = 5min, .uses = 3}));
+        proved(some_policy({.require = {{policy::Factor::totp}}, .valid_for = 5min, .uses = 3}));
     CHECK_TEXT(kinds(host.step(command(), 1s)), "StoreGrant ReplyAsk");
     host.restart(2s);
     CHECK_TEXT(kinds(host.step(command(), 3s)), "StoreGrant EraseGrant ReplyAsk");
@@ -217,7 +220,7 @@ START_TEST(uses_are_counted_on_disk) {
 END_TEST
 
 START_TEST(what_cannot_be_written_down_is_no_grant_and_no_use) {
-    Host host{some_policy({.require = {policy::Factor::totp}, .valid_for = 5min, .uses = 3})};
+    Host host{some_policy({.require = {{policy::Factor::totp}}, .valid_for = 5min, .uses = 3})};
     host.login(1, 0s);
     host.store_works = false;
     const auto effects = host.step(proof(command()), 0s);
@@ -247,7 +250,7 @@ START_TEST(a_grant_that_is_revoked_while_it_is_written_down_is_none) {
 END_TEST
 
 START_TEST(a_scope_of_the_session_spans_its_terminals) {
-    auto host = proved(some_policy({.require = {policy::Factor::totp},
+    auto host = proved(some_policy({.require = {{policy::Factor::totp}},
                                     .valid_for = 5min,
                                     .scope = policy::GrantScope::session}));
     ck_assert(ask(host, command(1, 4), 1s) == Verdict::allowed);
@@ -255,7 +258,7 @@ START_TEST(a_scope_of_the_session_spans_its_terminals) {
 END_TEST
 
 START_TEST(what_binds_to_nothing_is_no_grant) {
-    const policy::StepUpRule every_time{.require = {policy::Factor::totp}};
+    const policy::StepUpRule every_time{.require = {{policy::Factor::totp}}};
     for (auto [policy, asked] :
          {std::pair{some_policy(every_time), command()}, std::pair{some_policy(), command(1, 0)},
           std::pair{some_policy(), command(77)}}) {
@@ -293,6 +296,8 @@ START_TEST(from_the_fifth_wrong_code_in_a_row_on_each_is_an_alert) {
         CHECK_TEXT(kinds(effects), alarming ? "Audit Audit ReplyProve" : "Audit ReplyProve");
         if (alarming)
             ck_assert(std::get<Audit>(effects[1]).kind == AuditKind::codes_guessed);
+        const auto elsewhere = host.step(CodeRefused{1000, "alice", failures}, 0s);
+        CHECK_TEXT(kinds(elsewhere), alarming ? "Audit" : "");
     }
 }
 END_TEST
@@ -311,7 +316,7 @@ START_TEST(a_locked_session_gets_neither_yes_nor_grant) {
 END_TEST
 
 START_TEST(the_strictest_of_all_subjects_decides) {
-    auto policy = some_policy({.match = {.users = {"bob"}}, .require = {policy::Factor::totp}});
+    auto policy = some_policy({.match = {.users = {"bob"}}, .require = {{policy::Factor::totp}}});
     policy.step_up.push_back({.match = {.users = {"alice"}}});
     Host host{policy};
     host.login(1, 0s);

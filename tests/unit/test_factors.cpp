@@ -49,14 +49,15 @@ START_TEST(an_attempt_repeated_has_the_same_outcome) {
     const auto phone = device(factors, alice, at(0));
     const auto same = attempt();
     const std::string code = code_at(phone.secret, at(60));
-    ck_assert(factors.check_totp(alice, code, same, at(60))->verdict == Verdict::accepted);
-    ck_assert(factors.check_totp(alice, code, same, at(61))->verdict == Verdict::accepted);
+    ck_assert(factors.check_totp(alice, here, code, same, at(60))->verdict == Verdict::accepted);
+    ck_assert(factors.check_totp(alice, here, code, same, at(61))->verdict == Verdict::accepted);
     // The same attempt is no key to anything else: another code, another user, another day.
-    ck_assert(factors.check_totp(alice, wrong_code(phone.secret, at(61)), same, at(61))->verdict ==
-              Verdict::wrong);
-    ck_assert(factors.check_totp(bob, code, same, at(61))->verdict == Verdict::wrong);
-    ck_assert(factors.check_totp(alice, code, same, at(200))->verdict == Verdict::wrong);
-    ck_assert(factors.check_totp(alice, code, same, at(-200))->verdict == Verdict::wrong);
+    ck_assert(
+        factors.check_totp(alice, here, wrong_code(phone.secret, at(61)), same, at(61))->verdict ==
+        Verdict::wrong);
+    ck_assert(factors.check_totp(bob, here, code, same, at(61))->verdict == Verdict::wrong);
+    ck_assert(factors.check_totp(alice, here, code, same, at(200))->verdict == Verdict::wrong);
+    ck_assert(factors.check_totp(alice, here, code, same, at(-200))->verdict == Verdict::wrong);
 }
 END_TEST
 
@@ -66,10 +67,10 @@ START_TEST(a_wrong_attempt_repeated_counts_once) {
     const auto same = attempt();
     for (int i = 0; i < 20; ++i) {
         const auto outcome =
-            factors.check_totp(alice, wrong_code(phone.secret, at(60)), same, at(60));
+            factors.check_totp(alice, here, wrong_code(phone.secret, at(60)), same, at(60));
         ck_assert(outcome && outcome->verdict == Verdict::wrong && outcome->wait == Seconds{0});
     }
-    ck_assert_int_eq(factors.wait_for(alice, at(60))->count(), 0);
+    ck_assert_int_eq(factors.wait_for(alice, here, at(60))->count(), 0);
 }
 END_TEST
 
@@ -78,7 +79,7 @@ START_TEST(wrong_codes_make_waiting_and_a_right_one_ends_it) {
     const auto phone = device(factors, alice, at(0));
     const std::string wrong = wrong_code(phone.secret, at(60));
     for (unsigned i = 1; i <= free_failures; ++i) {
-        const auto outcome = factors.check_totp(alice, wrong, attempt(), at(60));
+        const auto outcome = factors.check_totp(alice, here, wrong, attempt(), at(60));
         ck_assert(outcome->verdict == Verdict::wrong);
         ck_assert_int_eq(outcome->wait.count(), i < free_failures ? 0 : 30);
         ck_assert_uint_eq(outcome->failures, i);
@@ -86,23 +87,23 @@ START_TEST(wrong_codes_make_waiting_and_a_right_one_ends_it) {
     // Throttled, the right code is not looked at, and nothing is counted.
     const std::string right = code_at(phone.secret, at(60));
     for (int i = 0; i < 10; ++i) {
-        const auto outcome = factors.check_totp(alice, right, attempt(), at(61));
+        const auto outcome = factors.check_totp(alice, here, right, attempt(), at(61));
         ck_assert(outcome->verdict == Verdict::throttled);
         ck_assert_int_eq(outcome->wait.count(), 29);
     }
     {
         auto again = open_factors(); // a restart makes it no shorter
-        ck_assert_int_eq(again.wait_for(alice, at(61))->count(), 29);
+        ck_assert_int_eq(again.wait_for(alice, here, at(61))->count(), 29);
     }
-    ck_assert_int_eq(factors.wait_for(bob, at(61))->count(), 0);
+    ck_assert_int_eq(factors.wait_for(bob, here, at(61))->count(), 0);
     const auto next =
-        factors.check_totp(alice, wrong_code(phone.secret, at(90)), attempt(), at(90));
+        factors.check_totp(alice, here, wrong_code(phone.secret, at(90)), attempt(), at(90));
     ck_assert(next->verdict == Verdict::wrong && next->wait == Seconds{60} && next->failures == 6);
     ck_assert(verdict(factors, alice, code_at(phone.secret, at(150)), at(150)) ==
               Verdict::accepted);
     ck_assert(
-        factors.check_totp(alice, wrong_code(phone.secret, at(150)), attempt(), at(150))->wait ==
-        Seconds{0});
+        factors.check_totp(alice, here, wrong_code(phone.secret, at(150)), attempt(), at(150))
+            ->wait == Seconds{0});
 }
 END_TEST
 
@@ -113,16 +114,17 @@ START_TEST(a_wrong_code_that_the_caller_counts_makes_nothing_wait) {
     using Counted = factors::Factors::Counted;
     for (unsigned i = 0; i < 3 * free_failures; ++i) {
         const auto outcome =
-            factors.check_totp(alice, wrong, attempt(), at(60), Counted::by_caller);
+            factors.check_totp(alice, here, wrong, attempt(), at(60), Counted::by_caller);
         ck_assert(outcome->verdict == Verdict::wrong && outcome->wait == Seconds{0});
     }
-    ck_assert_int_eq(factors.wait_for(alice, at(60))->count(), 0);
+    ck_assert_int_eq(factors.wait_for(alice, here, at(60))->count(), 0);
     // And what makes the user wait elsewhere does not here.
     for (unsigned i = 0; i < free_failures; ++i)
-        factors.check_totp(alice, wrong, attempt(), at(60));
+        factors.check_totp(alice, here, wrong, attempt(), at(60));
     const auto right = code_at(phone.secret, at(61));
-    ck_assert(factors.check_totp(alice, right, attempt(), at(61), Counted::by_caller)->verdict ==
-              Verdict::accepted);
+    ck_assert(
+        factors.check_totp(alice, here, right, attempt(), at(61), Counted::by_caller)->verdict ==
+        Verdict::accepted);
 }
 END_TEST
 
@@ -130,10 +132,10 @@ START_TEST(a_clock_turned_back_shuts_nobody_out) {
     auto factors = open_factors();
     const auto phone = device(factors, alice, at(0));
     for (unsigned i = 0; i < free_failures; ++i)
-        factors.check_totp(alice, wrong_code(phone.secret, at(60)), attempt(), at(60));
+        factors.check_totp(alice, here, wrong_code(phone.secret, at(60)), attempt(), at(60));
     constexpr std::int64_t years = -10LL * 365 * 86400;
-    ck_assert_int_eq(factors.wait_for(alice, at(years))->count(), 30);
-    ck_assert_int_eq(factors.wait_for(alice, at(years + 30))->count(), 0);
+    ck_assert_int_eq(factors.wait_for(alice, here, at(years))->count(), 30);
+    ck_assert_int_eq(factors.wait_for(alice, here, at(years + 30))->count(), 0);
 }
 END_TEST
 
@@ -249,7 +251,7 @@ START_TEST(a_hundred_uses_of_one_code_are_one) {
             std::array<std::uint8_t, 16> mine{};
             mine[0] = static_cast<std::uint8_t>(i);
             auto factors = Factors::open(path, a_key(), "host");
-            const auto outcome = factors ? factors->check_totp(alice, code, mine, at(60))
+            const auto outcome = factors ? factors->check_totp(alice, here, code, mine, at(60))
                                          : std::unexpected{factors.error()};
             if (!outcome)
                 _exit(outcome.error().code == EBUSY ? 3 : 4);

@@ -42,7 +42,8 @@ START_TEST(a_row_moved_to_another_user_does_not_open) {
     }
     sql("UPDATE factor SET uid = 1001");
     auto factors = open_factors();
-    CHECK_ERROR(factors.check_totp(bob, code_at(phone.secret, at(60)), attempt(), at(60)), EBADMSG);
+    CHECK_ERROR(factors.check_totp(bob, here, code_at(phone.secret, at(60)), attempt(), at(60)),
+                EBADMSG);
 }
 END_TEST
 
@@ -81,9 +82,9 @@ START_TEST(a_broken_database_is_refused_at_the_opening) {
     fs::resize_file(path, size / 2 / 4096 * 4096);
     CHECK_ERROR(Factors::open(path, a_key(), "host"), EBADMSG);
     fs::copy(path + ".whole", path, fs::copy_options::overwrite_existing);
-    sql("PRAGMA user_version = 2");
+    sql("PRAGMA user_version = 4");
     CHECK_ERROR(Factors::open(path, a_key(), "host"), EBADMSG);
-    sql("PRAGMA user_version = 1; DELETE FROM meta");
+    sql("PRAGMA user_version = 3; DELETE FROM meta");
     CHECK_ERROR(Factors::open(path, a_key(), "host"), EBADMSG);
     fs::remove(path);
     std::ofstream{path} << std::string(9000, 'x');
@@ -107,8 +108,9 @@ START_TEST(a_file_deleted_swapped_or_cut_under_it_accepts_nothing) {
             fs::resize_file(path, 0);
         if (way == 3)
             fs::remove(path + "-wal");
-        CHECK_ERROR(factors.check_totp(alice, code_at(phone.secret, at(60)), attempt(), at(60)),
-                    ESTALE);
+        CHECK_ERROR(
+            factors.check_totp(alice, here, code_at(phone.secret, at(60)), attempt(), at(60)),
+            ESTALE);
         CHECK_ERROR(factors.active(alice), ESTALE);
         CHECK_ERROR(factors.forget(phone.factor_id), ESTALE);
         CHECK_ERROR(factors.enroll_totp(bob, "bob", "phone", {}, at(0)), ESTALE);
@@ -123,8 +125,8 @@ START_TEST(a_full_disk_accepts_nothing_and_the_code_is_good_afterwards) {
     std::signal(SIGXFSZ, SIG_IGN);
     const rlimit small{fs::file_size(path + "-wal"), RLIM_INFINITY};
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
-    ck_assert(!factors.check_totp(alice, code, attempt(), at(60)).has_value());
-    ck_assert(!factors.check_totp(alice, wrong_code(phone.secret, at(60)), attempt(), at(60))
+    ck_assert(!factors.check_totp(alice, here, code, attempt(), at(60)).has_value());
+    ck_assert(!factors.check_totp(alice, here, wrong_code(phone.secret, at(60)), attempt(), at(60))
                    .has_value());
     ck_assert(!factors.enroll_totp(bob, "bob", "phone", {}, at(60)).has_value());
     const rlimit large{RLIM_INFINITY, RLIM_INFINITY};
@@ -147,7 +149,7 @@ START_TEST(a_full_or_read_only_file_system_accepts_nothing) {
         while (fill << std::string(4096, 'x') << std::flush)
             ;
         fill.close();
-        CHECK_ERROR(factors.check_totp(alice, code, attempt(), at(60)), ENOSPC);
+        CHECK_ERROR(factors.check_totp(alice, here, code, attempt(), at(60)), ENOSPC);
         fs::remove(folder + "/fill");
         ck_assert(verdict(factors, alice, code, at(60)) == Verdict::accepted);
     }
@@ -159,26 +161,26 @@ END_TEST
 
 START_TEST(the_key_is_thirty_two_bytes_in_a_file_of_its_own) {
     const std::string file = folder + "/vigil.key";
-    CHECK_ERROR(load_key_from(folder), ENOENT);
+    CHECK_ERROR(load_keys_from(folder), 0);
     for (const std::size_t size : {0U, 31U, 33U, 100000U}) {
         std::ofstream{file} << std::string(size, 'k');
-        CHECK_ERROR(load_key_from(folder), EBADMSG);
+        CHECK_ERROR(load_keys_from(folder), EBADMSG);
     }
     std::ofstream{file, std::ios::trunc} << std::string(32, 'k');
-    const auto key = load_key_from(folder);
-    ck_assert(key && key->view() == std::string(32, 'k'));
+    const auto key = load_keys_from(folder);
+    ck_assert(key && key->size() == 1 && key->front().key.view() == std::string(32, 'k'));
     setenv("CREDENTIALS_DIRECTORY", folder.c_str(), 1);
-    CHECK_OK(load_key());
+    CHECK_OK(load_keys());
     setenv("CREDENTIALS_DIRECTORY", "relative", 1);
-    CHECK_ERROR(load_key(), ENOENT);
+    CHECK_ERROR(load_keys(), 0);
     unsetenv("CREDENTIALS_DIRECTORY");
-    CHECK_ERROR(load_key(), ENOENT);
+    CHECK_ERROR(load_keys(), 0);
     fs::rename(file, file + ".real");
     fs::create_symlink(file + ".real", file);
-    CHECK_ERROR(load_key_from(folder), ELOOP);
+    CHECK_ERROR(load_keys_from(folder), ELOOP);
     fs::remove(file);
     ck_assert_int_eq(mkfifo(file.c_str(), 0600), 0);
-    CHECK_ERROR(load_key_from(folder), EBADMSG);
+    CHECK_ERROR(load_keys_from(folder), EBADMSG);
 }
 END_TEST
 

@@ -137,7 +137,7 @@ std::string refused_as(std::string_view text) {
 
 /// By a rule that asks for a proof, and one that asks for nothing, through the whole policy.
 std::string decided(const CommandPattern& pattern, const std::optional<Command>& command) {
-    const auto verdict = [&](std::vector<Factor> require) {
+    const auto verdict = [&](std::vector<Factors> require) {
         Policy policy;
         auto& rule = policy.step_up.emplace_back();
         rule.match.commands = {pattern};
@@ -145,8 +145,8 @@ std::string decided(const CommandPattern& pattern, const std::optional<Command>&
         return decide_step_up(policy, Facts{}, {.run_as = "root", .command = command}, at(0, 12))
             .verdict;
     };
-    const bool strict = verdict({Factor::totp}) == StepUpDecision::Verdict::prove;
-    const bool lax = verdict({}) == StepUpDecision::Verdict::none;
+    const bool strict = verdict({{Factor::totp}}) == StepUpDecision::Verdict::prove;
+    const bool lax = verdict(std::vector<Factors>{}) == StepUpDecision::Verdict::none;
     return strict && lax ? "=" : strict ? "!" : lax ? "?" : ".";
 }
 

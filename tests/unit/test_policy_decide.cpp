@@ -259,6 +259,50 @@ START_TEST(an_unknown_host_earns_no_laxer_rule) {
 }
 END_TEST
 
+START_TEST(a_proof_at_login_is_by_the_first_rule_that_speaks_of_one) {
+    const std::string rules = "  - {name: limits, idle_lock: 5m}\n"
+                              "  - {name: robots, match: {users: [robot]}, login_factors: none}\n"
+                              "  - {name: people, login_factors: [totp, {all: [recovery, key]}], "
+                              "remember_source: 8h}\n"
+                              "  - {name: others, login_factors: [recovery]}\n";
+    const auto person = decided(rules, facts_of("alice"));
+    ck_assert((person.login_factors ==
+               std::vector<Factors>{{Factor::totp}, {Factor::recovery, Factor::key}}));
+    check_text(person.login_rule, "people");
+    check_text(person.rule, "limits");
+    ck_assert(person.remember_source == Seconds{8 * 3600});
+    ck_assert(decided(rules, facts_of("robot")).login_factors.empty());
+    ck_assert(decided("  - {name: a, idle_lock: 5m}\n", facts_of("a")).login_factors.empty());
+}
+END_TEST
+
+START_TEST(an_unknown_host_is_asked_and_not_let_off) {
+    const Facts unknown = facts_of("a", {}, "evil.example.org");
+    const std::string from = "  - {name: x, match: {from: [192.0.2.0/24]}, login_factors: ";
+    ck_assert(!decided(from + "[totp]}\n", unknown).login_factors.empty());
+    const std::string office = "  - {name: office, match: {from: [192.0.2.0/24]}, login_factors: "
+                               "none}\n  - {name: all, login_factors: [totp]}\n";
+    ck_assert(!decided(office, unknown).login_factors.empty());
+    ck_assert(decided(office, facts_of("a", {}, "192.0.2.7")).login_factors.empty());
+    const std::string outside = "  - {name: inside, match: {not_from: [192.0.2.0/24]}, "
+                                "login_factors: none}\n  - {name: all, login_factors: [totp]}\n";
+    ck_assert(!decided(outside, unknown).login_factors.empty());
+}
+END_TEST
+
+START_TEST(only_what_nobody_can_be_asked_for_is_warned_of) {
+    const auto warned = [](const std::string& factors) {
+        return warnings(
+            parsed("version: 1\nsessions:\n  - {name: a, login_factors: " + factors + "}\n"));
+    };
+    ck_assert(warned("[totp]").empty());
+    ck_assert(warned("none").empty());
+    ck_assert(warned("[key, recovery]").empty());
+    ck_assert_uint_eq(warned("[key]").size(), 1);
+    ck_assert(warned("[key, {all: [totp, key]}]").front().starts_with("rule \"a\" lets nobody in"));
+}
+END_TEST
+
 START_TEST(step_up_is_decided_by_the_first_match) {
     const Policy policy = parsed("version: 1\nstep_up:\n"
                                  "  - {match: {users: [deploy], run_as: [app]}, require: none}\n"
@@ -276,7 +320,7 @@ START_TEST(step_up_is_decided_by_the_first_match) {
     const StepUpDecision root = verdict("alice", "sudo", "root");
     ck_assert(root.verdict == prove);
     ck_assert_uint_eq(root.rule, 1);
-    ck_assert((root.require == std::vector{Factor::totp}));
+    ck_assert((root.require == std::vector<policy::Factors>{{Factor::totp}}));
     ck_assert(root.valid_for == Seconds{300});
     ck_assert(root.uses == 3U);
     ck_assert(verdict("alice", "sudo", "bob").verdict == none);
@@ -307,26 +351,35 @@ START_TEST(a_rule_for_sudo_or_su_holds_for_their_login_shells_too) {
 END_TEST
 
 START_TEST(words_for_factors_go_both_ways) {
-    for (const Factor factor : {Factor::password, Factor::totp})
+    for (const Factor factor :
+         {Factor::password, Factor::totp, Factor::recovery, Factor::key, Factor::approval})
         ck_assert(factor_from_text(to_text(factor)) == factor);
-    ck_assert(!factor_from_text("key"));
+    ck_assert(!factor_from_text("Key"));
     ck_assert(!factor_from_text(""));
     ck_assert_str_eq(to_text(Mode::observe), "observe");
 }
 END_TEST
 
 int main() {
-    return vigil::test::run(
-        "policy/decide",
-        {what_no_rule_sets_is_no_limit, the_first_value_of_each_setting_wins,
-         a_message_comes_with_a_refusal_alone, all_conditions_must_hold_and_one_of_each_list,
-         without_a_terminal_only_who_names_the_class_ends_the_idle,
-         all_activity_counts_unless_a_rule_says_less, networks_hold_their_addresses_and_no_others,
-         not_from_takes_out_what_it_names, a_window_is_local_time_and_ends_before_its_end,
-         a_window_across_midnight_belongs_to_the_day_it_begins,
-         a_window_and_the_rest_of_the_day_make_the_whole_clock,
-         times_before_the_epoch_have_a_weekday_too,
-         a_host_is_an_address_or_unknown_but_never_looked_up, an_unknown_host_earns_no_laxer_rule,
-         step_up_is_decided_by_the_first_match,
-         a_rule_for_sudo_or_su_holds_for_their_login_shells_too, words_for_factors_go_both_ways});
+    return vigil::test::run("policy/decide",
+                            {what_no_rule_sets_is_no_limit,
+                             the_first_value_of_each_setting_wins,
+                             a_message_comes_with_a_refusal_alone,
+                             all_conditions_must_hold_and_one_of_each_list,
+                             without_a_terminal_only_who_names_the_class_ends_the_idle,
+                             all_activity_counts_unless_a_rule_says_less,
+                             networks_hold_their_addresses_and_no_others,
+                             not_from_takes_out_what_it_names,
+                             a_window_is_local_time_and_ends_before_its_end,
+                             a_window_across_midnight_belongs_to_the_day_it_begins,
+                             a_window_and_the_rest_of_the_day_make_the_whole_clock,
+                             times_before_the_epoch_have_a_weekday_too,
+                             a_host_is_an_address_or_unknown_but_never_looked_up,
+                             an_unknown_host_earns_no_laxer_rule,
+                             a_proof_at_login_is_by_the_first_rule_that_speaks_of_one,
+                             an_unknown_host_is_asked_and_not_let_off,
+                             only_what_nobody_can_be_asked_for_is_warned_of,
+                             step_up_is_decided_by_the_first_match,
+                             a_rule_for_sudo_or_su_holds_for_their_login_shells_too,
+                             words_for_factors_go_both_ways});
 }

@@ -3,6 +3,7 @@
 #include "daemon/shell/policy_keeper.hpp"
 #include "tests/unit/folder.hpp"
 
+#include <filesystem>
 #include <fstream>
 
 using namespace vigil;
@@ -20,9 +21,32 @@ struct Place {
     explicit Place(const char* text) { write(text); }
     void write(const char* text) const { std::ofstream{folder / "policy.yaml"} << text; }
     PolicyKeeper keeper(const char* command_line = "BOOT_IMAGE=/vmlinuz ro quiet") const {
-        return {folder / "policy.yaml", folder / "last-good", command_line};
+        return {folder / "policy.yaml", folder / "last-good", folder / "", command_line};
     }
 };
+
+bool is_marked(const Place& place) {
+    return std::filesystem::exists(place.folder / "elevated");
+}
+
+START_TEST(what_has_a_rule_for_elevated_sessions_is_marked_while_it_is_in_force) {
+    const Place place{good};
+    auto keeper = place.keeper();
+    (void)keeper.start(WallTime{});
+    ck_assert(!is_marked(place));
+    place.write("version: 1\nelevated:\n  - {match: {run_as: [root]}, max_duration: 30m}\n");
+    ck_assert(keeper.reload(WallTime{}) && is_marked(place));
+    place.write(broken);
+    ck_assert(!keeper.reload(WallTime{}) && is_marked(place));
+    // By the last good one, too.
+    std::filesystem::remove(place.folder / "elevated");
+    auto next = place.keeper();
+    ck_assert_uint_eq(next.start(WallTime{}).elevated.size(), 1);
+    ck_assert(is_marked(place));
+    place.write(good);
+    ck_assert(next.reload(WallTime{}) && !is_marked(place));
+}
+END_TEST
 
 START_TEST(a_good_file_is_in_force) {
     const Place place{good};
@@ -81,7 +105,8 @@ END_TEST
 
 int main() {
     return vigil::test::run(
-        "policy keeper", {a_good_file_is_in_force, a_broken_file_changes_nothing_across_a_restart,
+        "policy keeper", {what_has_a_rule_for_elevated_sessions_is_marked_while_it_is_in_force,
+                          a_good_file_is_in_force, a_broken_file_changes_nothing_across_a_restart,
                           without_any_good_one_none_is_usable,
                           a_word_on_the_kernels_command_line_makes_every_policy_observe,
                           what_only_looks_like_the_word_is_not_it});

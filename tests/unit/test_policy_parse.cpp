@@ -15,7 +15,7 @@ std::string rule_with(const std::string& line) {
 START_TEST(every_key_reaches_its_place) {
     const Policy policy = parsed(slurp(source_root() / "tests/data/policy/good/everything.yaml"));
     ck_assert(policy.mode == Mode::observe);
-    ck_assert_uint_eq(policy.sessions.size(), 3);
+    ck_assert_uint_eq(policy.sessions.size(), 4);
     const SessionRule& rule = policy.sessions[0];
     ck_assert_str_eq(rule.name.c_str(), "administrators from outside");
     ck_assert((rule.match.users == std::vector<std::string>{"alice", "no", "0x10"}));
@@ -44,19 +44,44 @@ START_TEST(every_key_reaches_its_place) {
     ck_assert((rule.unlock == std::vector{Factor::password, Factor::totp}));
     ck_assert(rule.incomplete_lock == IncompleteLock::end);
     ck_assert(rule.lock_on_sleep == false);
-    ck_assert(policy.sessions[1].access == Access::deny);
-    ck_assert_str_eq(policy.sessions[1].message->c_str(), "Contractors log in on working days.");
-    ck_assert(policy.sessions[2].idle_lock == never);
-    ck_assert(policy.sessions[2].idle_warn == Seconds{0});
-    ck_assert(policy.sessions[2].warn_before_end->empty());
-    ck_assert(!policy.sessions[2].max_sessions->per_user);
-    ck_assert_uint_eq(policy.step_up.size(), 2);
+    ck_assert(
+        (*policy.sessions[1].login_factors ==
+         std::vector<Factors>{{Factor::totp}, {Factor::key}, {Factor::recovery, Factor::totp}}));
+    ck_assert(policy.sessions[1].remember_source == Seconds{8 * 3600});
+    ck_assert(policy.sessions[2].access == Access::deny);
+    ck_assert_str_eq(policy.sessions[2].message->c_str(), "Contractors log in on working days.");
+    ck_assert(policy.sessions[3].idle_lock == never);
+    ck_assert(policy.sessions[3].idle_warn == Seconds{0});
+    ck_assert(policy.sessions[3].warn_before_end->empty());
+    ck_assert(!policy.sessions[3].max_sessions->per_user);
+    ck_assert(policy.sessions[3].login_factors->empty());
+    ck_assert(policy.sessions[3].remember_source == Seconds{0});
+    ck_assert_uint_eq(policy.step_up.size(), 3);
     ck_assert(policy.step_up[0].require.empty());
-    ck_assert((policy.step_up[1].require == std::vector{Factor::totp}));
+    ck_assert((policy.step_up[1].require == std::vector<Factors>{{Factor::totp}}));
     ck_assert((policy.step_up[1].match.run_as == std::vector<std::string>{"root"}));
     ck_assert(policy.step_up[1].valid_for == Seconds{300});
     ck_assert(policy.step_up[1].scope == GrantScope::session);
     ck_assert(policy.step_up[1].uses == 20U);
+    ck_assert(policy.step_up[1].enroll_within == Seconds{7 * 24 * 3600});
+    const auto& visudo = policy.step_up[2];
+    ck_assert((visudo.require ==
+               std::vector<Factors>{{Factor::recovery}, {Factor::password, Factor::approval}}));
+    ck_assert((visudo.approvers.users == std::vector<std::string>{"carol"}));
+    ck_assert((visudo.approvers.groups == std::vector<std::string>{"security"}));
+    ck_assert_uint_eq(policy.elevated.size(), 1);
+    const auto& elevated = policy.elevated[0];
+    ck_assert((elevated.match.users == std::vector<std::string>{"alice"}));
+    ck_assert((elevated.match.groups == std::vector<std::string>{"sudo"}));
+    ck_assert((elevated.match.services == std::vector<std::string>{"sudo", "su", "polkit-1"}));
+    ck_assert((elevated.match.run_as == std::vector<std::string>{"root"}));
+    ck_assert(elevated.match.from[0].local);
+    ck_assert_uint_eq(elevated.match.not_from[0].prefix, 120);
+    ck_assert_uint_eq(elevated.match.when[0].from_minute, 7 * 60);
+    ck_assert(elevated.idle_warn == Seconds{60});
+    ck_assert(elevated.idle_terminate == Seconds{600});
+    ck_assert(elevated.max_duration == Seconds{1800});
+    ck_assert((elevated.warn_before_end == std::vector{Seconds{300}, Seconds{60}}));
 }
 END_TEST
 
@@ -77,19 +102,15 @@ START_TEST(a_misspelt_key_gets_the_nearest_one) {
                   "policy.yaml:2:1: session: unknown key; did you mean sessions?");
     check_refusal("version: 1\nfavourite_colour: green\n",
                   "policy.yaml:2:1: favourite_colour: unknown key; known here: version, mode, "
-                  "sessions, step_up");
+                  "sessions, step_up, elevated");
 }
 END_TEST
 
 START_TEST(keys_of_later_versions_are_refused_by_name) {
-    for (const char* key : {"extensions", "login_factors", "remember_source"})
+    for (const char* key : {"extensions"})
         check_refusal(rule_with(std::string{key} + ": 1"),
                       "policy.yaml:4:5: " + std::string{key} +
                           ": not known to this version; take it out");
-    check_refusal("version: 1\nelevated: []\n",
-                  "policy.yaml:2:1: elevated: not known to this version; take it out");
-    check_refusal("version: 1\nstep_up:\n  - require: [totp]\n    approvers: [x]\n",
-                  "policy.yaml:4:5: approvers: not known to this version; take it out");
 }
 END_TEST
 

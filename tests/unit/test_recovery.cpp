@@ -77,7 +77,8 @@ START_TEST(one_of_them_is_accepted_once_and_by_the_store) {
     CHECK_TEXT(listed->front().kind, "recovery");
     CHECK_TEXT(listed->front().name, "10 codes left");
     const auto check = [&](std::uint32_t uid, std::string_view code, std::int64_t when) {
-        return factors.check(Factors::Proof::recovery, uid, code, attempt(), at(when))->verdict;
+        return factors.check(Factors::Proof::recovery, uid, here, code, attempt(), at(when))
+            ->verdict;
     };
     const auto first = codes->front().view();
     ck_assert(check(bob, first, 1) == Verdict::wrong);
@@ -100,16 +101,19 @@ START_TEST(a_lost_answer_is_repeated_and_guessing_is_throttled) {
     const auto same = attempt();
     for (int i = 0; i < 2; ++i)
         ck_assert(
-            factors.check(Factors::Proof::recovery, alice, codes->front().view(), same, at(1))
+            factors
+                .check(Factors::Proof::recovery, alice, here, codes->front().view(), same, at(1))
                 ->verdict == Verdict::accepted);
     Verdict last = Verdict::accepted;
     for (unsigned i = 0; i <= free_failures; ++i)
-        last =
-            factors.check(Factors::Proof::recovery, alice, "aaaa-aaaa-aaaa-aaaa", attempt(), at(2))
-                ->verdict;
+        last = factors
+                   .check(Factors::Proof::recovery, alice, here, "aaaa-aaaa-aaaa-aaaa", attempt(),
+                          at(2))
+                   ->verdict;
     ck_assert(last == Verdict::throttled);
-    ck_assert(factors.check(Factors::Proof::recovery, alice, codes->at(1).view(), attempt(), at(3))
-                  ->verdict == Verdict::throttled);
+    ck_assert(
+        factors.check(Factors::Proof::recovery, alice, here, codes->at(1).view(), attempt(), at(3))
+            ->verdict == Verdict::throttled);
 }
 END_TEST
 

@@ -70,6 +70,8 @@ core::SessionRecord full_session(std::uint8_t number) {
     r.end_reason = "longer than 8 h";
     r.end_warnings_given = 3;
     r.adopted = true;
+    r.login = id_of(99);
+    r.run_as = "root'; --";
     return r;
 }
 
@@ -84,6 +86,18 @@ core::GrantRecord grant(std::uint8_t number, std::uint8_t session) {
     r.expires = BootTime{Microseconds{99}};
     r.uses_left = 20;
     return r;
+}
+
+core::RememberedLogin remembered(std::uint8_t number) {
+    return {.id = id_of(number),
+            .uid = UINT32_MAX - 1,
+            .user = "al'ice",
+            .source = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 192, 0, 2, 7},
+            .host = "192.0.2.7",
+            .after = "SHA256:a'b",
+            .proved = {policy::Factor::totp, policy::Factor::recovery},
+            .since = BootTime{Microseconds{number}},
+            .expires = BootTime{Microseconds{LLONG_MAX}}};
 }
 
 core::SavedTerminal terminal(std::uint8_t session, const char* name) {
@@ -130,6 +144,8 @@ START_TEST(every_field_comes_back) {
         ck_assert(store.put(plain).has_value());
         ck_assert(store.put(first_grant).has_value());
         ck_assert(store.put(first_terminal).has_value());
+        ck_assert(store.put(remembered(8)).has_value());
+        ck_assert(store.put(remembered(7)).has_value());
     }
     auto store = open_store();
     const auto sessions = store.sessions();
@@ -140,6 +156,10 @@ START_TEST(every_field_comes_back) {
     ck_assert(grants && *grants == std::vector{first_grant});
     const auto terminals = store.terminals(id_of(1));
     ck_assert(terminals && *terminals == std::vector{first_terminal});
+    const auto logins = store.remembered();
+    ck_assert((logins && *logins == std::vector{remembered(7), remembered(8)}));
+    ck_assert(store.erase_remembered(id_of(7)).has_value());
+    ck_assert((*store.remembered() == std::vector{remembered(8)}));
 }
 END_TEST
 
@@ -287,6 +307,26 @@ START_TEST(a_row_out_of_range_is_an_error_and_no_session) {
 }
 END_TEST
 
+START_TEST(a_remembered_login_that_makes_no_sense_is_an_error) {
+    for (const char* const damage :
+         {"UPDATE remembered_login SET proved = x'746F7470'",
+          "UPDATE remembered_login SET proved = x'746F747000FF00'",
+          "UPDATE remembered_login SET source = x'01'", "UPDATE remembered_login SET id = x'00'",
+          "UPDATE remembered_login SET uid = -1"}) {
+        remove_folder();
+        make_folder();
+        {
+            auto store = open_store();
+            ck_assert(store.put(remembered(7)).has_value());
+        }
+        sql(damage);
+        auto store = open_store();
+        const auto logins = store.remembered();
+        ck_assert_msg(!logins && logins.error().code == EBADMSG, "%s", damage);
+    }
+}
+END_TEST
+
 START_TEST(a_broken_database_is_set_aside_with_its_log) {
     for (const int n : {1, 2}) {
         std::ofstream{path} << "broken";
@@ -357,6 +397,7 @@ int main() {
          what_was_put_before_a_kill_is_there, a_second_daemon_stays_out,
          a_newer_or_foreign_schema_is_refused, what_is_no_database_is_refused,
          a_cut_or_scribbled_database_is_refused, a_row_out_of_range_is_an_error_and_no_session,
+         a_remembered_login_that_makes_no_sense_is_an_error,
          a_broken_database_is_set_aside_with_its_log, broken_databases_do_not_pile_up,
          a_full_disk_is_an_error_and_loses_nothing_written_before,
          a_folder_that_is_not_there_is_an_error, without_any_folder_it_lives_in_memory,

@@ -145,6 +145,15 @@ INSERT INTO terminal VALUES (x'01010101010101010101010101010101', '/dev/pts/3', 
 INSERT INTO activity VALUES (x'01010101010101010101010101010101', 11, 12);
 )";
 
+/// Number 3: with a cursor, and without elevated sessions.
+const std::string third =
+    std::string{last} + "ALTER TABLE terminal ADD COLUMN cursor INTEGER NOT NULL DEFAULT 0;";
+
+/// Number 4: with those, and without the logins that are remembered.
+const std::string fourth = third +
+                           "ALTER TABLE session ADD COLUMN login BLOB; "
+                           "ALTER TABLE session ADD COLUMN run_as TEXT NOT NULL DEFAULT '';";
+
 core::SessionId id_of(std::uint8_t number) {
     core::SessionId id;
     id.bytes.fill(number);
@@ -208,13 +217,17 @@ struct Older {
 };
 
 /// Made anew for each test.
-std::array<Older, 4> older() {
+std::array<Older, 6> older() {
     return {Older{first, session_of_first(), terminal(0, 0, core::Screen::unknown), false},
             Older{middle, session_of_middle(), terminal(13, 3, core::Screen::alternate), true},
             Older{last, session_of_last(), terminal(13, 3, core::Screen::alternate), true},
             // Number 2 has the same columns: without the cursor.
             Older{last, session_of_last(), terminal(13, 3, core::Screen::alternate), true,
-                  "PRAGMA user_version = 2"}};
+                  "PRAGMA user_version = 2"},
+            Older{third.c_str(), session_of_last(), terminal(13, 3, core::Screen::alternate), true,
+                  "PRAGMA user_version = 3"},
+            Older{fourth.c_str(), session_of_last(), terminal(13, 3, core::Screen::alternate), true,
+                  "PRAGMA user_version = 4"}};
 }
 
 base::Database open_database() {
@@ -362,7 +375,7 @@ START_TEST(one_of_a_newer_vigild_is_refused_with_a_line_and_left_as_it_is) {
     sql("ALTER TABLE session RENAME COLUMN locked_by TO locked_how; PRAGMA user_version = 99");
     const auto error = error_of_open();
     ck_assert_int_eq(error.code, EBADMSG);
-    ck_assert_msg(error.what.contains("newer vigild (schema 99; this one knows 3)"), "%s",
+    ck_assert_msg(error.what.contains("newer vigild (schema 99; this one knows 5)"), "%s",
                   error.what.c_str());
     ck_assert(!error.what.contains('\n'));
     ck_assert(text_of("PRAGMA user_version") == "99\n");

@@ -25,6 +25,10 @@ START_TEST(what_was_there_comes_back_to_the_byte) {
         ck_assert(state_of_sudo_conf(with) == SudoConf::with);
         ck_assert(with.ends_with(text));
         CHECK_TEXT(cli::without_vigil(with), text);
+        const auto lets_pass = cli::with_vigil(text, cli::Unavailable::allow);
+        ck_assert(lets_pass.contains(" vigil_approval.so unavailable=allow\n"));
+        ck_assert(state_of_sudo_conf(lets_pass) == SudoConf::with);
+        CHECK_TEXT(cli::without_vigil(lets_pass), text);
     }
 }
 END_TEST
@@ -45,7 +49,8 @@ START_TEST(what_somebody_else_has_changed_or_written_is_known) {
     ck_assert(state_of_sudo_conf(cli::sudo_conf_end) == SudoConf::changed);
     ck_assert(state_of_sudo_conf(cli::with_vigil(cli::with_vigil(""))) == SudoConf::changed);
     for (const char* line :
-         {"Plugin vigil_approval vigil_approval.so", "\tPlugin  vigil_approval /x.so socket=/y"}) {
+         {"Plugin vigil_approval vigil_approval.so", "pLUGIN vigil_approval x.so",
+          "\tPlugin  vigil_approval /x.so socket=/y"}) {
         ck_assert(state_of_sudo_conf(line) == SudoConf::by_hand);
         ck_assert(state_of_sudo_conf(cli::with_vigil(line)) == SudoConf::by_hand);
     }

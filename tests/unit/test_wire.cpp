@@ -1,7 +1,8 @@
-// The codec over a real connection: two sd_bus objects on a socketpair.
+// The codec over real connections: sd-bus and sd-bus, and sd-bus and our own, on a socketpair.
 
+#include "base/dbus_message.hpp"
 #include "tests/unit/test.hpp"
-#include "wire/codec.hpp"
+#include "wire/bus_codec.hpp"
 #include "wire/names.hpp"
 #include "wire/screen.hpp"
 
@@ -78,16 +79,109 @@ private:
     base::Bus client_;
 };
 
+/// sd-bus on one side, and on the other what pam_vigil.so and vigil_approval.so carry values with.
+class MixedPair {
+public:
+    MixedPair() {
+        int fds[2];
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds),
+                         0);
+        bus_ = make_bus(fds[0], true);
+        own_ = base::UniqueFd{fds[1]};
+        send_all("\0AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n"s);
+        while (sd_bus_is_ready(bus_.get()) == 0)
+            ck_assert_int_ge(sd_bus_process(bus_.get(), nullptr), 0);
+        char handshake[256];
+        ck_assert_int_gt(::read(own_.get(), handshake, sizeof handshake), 0);
+    }
+
+    /// What sd-bus receives.
+    base::BusMessage to_bus(const base::DbusWriter& arguments) {
+        const auto header = base::dbus_header(
+            {.path = manager_path, .interface = manager_interface, .member = "T"}, 1, arguments);
+        CHECK_OK(header);
+        left_ = *header + std::string{arguments.bytes()};
+        while (true) {
+            sd_bus_message* raw = nullptr;
+            send_some();
+            ck_assert_int_ge(sd_bus_process(bus_.get(), &raw), 0);
+            if (raw != nullptr && sd_bus_message_is_method_call(raw, manager_interface, "T") > 0)
+                return base::BusMessage{raw};
+            sd_bus_message_unref(raw);
+        }
+    }
+
+    /// What arrives of a message of sd-bus's.
+    template <typename T>
+    base::DbusMessage from_bus(const T& value) {
+        sd_bus_message* raw = nullptr;
+        ck_assert_int_ge(
+            sd_bus_message_new_signal(bus_.get(), &raw, manager_path, manager_interface, "T"), 0);
+        const base::BusMessage message{raw};
+        CHECK_OK(append(raw, value));
+        ck_assert_int_ge(sd_bus_send(bus_.get(), raw, nullptr), 0);
+        std::string bytes;
+        while (bytes.size() < base::dbus_prefix_bytes || bytes.size() < *base::dbus_size(bytes)) {
+            ck_assert_int_ge(sd_bus_process(bus_.get(), nullptr), 0);
+            char some[4096];
+            const ssize_t got = ::read(own_.get(), some, sizeof some);
+            if (got > 0)
+                bytes.append(some, static_cast<std::size_t>(got));
+        }
+        auto parsed = base::parse_dbus(bytes);
+        CHECK_OK(parsed);
+        return std::move(*parsed);
+    }
+
+private:
+    void send_some() {
+        const ssize_t sent = ::send(own_.get(), left_.data(), left_.size(), MSG_NOSIGNAL);
+        if (sent > 0)
+            left_.erase(0, static_cast<std::size_t>(sent));
+    }
+    void send_all(std::string text) {
+        for (left_ = std::move(text); !left_.empty();)
+            send_some();
+    }
+
+    base::Bus bus_;
+    base::UniqueFd own_;
+    std::string left_;
+};
+
+template <typename T>
+void check_reads_back(base::ValueSource& source, const T& value) {
+    const auto read_back = read<T>(source);
+    CHECK_OK(read_back);
+    ck_assert(*read_back == value);
+    ck_assert_int_eq(source.at_end(), 1);
+}
+
 template <typename T>
 void check_roundtrip(Pair& pair, const T& value, const char* signature) {
     const base::BusMessage message = pair.make();
     CHECK_OK(append(message.get(), value));
     const base::BusMessage received = pair.send(message);
     CHECK_TEXT(sd_bus_message_get_signature(received.get(), 1), signature);
-    const auto read_back = read<T>(received.get());
-    CHECK_OK(read_back);
-    ck_assert(*read_back == value);
-    ck_assert_int_eq(sd_bus_message_at_end(received.get(), 1), 1);
+    base::BusSource source{received.get()};
+    check_reads_back(source, value);
+
+    base::DbusWriter writer;
+    CHECK_OK(append(writer, value));
+    CHECK_TEXT(writer.signature(), signature);
+    base::DbusReader reader{writer.bytes(), writer.signature()};
+    check_reads_back(reader, value);
+
+    MixedPair mixed;
+    const base::BusMessage taken = mixed.to_bus(writer);
+    CHECK_TEXT(sd_bus_message_get_signature(taken.get(), 1), signature);
+    base::BusSource taken_source{taken.get()};
+    check_reads_back(taken_source, value);
+
+    const base::DbusMessage given = mixed.from_bus(value);
+    CHECK_TEXT(given.signature, signature);
+    auto given_reader = given.reader();
+    check_reads_back(given_reader, value);
 }
 
 Login some_login() {
@@ -158,25 +252,34 @@ START_TEST(every_request_and_reply_comes_back_as_it_was) {
                 .arguments = {"", "a b", std::string(wire::max_arguments_bytes - 3, 'x')},
                 .edits = true,
                 .settled = true,
-                .cut = true},
+                .cut = true,
+                .directory = "/srv/\xfe"},
         command_signature);
     check_roundtrip(pair, Command{}, command_signature);
     check_roundtrip(pair,
                     AskReply{.verdict = AskReply::Verdict::not_applicable,
                              .text = "code",
                              .factors = {"totp", "password"},
+                             .person = "alice",
                              .wait_seconds = 30},
                     ask_reply_signature);
     check_roundtrip(pair,
                     Proof{.factor = "totp",
                           .answer = "123456",
+                          .vouched = true,
                           .attempt = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 255}},
                     proof_signature);
     check_roundtrip(pair,
-                    ProveReply{.verdict = ProveReply::Verdict::denied,
+                    ProveReply{.verdict = ProveReply::Verdict::more,
                                .text = "later",
+                               .factors = {"key"},
                                .wait_seconds = unlimited},
                     prove_reply_signature);
+    check_roundtrip(pair, Requested{.id = "ab", .text = "no", .wait_seconds = 300},
+                    requested_signature);
+    check_roundtrip(pair, KeyQuestion{.bytes = "vigil\0\xff"s, .keys = {"one\0"s, "two"}},
+                    key_question_signature);
+    check_roundtrip(pair, KeyQuestion{}, key_question_signature);
 }
 END_TEST
 
@@ -221,6 +324,31 @@ START_TEST(every_record_comes_back_as_it_was) {
                              .held = "/a/b",
                              .leader = 14},
                     lock_info_signature);
+    check_roundtrip(pair,
+                    std::vector<wire::Request>{{.id = "ab",
+                                                .digest = "cd",
+                                                .user = "alice",
+                                                .host = "web1",
+                                                .service = "sudo",
+                                                .terminal = "pts/3",
+                                                .run_as = "root",
+                                                .command = {"/usr/bin/id", "a b", ""},
+                                                .directory = "/tmp",
+                                                .reason = "why",
+                                                .since = 1,
+                                                .until = 2,
+                                                .own = true},
+                                               {}},
+                    "aa{sv}");
+    KeyEnrollment key{.factor_id = "f", .host = "web1", .user = "alice"};
+    key.nonce.fill(0x17);
+    check_roundtrip(pair, key, key_enrollment_signature);
+    check_roundtrip(pair,
+                    KeyChallenge{.host = "web1",
+                                 .user = "alice",
+                                 .nonce = key.nonce,
+                                 .keys = {"SHA256:one", "SHA256:two"}},
+                    key_challenge_signature);
     check_roundtrip(pair, Enrollment{.factor_id = "f", .uri = "otpauth://x", .secret = "MZXW"},
                     enrollment_signature);
     check_roundtrip(pair, std::vector<wire::Factor>{some_factor(), wire::Factor{}}, "a(ssussttb)");
@@ -399,10 +527,10 @@ START_TEST(a_number_that_is_no_verdict_is_refused) {
     Pair pair;
     const std::uint64_t zero = 0;
     CHECK_ERROR(read<ReserveReply>(pair.raw("ust", 3u, "", zero).get()), EBADMSG);
-    CHECK_ERROR(read<AskReply>(pair.raw("usast", 4u, "", 0, zero).get()), EBADMSG);
-    CHECK_ERROR(read<ProveReply>(pair.raw("ust", 3u, "", zero).get()), EBADMSG);
+    CHECK_ERROR(read<AskReply>(pair.raw("usasst", 4u, "", 0, "", zero).get()), EBADMSG);
+    CHECK_ERROR(read<ProveReply>(pair.raw("usast", 4u, "", 0, zero).get()), EBADMSG);
     CHECK_ERROR(
-        read<StepUpRequest>(pair.raw("u(suassss)s", 2u, "u", 1u, 0, "s", "t", "h", "root").get()),
+        read<StepUpRequest>(pair.raw("u(suassss)s", 3u, "u", 1u, 0, "s", "t", "h", "root").get()),
         EBADMSG);
 }
 END_TEST

@@ -46,7 +46,8 @@ def install_tree(suite, tree):
                 run(PACKAGES, "build")
             note(f"Building in {folder}")
             run(*shell, f"meson setup {' '.join(OPTIONS)} {werror()} '{folder}' '{SOURCE}'", env=build_environment())
-        run(*shell, f"ninja -C '{folder}' $({INSTALLED} '{folder}') && meson install -C '{folder}' --no-rebuild --destdir '{tree}'",
+        # First what says what there is to build: the folder may be older than the sources.
+        run(*shell, f"ninja -C '{folder}' build.ninja && ninja -C '{folder}' $({INSTALLED} '{folder}') && meson install -C '{folder}' --no-rebuild --destdir '{tree}'",
             env=build_environment())
 
 

@@ -33,6 +33,7 @@ def arguments():
     parser = argparse.ArgumentParser(prog="tools/host", formatter_class=argparse.RawDescriptionHelpFormatter,
                                      description="Disposable Debian hosts to run vigil on.", epilog=VERBS)
     parser.add_argument("--vm", action="store_true", help="virtual machines with Debian's own kernel, emulated")
+    parser.add_argument("--tpm", action="store_true", help="a virtual machine with a TPM, emulated too")
     parser.add_argument("--suite", choices=SUITES, default=SUITES[0])
     parser.add_argument("--owner", type=int, default=0, metavar="PID", help="the host is for this process alone")
     parser.add_argument("--cache", action="store_true", help=argparse.SUPPRESS)
@@ -82,7 +83,7 @@ def show_list():
 
 def boot_and_tell(given):
     began = time.monotonic()
-    host = boot(given.rest[0], given.suite, given.owner, given.vm)
+    host = boot(given.rest[0], given.suite, given.owner, given.vm or given.tpm, tpm=given.tpm)
     print(f"{host.record.read()['state']} after {time.monotonic() - began:.1f} s")
 
 

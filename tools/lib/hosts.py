@@ -13,12 +13,12 @@ def find(name):
     return (machines.Machine if record.read().get("kind") == "vm" else containers.Container)(record)
 
 
-def boot(name, suite, owner, vm=False, kernel="", packages=()):
+def boot(name, suite, owner, vm=False, kernel="", packages=(), tpm=False):
     """A new host. owner is the pid of the process it is for, 0 where it shall stay until `off`. `kernel` is for a virtual
-    machine's command line; `packages` it has beside those of every host."""
+    machine's command line; `packages` it has beside those of every host; with `tpm` a virtual machine has one."""
     remove_orphans()
     if vm:
-        return machines.Machine.boot(name, suite, owner, kernel, packages)
+        return machines.Machine.boot(name, suite, owner, kernel, packages, tpm)
     return containers.Container.boot(name, suite, owner, packages)
 
 

@@ -88,9 +88,9 @@ class Machine:
         self.name = record.name
 
     @classmethod
-    def boot(cls, name, suite, owner, kernel="", packages=()):
-        """`kernel` is for its command line."""
-        made = disk(suite, packages)
+    def boot(cls, name, suite, owner, kernel="", packages=(), tpm=False):
+        """`kernel` is for its command line. One with a TPM keeps its disk until it is off() for good."""
+        made = disk(suite, [*packages, *(roots.TPM_PACKAGES if tpm else ())])
         record = Record(name)
         record.claim()
         machine = cls(record)
@@ -99,6 +99,8 @@ class Machine:
             for file in ("key", "key.pub"):
                 (record.directory / file).write_bytes((made / file).read_bytes())
                 (record.directory / file).chmod(0o600)
+            if tpm:
+                machine.keep_disk(made)
             machine.start(made, kernel)
             machine.wait_for_boot()
             run(*machine.command(["/bin/bash", "-c", (LIB / "first-boot").read_text(encoding="utf-8"), "first-boot",
@@ -109,20 +111,65 @@ class Machine:
             raise
         return machine
 
+    def keep_disk(self, made):
+        """A copy of it, which is there after the machine was switched off; and a TPM."""
+        kept = made.with_name(f"{self.name}.img")
+        self.record.write(kept=str(kept), tpm=1)
+        run("cp", "--sparse=always", "--reflink=auto", made / "disk.img", kept)
+
+    def start_tpm(self):
+        """The arguments of QEMU's that lead to it. It is another with each number: what it knows is in a folder of its own,
+        and it ends with QEMU."""
+        record = self.record.read()
+        folder = self.record.directory / f"tpm-{record['tpm']}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        line = folder / "line"
+        line.unlink(missing_ok=True)
+        with uninterrupted():
+            swtpm = subprocess.Popen(["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={folder}", "--terminate",
+                                      "--ctrl", f"type=unixio,path={line}"], stdin=subprocess.DEVNULL,
+                                     start_new_session=True, preexec_fn=take_signals)
+            self.record.write(swtpm=identity(swtpm.pid))
+        deadline = time.monotonic() + 10
+        while not line.exists():
+            if swtpm.poll() is not None or time.monotonic() > deadline:
+                raise HostError("swtpm does not start")
+            time.sleep(0.05)
+        return ["-chardev", f"socket,id=tpm-line,path={line}", "-tpmdev", "emulator,id=tpm,chardev=tpm-line",
+                "-device", "tpm-crb,tpmdev=tpm"]
+
+    def switch_off(self):
+        """As its button does; one with a TPM can be started again."""
+        subprocess.run(self.command(["systemctl", "poweroff"]), stdin=subprocess.DEVNULL, check=False)
+        if not has_ended(self.record.read()["init"], BOOT_SECONDS):
+            raise HostError(f"the machine {self.name} does not switch itself off")
+        (self.record.directory / "control").unlink(missing_ok=True)
+
+    def start_again(self, another_tpm=False):
+        """What is on its disk stays; with another TPM everything else does, too."""
+        record = self.record.read()
+        if another_tpm:
+            self.record.write(tpm=record["tpm"] + 1)
+        self.start(disk(record["suite"], roots.TPM_PACKAGES), "")
+        self.wait_for_boot()
+        run(*self.command(["hostname", self.name]))
+
     def start(self, made, kernel):
         port, inside = free_port(), free_port()
         folder = self.record.directory
+        kept = self.record.read().get("kept")
         # snapshot=on: what is written goes into a nameless file that ends with the process.
+        drive = f"file={kept},snapshot=off" if kept else f"file={made / 'disk.img'},snapshot=on"
         command = ["qemu-system-x86_64", "-machine", "q35", "-global", "ICH9-LPC.disable_s3=0",
                    "-accel", "tcg,thread=multi", "-smp", "2", "-m", "2048",
                    "-kernel", made / "vmlinuz", "-initrd", made / "initrd", "-append", f"{KERNEL} {kernel}",
-                   "-drive", f"file={made / 'disk.img'},if=virtio,format=raw,snapshot=on",
+                   "-drive", f"{drive},if=virtio,format=raw",
                    "-netdev", f"user,id=n,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22,"
                               f"hostfwd=tcp:127.0.0.1:{inside}-:2222",
                    "-device", "virtio-net-pci,netdev=n", "-display", "none", "-vga", "std",
                    "-serial", f"file:{folder / 'console.log'}",
                    "-serial", f"unix:{folder / 'line'},server,nowait",
-                   "-monitor", f"unix:{folder / 'monitor'},server,nowait"]
+                   "-monitor", f"unix:{folder / 'monitor'},server,nowait", *(self.start_tpm() if kept else ())]
         with open(folder / "qemu.log", "wb") as log, uninterrupted():
             qemu = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                     start_new_session=True, preexec_fn=take_signals)
@@ -206,10 +253,13 @@ class Machine:
             self.monitor(f"screendump {Path(file).resolve()}")
 
     def off(self):
-        written = self.record.read().get("init") or [0, None]
-        if is_alive(written):
-            os.kill(written[0], signal.SIGKILL)
-            has_ended(written, 20)
+        record = self.record.read()
+        for written in (record.get("init") or [0, None], record.get("swtpm") or [0, None]):
+            if is_alive(written):
+                os.kill(written[0], signal.SIGKILL)
+                has_ended(written, 20)
+        if "kept" in record:
+            Path(record["kept"]).unlink(missing_ok=True)
         self.record.forget()
 
 

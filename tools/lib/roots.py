@@ -18,6 +18,13 @@ OPENSSL = {"bookworm": "libssl3", "trixie": "libssl3t64"}
 KERNEL_PACKAGES = ["linux-image-cloud-amd64", "initramfs-tools"]
 # Beside them, where a host is to have a desktop: a screen in a file, a locker that logind is told of, and hands for its keys.
 DESKTOP_PACKAGES = ["xvfb", "xss-lock", "i3lock", "xdotool"]
+# Other ways to become root than sudo and su, and ways to run something with nobody there.
+WAYS_PACKAGES = ["opendoas", "cron", "at"]
+# Another module that asks for one-time codes, to measure vigil's beside.
+CODES_PACKAGES = ["libpam-google-authenticator"]
+
+# What systemd opens a TPM with.
+TPM_PACKAGES = ["libtss2-esys-3.0.2-0", "libtss2-rc0", "libtss2-tcti-device0"]
 
 
 def host_root(suite, more=()):

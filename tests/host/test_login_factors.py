@@ -1,0 +1,377 @@
+"""A proof at login: who is asked, what counts, and one refusal at once for whoever cannot be asked."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from people import SHELL, at_console, enroll, person
+from story import CODE_PROMPT
+from vigilhost import PASSWORDS, Host, wait_until
+
+RULES = """\
+version: 1
+sessions:
+  - name: robots
+    match: {groups: [robots]}
+    login_factors: none
+  - name: a code for people
+    match: {groups: [people], services: [sshd, login]}
+    login_factors: [totp, recovery]
+"""
+REMEMBERS = RULES + "    remember_source: 8h\n"
+REFUSED = 'rule "a code for people" asks for a proof at login'
+AFTER_KEY = "auth [success=done ignore=ignore default=die] pam_vigil.so after_key"
+ELSEWHERE = "127.0.0.9"
+# How ansible calls ssh.
+ANSIBLE = ["-o", "KbdInteractiveAuthentication=no", "-o", "PasswordAuthentication=no",
+           "-o", "PreferredAuthentications=gssapi-with-mic,gssapi-keyex,hostbased,publickey"]
+# Nobody waits longer than this for a refusal.
+AT_ONCE = 10
+TRANSFERS = ["sftp", "scp", "rsync", "git"]
+
+
+@pytest.fixture(scope="module")
+def host(request):
+    """sshd asks for a code behind a key, and behind a password; robots come by their keys alone."""
+    option = request.config.getoption
+    with Host(f"host-at-login-{os.getpid()}", option("--suite"), option("--vm"), packages=("git", "rsync")) as host:
+        host.install()
+        host.run("groupadd people && groupadd robots && groupadd keyed")
+        options = "MaxStartups 200\nKbdInteractiveAuthentication yes\n"
+        if "persourcepenalties" in host.run("/usr/sbin/sshd -T").stdout:
+            options += "PerSourcePenalties no\n"
+        # Of them sshd wants more than a key. By a group: each change of its files would take a reload, in which nobody is heard.
+        options += "Match Group keyed\nAuthenticationMethods publickey,keyboard-interactive:pam keyboard-interactive:pam\n"
+        host.write("/etc/ssh/sshd_config.d/tests.conf", options)
+        host.run("systemctl", "reload", "ssh.service")
+        host.run("DEBIAN_FRONTEND=noninteractive pam-auth-update --enable vigil-login")
+        host.run("sed", "-i", f"0,/^@include common-auth/s//{AFTER_KEY}\\n&/", "/etc/pam.d/sshd")
+        yield host
+
+
+def behind_a_key(host, user):
+    """sshd asks this user for a code behind the key."""
+    host.run("usermod", "-aG", "keyed", user)
+
+
+@pytest.fixture
+def user(host):
+    """Whom the policy asks for a code."""
+    host.policy(RULES)
+    name = person(host, "people")
+    behind_a_key(host, name)
+    return name
+
+
+KEY = "key, then keyboard-interactive"
+
+
+def test_a_code_is_asked_for_behind_the_key_and_never_shown(host, user):
+    codes = enroll(host, user)
+    terminal = host.ssh(user, by=KEY)
+    terminal.wait_to_hear(f"Code for {user}: ", 10)
+    code = codes.fresh()
+    terminal.send(code + "\r")
+    terminal.wait_for(SHELL, 15)
+    assert code not in terminal.said() and "assword" not in terminal.said()
+    assert len(re.findall(CODE_PROMPT, terminal.said())) == 1
+
+
+def test_a_code_is_asked_for_behind_the_password_too(host, user):
+    codes = enroll(host, user)
+    terminal = host.ssh(user, by="keyboard-interactive")
+    terminal.wait_to_hear("assword:", 10)
+    terminal.send(PASSWORDS[user] + "\r")
+    terminal.wait_to_hear(f"Code for {user}: ", 10)
+    terminal.send(codes.fresh() + "\r")
+    terminal.wait_for(SHELL, 15)
+
+
+def refused(terminal, line):
+    """It ends by itself, and said so once."""
+    assert terminal.wait_closed(AT_ONCE) != 0, terminal.said()
+    assert terminal.said().count(line) == 1, terminal.said()
+
+
+def test_wrong_and_used_codes_let_nobody_in_and_make_wait(host, user):
+    codes = enroll(host, user)
+    code = codes.fresh()
+    first = host.ssh(user, by=KEY)
+    first.wait_to_hear(CODE_PROMPT, 10)
+    first.send(code + "\r")
+    first.wait_for(SHELL, 15)
+    for answers in ([code, codes.wrong(), codes.wrong()], [codes.wrong()] * 2):
+        terminal = host.ssh(user, by=KEY)
+        since = 0
+        for answer in answers:
+            since = terminal.wait_to_hear(CODE_PROMPT, 10, since).end() + since
+            terminal.send(answer + "\r")
+        terminal.wait_to_hear("not right|Too many wrong", 10, since)
+        if len(answers) == 3:
+            refused(terminal, "no right code in 3")
+    refused(host.ssh(user, by=KEY), "Too many wrong answers: try again in")
+    assert len(host.vigil_sessions(user=user)) == 1
+
+
+def test_a_recovery_code_does_as_well(host, user):
+    enroll(host, user)
+    shown = host.ssh_run("root", "vigilctl", "recovery-codes", user).stdout
+    code = re.search(r"^\s*([0-9a-z]+(?:-[0-9a-z]+)+)\s*$", shown, re.MULTILINE)[1]
+    terminal = host.ssh(user, by=KEY)
+    terminal.wait_to_hear(CODE_PROMPT, 10)
+    terminal.send(code + "\r")
+    terminal.wait_for(SHELL, 15)
+
+
+def test_without_a_factor_a_line_says_what_to_do(host, user):
+    refused(host.ssh(user, by=KEY), f"No one-time code is enrolled for {user}: an administrator enrols it")
+
+
+# Whoever cannot be asked
+
+class Client:
+    """The programs of this machine that come by ssh, with nobody in front of them."""
+
+    def __init__(self, host, tmp_path):
+        self.host = host
+        self.folder = tmp_path
+
+    def run(self, program, user, *options, by="key", source=None):
+        ssh = self.folder / "ssh"
+        command = self.host.ssh_command(user, *options, by=by, source=source)[:-1]
+        ssh.write_text(f"#!/bin/sh\nexec {shlex.join(command)} \"$@\"\n", encoding="ascii")
+        ssh.chmod(0o755)
+        there, here = f"{user}@127.0.0.1", str(self.folder / program)
+        words = {"command": [str(ssh), there, "true"],
+                 "sftp": ["sftp", "-S", str(ssh), f"{there}:.bashrc", here],
+                 "scp": ["scp", "-S", str(ssh), f"{there}:.bashrc", here],
+                 "rsync": ["rsync", "-e", str(ssh), f"{there}:.bashrc", here],
+                 "git": ["git", "ls-remote", f"{there}:here.git"]}[program]
+        # No terminal, and no window either.
+        nobody = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "SSH_ASKPASS")}
+        return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+                              timeout=AT_ONCE * 2, start_new_session=True,
+                              env={**nobody, "GIT_SSH": str(ssh), "GIT_SSH_VARIANT": "simple"})
+
+
+@pytest.fixture
+def client(host, tmp_path):
+    return Client(host, tmp_path)
+
+
+def with_a_repository(host, name):
+    host.run(f"setpriv --reuid={name} --regid={name} --init-groups git init -q --bare /home/{name}/here.git")
+    return name
+
+
+@pytest.fixture
+def unasked(host):
+    """Whom the policy asks for a code, and sshd does not."""
+    host.policy(RULES)
+    name = with_a_repository(host, person(host, "people"))
+    enroll(host, name)
+    return name
+
+
+PROGRAMS = ["command", *TRANSFERS]
+
+
+@pytest.mark.parametrize("options", [[], ["-o", "BatchMode=yes"], ANSIBLE], ids=["plain", "batch", "ansible"])
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_key_alone_is_refused_at_once_in_one_line(unasked, client, program, options):
+    done = client.run(program, unasked, *options)
+    assert done.returncode != 0
+    assert (done.stdout + done.stderr).count(REFUSED) == 1, done.stdout + done.stderr
+    assert "keyboard-interactive" in done.stderr
+
+
+def test_the_method_password_is_refused_at_once_in_one_line(host, unasked):
+    terminal = host.ssh(unasked, by="password")
+    terminal.wait_to_hear("assword:", 10)
+    terminal.send(PASSWORDS[unasked] + "\r")
+    refused(terminal, REFUSED)
+    # The password was given to nobody as a code.
+    assert not host.journal(VIGIL_EVENT="step-up-refused", VIGIL_USER=unasked)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_where_nobody_answers_it_is_refused_at_once_in_one_line(host, unasked, client, program):
+    behind_a_key(host, unasked)
+    done = client.run(program, unasked, by=KEY)
+    assert done.returncode != 0
+    assert (done.stdout + done.stderr).count(f"{REFUSED}, and no answer was given") == 1, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("options", [["-o", "BatchMode=yes"], ANSIBLE], ids=["batch", "ansible"])
+def test_a_client_that_takes_no_questions_ends_at_once(host, unasked, client, options):
+    behind_a_key(host, unasked)
+    done = client.run("command", unasked, *options, by=KEY)
+    assert done.returncode == 255 and "Permission denied (keyboard-interactive)" in done.stderr, done
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_rule_lets_robots_in(host, client, program):
+    host.policy(RULES)
+    robot = with_a_repository(host, person(host, "people", "robots"))
+    for options in (["-o", "BatchMode=yes"], ANSIBLE):
+        done = client.run(program, robot, *options)
+        assert done.returncode == 0, done.stderr
+
+
+def test_su_and_sudo_are_no_logins(host, user):
+    assert host.ssh_run("root", f"su - {user} -c 'id -un'").stdout.strip() == user
+
+
+def test_nobody_is_asked_where_it_is_only_observed(host, user, client):
+    host.policy(RULES + "mode: observe\n")
+    assert client.run("command", user, by=KEY).returncode == 0
+    assert [one for one in host.journal(VIGIL_EVENT="step-up-asked", VIGIL_USER=user) if "only observed" in one["MESSAGE"]]
+
+
+# The same source again
+
+@pytest.fixture
+def remembered(host):
+    """Who has given a code once, behind the key; with a repository."""
+    host.policy(REMEMBERS)
+    name = with_a_repository(host, person(host, "people"))
+    behind_a_key(host, name)
+    host.codes = enroll(host, name)
+    terminal = host.ssh(name, by=KEY)
+    terminal.wait_to_hear(CODE_PROMPT, 10)
+    terminal.send(host.codes.fresh() + "\r")
+    terminal.wait_for(SHELL, 15)
+    return name
+
+
+def is_asked(client, user, **how):
+    done = client.run("command", user, by=KEY, **how)
+    assert (done.returncode != 0) == (f"{REFUSED}, and no answer was given" in done.stderr), done.stderr
+    return done.returncode != 0
+
+
+def test_the_same_source_is_not_asked_again(host, remembered, client):
+    for program in PROGRAMS:
+        done = client.run(program, remembered, by=KEY)
+        assert done.returncode == 0, f"{program}: {done.stderr}"
+    host.kill_vigild()
+    assert not is_asked(client, remembered)
+    grants = host.vigilctl("grants", user=remembered).stdout
+    key = subprocess.run(["ssh-keygen", "-l", "-f", str(host.directory / "key")], capture_output=True, text=True, check=True)
+    assert f"login from 127.0.0.1 with key {key.stdout.split()[1]}" in grants
+    listed = [one for one in host.vigilctl("grants", "--json") if one["user"] == remembered]
+    assert [(one["kind"], one["source"], one["session"]) for one in listed] == [("login", "127.0.0.1", None)]
+
+
+def test_another_address_and_another_key_are_asked(host, remembered, client):
+    assert is_asked(client, remembered, source=ELSEWHERE)
+    other = client.folder / "other"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(other)], check=True)
+    host.run(f"cat >>/home/{remembered}/.ssh/authorized_keys", input=Path(f"{other}.pub").read_text(encoding="ascii"))
+    done = client.run("command", remembered, "-o", "PreferredAuthentications=publickey,keyboard-interactive",
+                      "-i", str(other), by="none")
+    assert f"{REFUSED}, and no answer was given" in done.stderr
+    assert not is_asked(client, remembered)
+
+
+def test_behind_a_password_it_is_the_password_that_is_remembered(host, remembered, client):
+    since = None
+    for code in (host.codes.fresh(), None):
+        terminal = host.ssh(remembered, by="keyboard-interactive")
+        terminal.wait_to_hear("assword:", 10)
+        terminal.send(PASSWORDS[remembered] + "\r")
+        if code:
+            terminal.wait_to_hear(CODE_PROMPT, 10)
+            terminal.send(code + "\r")
+        terminal.wait_for(SHELL, 15)
+        since = terminal.said()
+    assert "Code for" not in since
+    shown = host.vigilctl("grants", user=remembered).stdout
+    assert "login from 127.0.0.1 with the password, until" in shown and "with key SHA256:" in shown
+
+
+@pytest.mark.parametrize("what", ["revoke", "forget", "policy"])
+def test_a_source_is_forgotten(host, remembered, client, what):
+    assert not is_asked(client, remembered)
+    if what == "revoke":
+        host.vigilctl("revoke", "--user", remembered)
+    elif what == "forget":
+        enroll(host, remembered)
+    else:
+        host.policy(RULES)
+    assert is_asked(client, remembered)
+    assert not [one for one in host.vigilctl("grants", "--json") if one["user"] == remembered]
+
+
+# At the console, and without vigild
+
+def test_at_a_console_the_code_is_asked_for_behind_the_password(host, user):
+    codes = enroll(host, user)
+    terminal = at_console(host, user)
+    try:
+        terminal.wait_to_hear("assword:", 15)
+        terminal.send(PASSWORDS[user] + "\r")
+        terminal.wait_to_hear(f"Code for {user}: ", 15)
+        terminal.send(codes.fresh() + "\r")
+        terminal.wait_for(SHELL, 15)
+    finally:
+        terminal.close()
+
+
+def test_without_vigild_nobody_but_root_at_a_console_is_let_in(host, user):
+    host.run("echo root:root-pass-1 | chpasswd")
+    host.run("systemctl", "mask", "--runtime", "--now", "vigild.socket", "vigild.service")
+    try:
+        refused(host.ssh(user, by=KEY), "vigild cannot be asked whether this login needs a proof")
+        terminal = at_console(host, "root")
+        try:
+            terminal.wait_to_hear("assword:", 15)
+            terminal.send("root-pass-1\r")
+            terminal.wait_for(r"^root@\S+:\S*#", 15)
+        finally:
+            terminal.close()
+    finally:
+        host.run("systemctl", "unmask", "--runtime", "vigild.socket", "vigild.service")
+        host.run("systemctl", "start", "vigild.socket", "vigild.service")
+
+
+def test_root_at_a_console_is_not_asked(host):
+    host.policy(RULES.replace("groups: [people]", "users: [root]"))
+    host.run("echo root:root-pass-1 | chpasswd")
+    terminal = at_console(host, "root")
+    try:
+        terminal.wait_to_hear("assword:", 15)
+        terminal.send("root-pass-1\r")
+        terminal.wait_for(r"^root@\S+:\S*#", 15)
+        assert "Code for" not in terminal.said()
+    finally:
+        terminal.close()
+        host.policy(RULES)
+
+
+# What the doctor says
+
+def finding(host):
+    told = host.run("vigilctl", "doctor", "--json", check=False).stdout
+    return next(one for one in json.loads(told)["checks"] if one["check"] == "login factors")
+
+
+def test_the_doctor_says_what_is_missing(host):
+    host.policy("version: 1\n")
+    assert finding(host)["result"] == "ok"
+    host.policy(RULES)
+    found = finding(host)
+    assert found["result"] == "warning" and "sshd takes a key alone" in found["found"]
+    assert "AuthenticationMethods publickey,keyboard-interactive:pam" in found["mend"]
+    host.run("DEBIAN_FRONTEND=noninteractive pam-auth-update --package --remove vigil-login")
+    try:
+        host.policy(RULES.replace("sshd, login", "login"))
+        found = finding(host)
+        assert found["result"] == "failure" and "stack login has no auth line" in found["found"]
+    finally:
+        host.run("DEBIAN_FRONTEND=noninteractive pam-auth-update --enable vigil-login")
+    assert finding(host)["result"] == "ok"
