@@ -80,9 +80,10 @@ class Terminal:
 
     def _read(self):
         while True:
+            # Not pexpect's own read, which also waits for the child: two threads would, and the second finds none.
             try:
-                piece = self.child.read_nonblocking(65536, timeout=None)
-            except (pexpect.EOF, OSError, ValueError):
+                piece = os.read(self.child.child_fd, 65536)
+            except OSError:
                 piece = b""
             with self.changed:
                 if piece:
