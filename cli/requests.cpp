@@ -28,6 +28,14 @@ std::string name_of(const wire::Request& request) {
     return "request " + request.id.substr(0, 8) + " of " + request.user;
 }
 
+/// The one that is meant, of those that wait.
+Result<wire::Request> ask_for(const Client& client, const std::string& id) {
+    const auto there = client.requests();
+    if (!there)
+        return std::unexpected{there.error()};
+    return find_request(*there, id);
+}
+
 int report(const Result<>& done, const char* what, const wire::Request& request) {
     if (!done)
         return complain({done.error().code, name_of(request) + ": " + done.error().what});
@@ -54,10 +62,7 @@ int requests(const Context& context, bool json) {
 
 int approve(const Context& context, const std::string& id, bool sure) {
     const Client client{context.socket};
-    const auto there = client.requests();
-    if (!there)
-        return complain(there.error());
-    const auto request = find_request(*there, id);
+    const auto request = ask_for(client, id);
     if (!request)
         return complain(request.error());
     if (!sure && isatty(STDIN_FILENO) == 0)
@@ -73,10 +78,7 @@ int approve(const Context& context, const std::string& id, bool sure) {
 
 int deny(const Context& context, const std::string& id, const std::string& reason) {
     const Client client{context.socket};
-    const auto there = client.requests();
-    if (!there)
-        return complain(there.error());
-    const auto request = find_request(*there, id);
+    const auto request = ask_for(client, id);
     if (!request)
         return complain(request.error());
     return report(client.deny(*request, reason), "denied", *request);

@@ -3,6 +3,7 @@
 #include "base/base64.hpp"
 #include "pam_module/blocked.hpp"
 #include "pam_module/conversation.hpp"
+#include "pam_module/proof.hpp"
 #include "wire/security_key.hpp"
 #include "wire/step_up.hpp"
 
@@ -71,20 +72,7 @@ Outcome ask_person(Call& call, const wire::StepUpQuestion& question, const wire:
         note_owing(call.pam);
         return Outcome::not_applicable;
     }
-    Person person{call.pam};
-    const auto proving = wire::ask_for_proof(call.vigild, question, reply, person);
-    switch (proving.end) {
-    case wire::Proving::End::proved:
-        return Outcome::granted;
-    case wire::Proving::End::refused:
-        return refuse(call, "vigil: " + proving.why);
-    case wire::Proving::End::not_answered:
-        refuse(call, "vigil: " + proving.why);
-        return Outcome::cannot_ask;
-    case wire::Proving::End::unavailable:
-        break;
-    }
-    return unavailable(call, proving.error.value_or(Error{}));
+    return ask_for_proof(call, question, reply);
 }
 
 Outcome decide(Call& call) {

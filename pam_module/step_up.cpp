@@ -3,6 +3,7 @@
 #include "pam_module/arguments.hpp"
 #include "pam_module/blocked.hpp"
 #include "pam_module/conversation.hpp"
+#include "pam_module/proof.hpp"
 #include "wire/answer.hpp"
 #include "wire/step_up.hpp"
 
@@ -57,20 +58,7 @@ Outcome ask_person(Call& call, const wire::StepUpQuestion& question, const wire:
                          "from a terminal.");
         return Outcome::cannot_ask;
     }
-    Person person{call.pam};
-    const auto proving = wire::ask_for_proof(call.vigild, question, reply, person);
-    switch (proving.end) {
-    case wire::Proving::End::proved:
-        return Outcome::granted;
-    case wire::Proving::End::refused:
-        return refuse(call, "vigil: " + proving.why);
-    case wire::Proving::End::not_answered:
-        refuse(call, "vigil: " + proving.why);
-        return Outcome::cannot_ask;
-    case wire::Proving::End::unavailable:
-        break;
-    }
-    return unavailable(call, proving.error.value_or(Error{}));
+    return ask_for_proof(call, question, reply);
 }
 
 /// It is asked about the command itself, behind this, and nobody is asked twice. sudo loads what

@@ -136,9 +136,8 @@ Result<AskReply> read<AskReply>(base::ValueSource& source) {
 }
 
 Result<> append(base::ValueSink& sink, const Proof& proof) {
-    const int r = sink.sensitive();
-    if (r < 0)
-        return fail(r, "marking a message as sensitive");
+    if (const auto marked = mark_sensitive(sink); !marked)
+        return std::unexpected{marked.error()};
     Writer writer{sink};
     writer.text("factor", proof.factor, max_service_bytes);
     writer.text("answer", proof.answer, max_answer_bytes);
@@ -149,9 +148,8 @@ Result<> append(base::ValueSink& sink, const Proof& proof) {
 
 template <>
 Result<Proof> read<Proof>(base::ValueSource& source) {
-    const int r = source.sensitive();
-    if (r < 0)
-        return fail(r, "marking a message as sensitive");
+    if (const auto marked = mark_sensitive(source); !marked)
+        return std::unexpected{marked.error()};
     Reader reader{source};
     Proof proof;
     reader.text("factor", proof.factor, max_service_bytes);

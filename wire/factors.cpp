@@ -63,9 +63,8 @@ Result<std::vector<Factor>> read<std::vector<Factor>>(base::ValueSource& source)
 }
 
 Result<> append(base::ValueSink& sink, const RecoveryCodes& codes) {
-    const int r = sink.sensitive();
-    if (r < 0)
-        return fail(r, "marking a message as sensitive");
+    if (const auto marked = mark_sensitive(sink); !marked)
+        return std::unexpected{marked.error()};
     Writer writer{sink};
     writer.list("codes", codes.codes, max_recovery_code_bytes);
     return writer.result();
@@ -73,9 +72,8 @@ Result<> append(base::ValueSink& sink, const RecoveryCodes& codes) {
 
 template <>
 Result<RecoveryCodes> read<RecoveryCodes>(base::ValueSource& source) {
-    const int r = source.sensitive();
-    if (r < 0)
-        return fail(r, "marking a message as sensitive");
+    if (const auto marked = mark_sensitive(source); !marked)
+        return std::unexpected{marked.error()};
     Reader reader{source};
     RecoveryCodes codes;
     reader.list("codes", codes.codes, max_recovery_code_bytes);
@@ -83,9 +81,8 @@ Result<RecoveryCodes> read<RecoveryCodes>(base::ValueSource& source) {
 }
 
 Result<> append(base::ValueSink& sink, const Enrollment& enrollment) {
-    const int r = sink.sensitive();
-    if (r < 0)
-        return fail(r, "marking a message as sensitive");
+    if (const auto marked = mark_sensitive(sink); !marked)
+        return std::unexpected{marked.error()};
     Writer writer{sink};
     writer.text("factor_id", enrollment.factor_id);
     writer.text("uri", enrollment.uri);
@@ -95,9 +92,8 @@ Result<> append(base::ValueSink& sink, const Enrollment& enrollment) {
 
 template <>
 Result<Enrollment> read<Enrollment>(base::ValueSource& source) {
-    const int r = source.sensitive();
-    if (r < 0)
-        return fail(r, "marking a message as sensitive");
+    if (const auto marked = mark_sensitive(source); !marked)
+        return std::unexpected{marked.error()};
     Reader reader{source};
     Enrollment enrollment;
     reader.text("factor_id", enrollment.factor_id);

@@ -68,7 +68,9 @@ enum class Purpose : std::uint32_t {
 //   of an ssh key, after_password, or "" for neither)
 struct StepUpRequest {
     Purpose purpose = Purpose::step_up;
-    Login login;        ///< as PAM has it: sudo's PAM_USER is the invoking user, su's the target
+    /// As PAM has it: sudo's PAM_USER is the invoking user, su's the target. Its groups are filled
+    /// at a login alone.
+    Login login;
     std::string run_as; ///< su: PAM_USER; empty where PAM cannot know it (sudo)
 
     bool operator==(const StepUpRequest&) const = default;

@@ -95,4 +95,13 @@ private:
     const char* field_ = nullptr;
 };
 
+/// For messages with a secret in them.
+template <typename Carrier>
+Result<> mark_sensitive(Carrier& carrier) {
+    const int r = carrier.sensitive();
+    if (r < 0)
+        return fail(r, "marking a message as sensitive");
+    return {};
+}
+
 } // namespace vigil::wire

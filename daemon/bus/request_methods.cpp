@@ -2,6 +2,7 @@
 
 #include "base/clock.hpp"
 #include "base/console.hpp"
+#include "base/hex.hpp"
 #include "base/log.hpp"
 #include "base/openssl.hpp"
 #include "daemon/bus/question.hpp"
@@ -35,13 +36,7 @@ Result<std::string> digest_of(const wire::Request& request) {
     const auto digest = base::digest(base::Hash::sha256, text);
     if (!digest)
         return digest;
-    std::string hex;
-    for (const char c : *digest) {
-        constexpr const char* digits = "0123456789abcdef";
-        hex += digits[static_cast<unsigned char>(c) >> 4];
-        hex += digits[static_cast<unsigned char>(c) & 0xF];
-    }
-    return hex;
+    return base::hex_encode(*digest);
 }
 
 /// nullopt: it cannot be shown whole.

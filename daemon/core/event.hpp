@@ -363,7 +363,7 @@ struct RevokeAsked {
     std::string by;
 };
 
-/// A factor was added or forgotten, or its owner blocked.
+/// A factor was added or forgotten.
 struct FactorsChanged {
     std::uint32_t uid = UINT32_MAX;
 };

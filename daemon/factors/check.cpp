@@ -116,9 +116,7 @@ Result<CheckOutcome> Factors::check(Proof proof, std::uint32_t uid, const Source
     const auto mark = mark_of(s.attempt_key.view(), uid, code, attempt);
     if (!mark)
         return std::unexpected{mark.error()};
-    if (const auto sound = s.watch.check(); !sound)
-        return std::unexpected{sound.error()};
-    auto transaction = base::Transaction::begin(s.database);
+    auto transaction = s.begin();
     if (!transaction)
         return std::unexpected{transaction.error()};
     const auto finish_with = [&](CheckOutcome outcome) -> Result<CheckOutcome> {
@@ -192,9 +190,7 @@ Result<CheckOutcome> Factors::check_password(std::uint32_t uid, const Source& so
     const auto mark = mark_of(s.attempt_key.view(), uid, "password", attempt);
     if (!mark)
         return std::unexpected{mark.error()};
-    if (const auto sound = s.watch.check(); !sound)
-        return std::unexpected{sound.error()};
-    auto transaction = base::Transaction::begin(s.database);
+    auto transaction = s.begin();
     if (!transaction)
         return std::unexpected{transaction.error()};
     const auto counted = s.count_wrong(uid, source, *mark, is_right, now);

@@ -156,10 +156,14 @@ Result<Factors> Factors::open(const std::string& path, base::Secret key, std::st
 }
 
 /// What is pending of the person makes room, or what is of the same kind. EDQUOT: no room.
-Result<> Factors::State::add(const FactorRow& row, const Now& now) {
+Result<base::Transaction> Factors::State::begin() {
     if (const auto sound = watch.check(); !sound)
-        return sound;
-    auto transaction = base::Transaction::begin(database);
+        return std::unexpected{sound.error()};
+    return base::Transaction::begin(database);
+}
+
+Result<> Factors::State::add(const FactorRow& row, const Now& now) {
+    auto transaction = begin();
     if (!transaction)
         return std::unexpected{transaction.error()};
     const bool pending = row.replaces == FactorRow::Replaces::pending;
@@ -226,9 +230,7 @@ Result<wire::Enrollment> Factors::enroll_totp(std::uint32_t uid, const std::stri
 Result<> Factors::finish(const std::string& factor_id, std::uint32_t uid, std::string_view code,
                          const Now& now) {
     State& s = *state_;
-    if (const auto sound = s.watch.check(); !sound)
-        return sound;
-    auto transaction = base::Transaction::begin(s.database);
+    auto transaction = s.begin();
     if (!transaction)
         return std::unexpected{transaction.error()};
     const base::Running finding{s.find}, activating{s.activate};

@@ -58,9 +58,7 @@ Result<bool> Factors::had_factor(std::uint32_t uid) {
 
 Result<std::optional<Seconds>> Factors::grace_used(std::uint32_t uid, const Now& now) {
     State& s = *state_;
-    if (const auto sound = s.watch.check(); !sound)
-        return std::unexpected{sound.error()};
-    auto transaction = base::Transaction::begin(s.database);
+    auto transaction = s.begin();
     if (!transaction)
         return std::unexpected{transaction.error()};
     auto person = person_of(s, uid);

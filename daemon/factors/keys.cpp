@@ -146,9 +146,7 @@ Result<> Factors::finish_key(const std::string& factor_id, std::uint32_t uid, st
     const auto key = wire::parse_security_key(blob);
     if (!key)
         return std::unexpected{key.error()};
-    if (const auto sound = s.watch.check(); !sound)
-        return sound;
-    auto transaction = base::Transaction::begin(s.database);
+    auto transaction = s.begin();
     if (!transaction)
         return std::unexpected{transaction.error()};
     const auto challenge = pending_challenge(s, factor_id, uid, now);
@@ -201,9 +199,7 @@ Result<KeyOutcome> Factors::check_key(std::uint32_t uid, const Source& source,
     const auto mark = mark_of(s, uid, signature, attempt);
     if (!mark)
         return std::unexpected{mark.error()};
-    if (const auto sound = s.watch.check(); !sound)
-        return std::unexpected{sound.error()};
-    auto transaction = base::Transaction::begin(s.database);
+    auto transaction = s.begin();
     if (!transaction)
         return std::unexpected{transaction.error()};
     const auto rows = rows_of(s, uid);

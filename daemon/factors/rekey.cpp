@@ -52,9 +52,7 @@ Result<Factors::Rekeyed> Factors::rekey(base::Secret key, std::string name) {
     auto attempt_key = attempt_key_of(key.view());
     if (!attempt_key)
         return std::unexpected{attempt_key.error()};
-    if (const auto sound = s.watch.check(); !sound)
-        return std::unexpected{sound.error()};
-    auto transaction = base::Transaction::begin(s.database);
+    auto transaction = s.begin();
     if (!transaction)
         return std::unexpected{transaction.error()};
     const auto rows = all_sealed(s.database);

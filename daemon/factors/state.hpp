@@ -37,6 +37,8 @@ struct Factors::State {
     base::Statement find_person, put_grace, count_graces;
     std::string boot_id; ///< proc(5), random/boot_id: which boot CLOCK_BOOTTIME is of
 
+    /// Where the file is still the one that was opened.
+    Result<base::Transaction> begin();
     Result<> add(const FactorRow& row, const Now& now);
     Result<CheckOutcome> count_wrong(std::uint32_t uid, const Source& source, std::string_view mark,
                                      bool is_right, const Now& now);

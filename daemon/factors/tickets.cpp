@@ -124,9 +124,7 @@ Result<CheckOutcome> Factors::use_ticket(std::uint32_t uid, const Source& source
     const auto named = base::hmac(base::Hash::sha256, s.attempt_key.view(), attempted + "ticket");
     if (!mark || !named)
         return std::unexpected{mark ? named.error() : mark.error()};
-    if (const auto sound = s.watch.check(); !sound)
-        return std::unexpected{sound.error()};
-    auto transaction = base::Transaction::begin(s.database);
+    auto transaction = s.begin();
     if (!transaction)
         return std::unexpected{transaction.error()};
     const auto has = has_ticket(s, uid, now.wall);

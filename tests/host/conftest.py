@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 
 from vigilhost import Host  # noqa: E402  (first: it makes tools/lib known)
+from agents import made_in  # noqa: E402
 from common import ends_are_exceptions  # noqa: E402
 from logins import Login, everybody_leaves  # noqa: E402
 from policies import until_somebody_locks  # noqa: E402
@@ -56,6 +57,15 @@ def host(request):
     with new_host(request, "host") as host:
         host.install()
         yield host
+
+
+@pytest.fixture
+def new_agent(tmp_path):
+    """Makes an ssh agent that can hold security keys."""
+    make, agents = made_in(tmp_path)
+    yield make
+    for agent in agents:
+        agent.close()
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,11 @@ import shutil
 import subprocess
 
 import pytest
+from agents import forwarded
 from people import enroll, let_sshd_take_all, one_line, person, shell
 from story import Codes
 from test_factors import picture_of
-from test_keys import forwarded, keys_of, new_agent  # noqa: F401  (a fixture)
+from test_keys import keys_of
 from vigilhost import PASSWORDS, wait_until
 
 # For polkit's helper, too: the password for a first enrolment is asked for by a stack that has vigil in it.

@@ -1,18 +1,11 @@
 """Security keys through ssh agents: a forwarded one of whoever logs in, and one on the host, of its own release of OpenSSH."""
 
-import json
 import re
-import sys
 
 import pytest
+from agents import MIDDLEWARE, enrolled, forwarded
 from people import enroll, let_sshd_take_all, one_line, person, shell
-from vigilhost import SOURCE
 
-sys.path.insert(0, str(SOURCE / "tests" / "sk"))
-
-from ssh_agent import SshAgent  # noqa: E402
-
-MIDDLEWARE = SOURCE / "build/tests/sk/security_key.so"
 TOUCH = "Touch the security key:"
 
 
@@ -29,33 +22,8 @@ def user(host):
     return person(host, "nopasswd")
 
 
-@pytest.fixture
-def new_agent(tmp_path):
-    agents = []
-
-    def make(**how):
-        agents.append(SshAgent(tmp_path / f"agent-{len(agents)}", MIDDLEWARE, **how))
-        return agents[-1]
-    yield make
-    for agent in agents:
-        agent.close()
-
-
-def forwarded(agent):
-    return ["-A", "-o", f"IdentityAgent={agent.path}"]
-
-
 def keys_of(host, user):
     return [one["name"] for one in host.vigilctl("factors", user, "--json") if one["kind"] == "key" and one["active"]]
-
-
-def enrolled(host, agent, key, user):
-    """By an operator, whose agent has it."""
-    done = host.ssh_run("root", "vigilctl", "enroll", "key", "--key", key.fingerprint, "--json", user, options=forwarded(agent))
-    assert done.returncode == 0, done
-    told = json.loads(done.stdout)
-    assert (told["user"], told["kind"], told["fingerprint"]) == (user, "key", key.fingerprint)
-    return told["id"]
 
 
 @pytest.mark.parametrize("kind", ["ed25519-sk", "ecdsa-sk"])

@@ -1,17 +1,12 @@
 """More than a code: the password once more, two proofs one after the other, a touch of a security key in a forwarded agent."""
 
 import re
-import sys
 
 import pytest
+from agents import MIDDLEWARE, enrolled, forwarded
 from people import enroll, let_sshd_take_all, one_line, person, shell
-from vigilhost import PASSWORDS, SOURCE
+from vigilhost import PASSWORDS
 
-sys.path.insert(0, str(SOURCE / "tests" / "sk"))
-
-from ssh_agent import SshAgent  # noqa: E402
-
-MIDDLEWARE = SOURCE / "build/tests/sk/security_key.so"
 POLICY = """\
 version: 1
 step_up:
@@ -55,26 +50,8 @@ def inside(host, user):
     opened.terminal.close()
 
 
-@pytest.fixture
-def new_agent(tmp_path):
-    agents = []
-
-    def make(**how):
-        agents.append(SshAgent(tmp_path / f"agent-{len(agents)}", MIDDLEWARE, **how))
-        return agents[-1]
-    yield make
-    for agent in agents:
-        agent.close()
-
-
 def with_agent(host, user, agent):
-    return shell(host, user, "-A", "-o", f"IdentityAgent={agent.path}")
-
-
-def enrolled(host, agent, key, user):
-    done = host.ssh_run("root", "vigilctl", "enroll", "key", "--key", key.fingerprint, "--json", user,
-                        options=["-A", "-o", f"IdentityAgent={agent.path}"])
-    assert done.returncode == 0, done
+    return shell(host, user, *forwarded(agent))
 
 
 def says(inside, since, prompt, answer):
