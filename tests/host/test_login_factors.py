@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from people import SHELL, at_console, enroll, person
 from story import CODE_PROMPT
-from vigilhost import PASSWORDS, Host, wait_until
+from vigilhost import PASSWORDS, Host
 
 RULES = """\
 version: 1
