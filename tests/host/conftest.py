@@ -20,7 +20,6 @@ def pytest_addoption(parser):
     parser.addoption("--suite", default="bookworm", help="the Debian release of the hosts")
     parser.addoption("--vm", action="store_true", help="virtual machines with Debian's own kernel, emulated: slow")
     parser.addoption("--pictures", help="a folder for pictures of virtual machines' screens, as docs/ has them")
-    parser.addoption("--backwards", action="store_true", help="from the last file to the first, beside another run")
 
 
 def pytest_configure(config):
@@ -30,12 +29,6 @@ def pytest_configure(config):
 def pytest_ignore_collect(collection_path, config):
     """test_machine_*.py is about what a container has not got: Debian's kernel, a keyboard, suspend."""
     return True if collection_path.name.startswith("test_machine_") and not config.getoption("--vm") else None
-
-
-def pytest_collection_modifyitems(config, items):
-    if config.getoption("--backwards"):
-        files = list(dict.fromkeys(item.path for item in items))
-        items.sort(key=lambda item: -files.index(item.path))
 
 
 def new_host(request, kind, **more):

@@ -91,20 +91,22 @@ def test_of_an_operator_it_is_said_whose_login_he_works_from(host):
     """All of them are root."""
     host.policy("version: 1\n")
     host.write("/etc/sudoers.d/operators", "bob ALL=(ALL:ALL) NOPASSWD: ALL\n", "0440")
-    alice, bob = Login(host, "alice"), Login(host, "bob")
+    # Each to its end: what is typed before it sudo may still read, for the command.
+    alice, bob = Login(host, "alice"), shell(host, "bob")
     for ways in ("sudo", "sudo -i", "sudo su -c"):
         for order in ("lock", "unlock"):
             words = f"vigilctl {order} {alice.id} --reason drill"
-            bob.type(f"{ways} '{words}'\r" if ways.endswith("-c") else f"{ways} {words}\r")
+            done = bob.run(f"{ways} '{words}'" if ways.endswith("-c") else f"{ways} {words}")
+            assert done[0] == 0, done
             wait_until(lambda o=order: alice.state() == ("locked" if o == "lock" else "active"), 10, f"{ways} {order}")
     assert set(alice.told("session-locked")) == {f"alice: locked: by root (login of bob): drill [{alice.id[:8]}]"}
     assert set(alice.told("session-unlocked")) == {f"alice: unlocked by root (login of bob): drill [{alice.id[:8]}]"}
     alice.lock()
     assert alice.told("session-locked")[-1] == f"alice: locked: by root [{alice.id[:8]}]"
     unlock(alice)
-    bob.type(f"sudo vigilctl lock {alice.id}\r")
+    assert bob.run(f"sudo vigilctl lock {alice.id}")[0] == 0
     alice.screen.wait_for(r"Locked since \S+ \(by root \(login of bob\)\)")
-    bob.type(f"sudo vigilctl terminate {alice.id} --reason drill\r")
+    assert bob.run(f"sudo vigilctl terminate {alice.id} --reason drill")[0] == 0
     wait_until(lambda: alice.state() == "gone", 10, "it is over")
     assert alice.told("session-ending") == [f"alice: ended: root (login of bob) ended it: drill [{alice.id[:8]}]"]
     host.run("rm", "/etc/sudoers.d/operators")

@@ -122,34 +122,86 @@ def machine_tests(suites, chosen, count):
         host_tests([suite], True, chosen, count, files)
 
 
-def host_tests(suites, vm, chosen, count, files=(HOST_TESTS,)):
-    """The releases side by side, since tests wait for most of the time: for a host, a deadline, a login."""
-    note(f"== host, on {' and '.join(suites)}{', virtual machines' if vm else ''}")
-    with tempfile.TemporaryDirectory() as folder:
-        runs = []
-        for number, suite in enumerate(suites):
-            report = Path(folder) / f"{suite}.xml"
-            # No file meets itself: the machine's consoles, for one, are there only once.
-            command = ["/usr/bin/python3", "-B", "-u", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--suite={suite}",
-                       f"--junitxml={report}", *(["-k", chosen] if chosen else []), *(["--vm"] if vm else []),
-                       *(["--backwards"] if number % 2 else []), *files]
-            run = subprocess.Popen(command, env=build_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                   stderr=subprocess.STDOUT, text=True, errors="replace")
-            reader = threading.Thread(target=pass_on, args=(suite, run.stdout))
-            reader.start()
-            runs.append((run, reader, report))
+class HostRuns:
+    """The files of host tests on each release, a few side by side: tests wait for most of the time, for a host, a deadline, a login."""
+
+    # With three of them two cores are busy for half of the time, which a deadline of a second bears.
+    AT_ONCE = 3
+
+    def __init__(self, folder, options, chosen):
+        self.folder, self.options, self.chosen = folder, options, chosen
+        self.changed = threading.Condition()
+        self.waiting = []
+        self.running = {}
+        self.done = []
+
+    def run(self, suites, files, at_once=AT_ONCE):
+        """(report, whether it ended well) of each."""
+        # The longest first, so that none is left to run alone.
+        files = sorted(files, key=lambda file: -file.stat().st_size)
+        self.waiting = [(suite, file) for file in files for suite in suites]
+        workers = [threading.Thread(target=self._work) for _ in range(at_once)]
+        for worker in workers:
+            worker.start()
         try:
-            for run, reader, report in runs:
-                reader.join()
-                # 5 is pytest's "no test was chosen", as -k may mean it.
-                count.add(*count_report(report, good=run.wait() in (0, 5)))
+            for worker in workers:
+                worker.join()
         except BaseException:
             # They take their hosts down.
-            for run, _, _ in runs:
-                run.terminate()
-            for run, _, _ in runs:
-                run.wait()
+            with self.changed:
+                self.waiting.clear()
+                for process in self.running.values():
+                    process.terminate()
+            for worker in workers:
+                worker.join()
             raise
+        return self.done
+
+    def _take(self):
+        """The next one, whose file runs on no other release: the machine's consoles, for one, are there only once."""
+        with self.changed:
+            while self.waiting:
+                busy = {file for _, file in self.running}
+                for job in self.waiting:
+                    if job[1] not in busy:
+                        self.waiting.remove(job)
+                        return job, self._start(*job)
+                self.changed.wait()
+            return None
+
+    def _start(self, suite, file):
+        process = subprocess.Popen(
+            ["/usr/bin/python3", "-B", "-u", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--suite={suite}",
+             f"--junitxml={self._report(suite, file)}", *(["-k", self.chosen] if self.chosen else []), *self.options, file],
+            env=build_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            errors="replace")
+        self.running[suite, file] = process
+        return process
+
+    def _report(self, suite, file):
+        return Path(self.folder) / f"{suite}-{file.stem}.xml"
+
+    def _work(self):
+        while taken := self._take():
+            job, process = taken
+            pass_on(f"{job[0]} {job[1].stem}", process.stdout)
+            # 5 is pytest's "no test was chosen", as -k may mean it.
+            good = process.wait() in (0, 5)
+            with self.changed:
+                del self.running[job]
+                self.done.append((self._report(*job), good))
+                self.changed.notify_all()
+
+
+def host_tests(suites, vm, chosen, count, files=None):
+    note(f"== host, on {' and '.join(suites)}{', virtual machines' if vm else ''}")
+    if files is None:
+        files = [file for file in HOST_TESTS.glob("test_*.py") if vm or not file.name.startswith("test_machine_")]
+    with tempfile.TemporaryDirectory() as folder:
+        runs = HostRuns(folder, ["--vm"] if vm else [], chosen)
+        # An emulated machine takes both cores.
+        for report, good in runs.run(suites, files, **({"at_once": 1} if vm else {})):
+            count.add(*count_report(report, good))
 
 
 def main():
