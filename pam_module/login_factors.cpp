@@ -79,7 +79,7 @@ Outcome decide(Call& call) {
     // Before anybody is looked for: a stack that ends here for strangers alone would tell who is
     // one.
     const auto key = ssh_key(call.pam, call.service_text);
-    if (call.options.after_key && key.empty())
+    if (call.options.after_key && (key.empty() || !can_converse(call)))
         return Outcome::not_applicable;
     const auto user = find_user(call.pam);
     if (!user)

@@ -2,6 +2,7 @@
 
 #include "base/console.hpp"
 #include "base/pam_stack.hpp"
+#include "base/utf8.hpp"
 #include "wire/answer.hpp"
 #include "wire/names.hpp"
 #include "wire/security_key.hpp"
@@ -49,7 +50,9 @@ private:
     Step prove_password(const base::Secret& answer);
     Step ask_for_approval();
     Step prove_by_key();
-    Result<std::string> signature_of(const Agent& agent, const KeyQuestion& asked);
+    Step no_signature(const Error& error);
+    Result<std::string> signature_of(const Agent& agent, const AgentKey& key,
+                                     const KeyQuestion& asked);
     Step judged(const Result<ProveReply>& reply);
     Step wrong();
     Proving not_answered() const;
@@ -123,6 +126,9 @@ Dialogue::Step Dialogue::prove_typed(const base::Secret& answer) {
     // A program that answers every question with the password, for it knows of no other.
     if (question_.after && !looks_like_code)
         return wrong();
+    // No code, and no text that vigild could be sent.
+    if (!takes("password") && !base::is_dbus_text(answer.view()))
+        return wrong();
     if (!takes("password") || (takes_codes() && looks_like_code)) {
         const auto reply = prove(vigild_, question_, factor_of(answer.view()), answer.view());
         const bool is_wrong = reply && reply->verdict == ProveReply::Verdict::wrong;
@@ -177,17 +183,22 @@ Dialogue::Step Dialogue::prove_by_key() {
     const auto agent = person_.agent();
     if (!agent)
         return std::nullopt;
+    const auto held = agent->list();
+    if (!held)
+        return no_signature(held.error());
+    if (held->keys.empty())
+        return std::nullopt;
     const auto asked = challenge(vigild_, question_);
-    if (!asked)
-        return unavailable(asked.error());
-    const auto answer = signature_of(*agent, *asked);
-    if (!answer && answer.error().code == ECANCELED)
-        return not_answered();
-    if (!answer) {
-        if (answer.error().code != ENOENT)
-            no_key_ = "The ssh agent gave no signature: " + answer.error().text() + ".";
+    if (!asked) {
+        no_key_ = "vigild gave nothing to sign: " + asked.error().text() + ".";
         return std::nullopt;
     }
+    const auto keys = wanted_keys(*held, asked->keys);
+    if (keys.empty())
+        return std::nullopt;
+    const auto answer = signature_of(*agent, keys.front(), *asked);
+    if (!answer)
+        return no_signature(answer.error());
     const auto reply = prove(vigild_, question_, "key", *answer);
     if (!reply || reply->verdict != ProveReply::Verdict::wrong || reply->wait_seconds != 0)
         return judged(reply);
@@ -197,15 +208,17 @@ Dialogue::Step Dialogue::prove_by_key() {
     return std::nullopt;
 }
 
-/// ENOENT: the agent has none of the keys.
-Result<std::string> Dialogue::signature_of(const Agent& agent, const KeyQuestion& asked) {
-    const auto has = agent.list();
-    if (!has)
-        return std::unexpected{has.error()};
-    const auto keys = wanted_keys(*has, asked.keys);
-    if (keys.empty())
-        return fail(ENOENT, "no key that counts");
-    const auto& key = keys.front();
+/// ENOENT: there is no agent, which is told as if it had no key.
+Dialogue::Step Dialogue::no_signature(const Error& error) {
+    if (error.code == ECANCELED)
+        return not_answered();
+    if (error.code != ENOENT)
+        no_key_ = "The ssh agent gave no signature: " + error.text() + ".";
+    return std::nullopt;
+}
+
+Result<std::string> Dialogue::signature_of(const Agent& agent, const AgentKey& key,
+                                           const KeyQuestion& asked) {
     person_.say("Touch the security key " + fingerprint_of(key.blob) + " for " + name_ +
                 "; Ctrl-C gives up.");
     const auto signature = agent.sign(key.blob, asked.bytes);

@@ -18,6 +18,8 @@ using std::chrono_literals::operator""ms;
 
 constexpr auto pause = 50ms;
 constexpr auto patience_when_refused = 200ms;
+/// Behind its deadline a wait is so late by no doing of vigild's.
+constexpr auto stood_still = 500ms;
 constexpr int most_connections_lost = 2; // a request that kills vigild is not sent for ever
 
 /// A code is for root's ears alone, whoever has got hold of the path.
@@ -47,6 +49,21 @@ bool is_connection_lost(int code) noexcept {
 
 } // namespace
 
+bool is_away(const Error& error) noexcept {
+    switch (error.code) {
+    case ENOENT: // no socket
+    case ENOTDIR:
+    case ECONNREFUSED:
+    case ECONNRESET:
+    case ENOTCONN:
+    case EPIPE:
+    case ETIMEDOUT:
+        return true;
+    default:
+        return false;
+    }
+}
+
 Result<base::DbusMessage> Vigild::call(const char* interface, const char* method,
                                        const Fill& fill) {
     if (left_ <= Microseconds{0})
@@ -69,11 +86,15 @@ Result<base::DbusMessage> Vigild::call(const char* interface, const char* method
              // The socket is systemd's: refused means that it is just being made anew, or that
              // vigil was stopped. No socket at all (ENOENT) is an answer.
              (reply.error().code == ECONNREFUSED && now < patient_until));
-        if (!again) {
-            left_ = std::max(deadline - now, Microseconds{0});
-            return reply;
+        if (again) {
+            std::this_thread::sleep_for(pause);
+            continue;
         }
-        std::this_thread::sleep_for(pause);
+        left_ = std::max(deadline - now, Microseconds{0});
+        // su(1) has its caller's real uid, who may stop it (kill(2)), and the clock with it.
+        if (!reply && reply.error().code == ETIMEDOUT && now > deadline + stood_still)
+            return fail(EINTR, "this process was stopped while it waited");
+        return reply;
     }
 }
 

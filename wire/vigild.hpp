@@ -35,6 +35,11 @@ private:
     int cancel_;
 };
 
+/// Whether a call failed because vigild is down or does not answer. Anything else failed here, or
+/// is vigild's own answer, and may be the doing of whoever asks: too few descriptors, a command
+/// beyond all bounds.
+bool is_away(const Error& error) noexcept;
+
 /// The value of a reply.
 template <typename Value>
 Result<Value> read_reply(const Result<base::DbusMessage>& reply) {

@@ -205,6 +205,9 @@ bool answer(Fake& fake, sd_bus_message* call) {
 void serve(Fake& fake, int fd) {
     if (fake.mood == Mood::babbles) {
         const std::string_view text = "HTTP/1.1 400 Bad Request\r\n\r\n";
+        // What is left unread would reset the connection, and its text might not be seen (unix(7)).
+        char greeting[256];
+        must(::recv(fd, greeting, sizeof greeting, 0) >= 0, "recv");
         must(::send(fd, text.data(), text.size(), MSG_NOSIGNAL) > 0, "send");
         ::close(fd);
         return;

@@ -6,15 +6,19 @@
 #include "tests/unit/test.hpp"
 
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace vigil::test;
 using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
 
 namespace {
 
@@ -160,13 +164,38 @@ START_TEST(unavailable_deny_refuses_logins) {
 }
 END_TEST
 
-START_TEST(unavailable_allow_lets_step_up_pass) {
+START_TEST(unavailable_allow_lets_step_up_pass_where_vigild_is_away) {
+    const Trouble& trouble = troubles[_i];
     become_setuid_program();
     FakeVigild vigild;
-    vigild.remove();
+    make(vigild, trouble);
     PamHost host{vigild, "sudo", "root", "unavailable=allow"};
-    ck_assert_int_eq(host.account(), ignored);
-    ck_assert(host.lines.empty());
+    check_code("step-up", trouble, host.account(),
+               is_away(trouble) ? ignored : PAM_AUTHINFO_UNAVAIL);
+    ck_assert(host.was_told("systemctl status vigild") != is_away(trouble));
+}
+END_TEST
+
+/// As its caller can stop su, whose real uid is his (kill(2)): the time that passes is none of
+/// vigild's.
+START_TEST(unavailable_allow_is_not_for_who_stops_it) {
+    FakeVigild vigild;
+    vigild->mood = Mood::mute;
+    const pid_t child = ::fork();
+    if (child == 0) {
+        become_setuid_program();
+        PamHost host{vigild, "su", "root", "unavailable=allow"};
+        ::_exit(host.account());
+    }
+    while (vigild->connections == 0)
+        std::this_thread::sleep_for(10ms);
+    ck_assert_int_eq(::kill(child, SIGSTOP), 0);
+    std::this_thread::sleep_for(3s); // beyond its deadline
+    ck_assert_int_eq(::kill(child, SIGCONT), 0);
+    int status = -1;
+    ck_assert_int_eq(::waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status));
+    ck_assert_int_eq(WEXITSTATUS(status), PAM_AUTHINFO_UNAVAIL);
 }
 END_TEST
 
@@ -233,22 +262,24 @@ START_TEST(a_restart_of_vigild_is_waited_out) {
 END_TEST
 
 int main() {
-    return vigil::test::run("fail table",
-                            {{limits_go_on, 0, trouble_count},
-                             {step_up_refuses_and_says_where_to_look, 0, trouble_count},
-                             {root_needs_no_step_up_where_nobody_can_be_asked, 0, trouble_count},
-                             polkits_helper_is_nobody_by_being_root,
-                             {a_lock_stays_locked, 0, trouble_count},
-                             {a_session_opens_and_closes, 0, trouble_count},
-                             {what_is_elevated_goes_on, 0, trouble_count},
-                             who_could_not_ask_before_a_command_does_not_wait_again,
-                             {prepare_goes_on, 0, trouble_count},
-                             unavailable_deny_refuses_logins,
-                             unavailable_allow_lets_step_up_pass,
-                             an_argument_misspelt_changes_nothing,
-                             a_blocked_user_is_refused_with_vigild_down,
-                             a_blocked_user_is_refused_whatever_vigild_says,
-                             only_a_file_of_roots_in_a_directory_of_roots_blocks,
-                             a_restart_of_vigild_is_waited_out},
-                            {.seconds = 30});
+    return vigil::test::run(
+        "fail table",
+        {{limits_go_on, 0, trouble_count},
+         {step_up_refuses_and_says_where_to_look, 0, trouble_count},
+         {root_needs_no_step_up_where_nobody_can_be_asked, 0, trouble_count},
+         polkits_helper_is_nobody_by_being_root,
+         {a_lock_stays_locked, 0, trouble_count},
+         {a_session_opens_and_closes, 0, trouble_count},
+         {what_is_elevated_goes_on, 0, trouble_count},
+         who_could_not_ask_before_a_command_does_not_wait_again,
+         {prepare_goes_on, 0, trouble_count},
+         unavailable_deny_refuses_logins,
+         {unavailable_allow_lets_step_up_pass_where_vigild_is_away, 0, trouble_count},
+         unavailable_allow_is_not_for_who_stops_it,
+         an_argument_misspelt_changes_nothing,
+         a_blocked_user_is_refused_with_vigild_down,
+         a_blocked_user_is_refused_whatever_vigild_says,
+         only_a_file_of_roots_in_a_directory_of_roots_blocks,
+         a_restart_of_vigild_is_waited_out},
+        {.seconds = 30});
 }

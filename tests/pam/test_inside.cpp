@@ -105,15 +105,19 @@ START_TEST(short_of_descriptors_the_table_holds) {
     std::filesystem::create_directory(vigild.directory() + "/blocked");
     PamHost login{vigild, "sshd"};
     PamHost sudo{vigild, "sudo"};
+    PamHost lenient{vigild, "sudo", "root", "unavailable=allow"};
     PamHost lock{vigild, "vigil-unlock"};
     // Loaded now: what comes is about the module, not about libpam opening it.
     ck_assert_int_eq(login.account(), PAM_SUCCESS);
     ck_assert_int_eq(sudo.account(), PAM_SUCCESS);
+    ck_assert_int_eq(lenient.account(), PAM_SUCCESS);
     ck_assert_int_eq(lock.authenticate(), PAM_AUTH_ERR);
     ck_assert_int_eq(setresuid(65534, 0, 0), 0); // as alice's sudo: root himself needs no step-up
     const FewDescriptors few;
     ck_assert_int_eq(login.account(), ignored);
     ck_assert_int_eq(sudo.account(), PAM_AUTHINFO_UNAVAIL);
+    ck_assert_int_eq(lenient.account(),
+                     PAM_AUTHINFO_UNAVAIL); // it is the caller who is short of them
     ck_assert_int_eq(lock.authenticate(), PAM_AUTHINFO_UNAVAIL);
     ck_assert_int_eq(login.open(), ignored);
     ck_assert_int_eq(login.setcred(), PAM_SUCCESS);
