@@ -185,6 +185,7 @@ Json to_json(const wire::Request& request) {
     return {{"id", request.id},
             {"digest", request.digest},
             {"user", request.user},
+            {"runner", word(request.runner)},
             {"host", request.host},
             {"service", request.service},
             {"terminal", word(request.terminal)},
@@ -447,6 +448,7 @@ std::string request_details(const wire::Request& request, const Now& now, Look l
     Details details{look};
     details.add("request", request.id.substr(0, shortest_id));
     details.add("user", request.user);
+    details.add("who became", request.runner);
     details.add("host", request.host);
     details.add("terminal", request.terminal);
     details.add("by", request.service);

@@ -28,7 +28,8 @@ nlohmann::ordered_json verdict(const std::string& path, const Result<policy::Pol
             {"error", nullptr},
             {"warnings", policy::warnings(*found)},
             {"session_rules", found->sessions.size()},
-            {"step_up_rules", found->step_up.size()}};
+            {"step_up_rules", found->step_up.size()},
+            {"elevated_rules", found->elevated.size()}};
 }
 
 void tell(const std::string& path, const Result<policy::Policy>& found) {

@@ -4,6 +4,7 @@
 #include "policy/scalars.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace vigil::policy {
@@ -117,6 +118,32 @@ StepUpDecision decide_step_up(const Policy& policy, const Facts& facts, const St
     return {};
 }
 
+StepUpDecision both(const StepUpDecision& one, const StepUpDecision& other) {
+    if (one.rule == other.rule || std::ranges::count(one.also, other.rule) > 0)
+        return one;
+    StepUpDecision result{.verdict = StepUpDecision::Verdict::prove,
+                          .rule = one.rule,
+                          .also = one.also,
+                          .require = {},
+                          .key_verified = one.key_verified || other.key_verified};
+    result.also.push_back(other.rule);
+    for (const Factors& way : one.require) {
+        for (const Factors& more : other.require) {
+            Factors joined = way;
+            std::ranges::copy_if(more, std::back_inserter(joined), [&](Factor factor) {
+                return std::ranges::count(way, factor) == 0;
+            });
+            if (std::ranges::none_of(result.require, [&](const Factors& known) {
+                    return std::ranges::is_permutation(known, joined);
+                }))
+                result.require.push_back(std::move(joined));
+        }
+    }
+    if (one.enroll_within && other.enroll_within)
+        result.enroll_within = std::min(*one.enroll_within, *other.enroll_within);
+    return result;
+}
+
 std::optional<SessionDecision> decide_elevated(const Policy& policy, const Facts& facts,
                                                const std::string& run_as, const Now& now) {
     const LocalTime time = local_time(now);
@@ -190,21 +217,6 @@ std::string summary(const Policy& policy) {
     return counted(policy.sessions.size(), " session") + ", " +
            counted(policy.step_up.size(), " step-up") +
            (policy.elevated.empty() ? "" : ", " + counted(policy.elevated.size(), " elevated"));
-}
-
-std::vector<std::string> warnings(const Policy& policy) {
-    std::vector<std::string> lines;
-    for (const auto& rule : policy.sessions) {
-        if (!rule.login_factors || rule.login_factors->empty())
-            continue;
-        if (std::ranges::none_of(*rule.login_factors, [](const Factors& way) {
-                return std::ranges::all_of(way, is_asked_at_login);
-            }))
-            lines.push_back("rule \"" + rule.name +
-                            "\" lets nobody in: its login_factors cannot be asked for without a "
-                            "security key, and no ssh agent is there before a login; add totp");
-    }
-    return lines;
 }
 
 const char* to_text(Mode mode) noexcept {

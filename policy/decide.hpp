@@ -52,7 +52,8 @@ struct StepUpDecision {
         prove,
     };
     Verdict verdict = Verdict::not_applicable;
-    std::size_t rule = 0; ///< index in Policy::step_up of the rule that decided
+    std::size_t rule = 0;          ///< index in Policy::step_up of the rule that decided
+    std::vector<std::size_t> also; ///< others that ask with it: see both()
     std::vector<Factors> require;
     bool key_verified = false;
     Seconds valid_for{0};
@@ -60,6 +61,11 @@ struct StepUpDecision {
     std::optional<std::uint32_t> uses;
     std::optional<Seconds> enroll_within;
 };
+
+/// What two rules ask for together, of two people behind one command: each way of the one with each
+/// of the other. Both have the verdict `prove`. It is asked for each time, for a grant is of one
+/// rule, and there is time to enrol where both give it.
+StepUpDecision both(const StepUpDecision& one, const StepUpDecision& other);
 
 /// What a person has to enrol before he can prove it; of the others everybody has a password, and
 /// approvers are somebody else.

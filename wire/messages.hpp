@@ -165,6 +165,7 @@ struct Request {
     std::string id;
     std::string digest; ///< of all that it is about: who answers says what he saw
     std::string user;   ///< who asks
+    std::string runner; ///< who runs it, after su(1); "": the user
     std::string host;
     std::string service;
     std::string terminal;             ///< "pts/3"; "": none

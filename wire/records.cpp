@@ -95,6 +95,7 @@ void each_field(Field&& field, auto& request)
     field("id", request.id);
     field("digest", request.digest);
     field("user", request.user);
+    field("runner", request.runner);
     field("host", request.host);
     field("service", request.service);
     field("terminal", request.terminal);

@@ -116,6 +116,9 @@ public:
     /// Whether this is a proof of a factor that the caller has: a code, a recovery code, or what a
     /// key has signed (wire::KeyAnswer). It is used up by this.
     Result<> prove_own(const Call& call, std::string_view proof);
+    /// What cannot be enrolled takes no ticket and no code with it. `texts`: the method's
+    /// arguments, without the proof.
+    Result<> check_enrolment(const Call& call, const std::vector<std::string>& texts);
     /// The same to enrol one, where a ticket is as good; and who never had a factor is asked for
     /// his password, by polkit.
     Result<Allowed> allow_enrolling(const Call& call, std::string_view proof);

@@ -67,6 +67,22 @@ bool Api::never_had_factor(uid_t uid) {
     return factors_ && !factors_->had_factor(uid).value_or(true);
 }
 
+/// EnrollTotp's are user, name and kind, EnrollKey's user and name; RenewRecoveryCodes' the user.
+Result<> Api::check_enrolment(const Call& call, const std::vector<std::string>& texts) {
+    using New = factors::Factors::New;
+    if (!factors_)
+        return std::unexpected{no_factors(call)};
+    if (texts.size() > 2 && !factors::totp_kind_of(texts[2]))
+        return fail(wire::code_invalid, enroll_totp_takes);
+    const bool has_name = texts.size() > 1;
+    const auto can =
+        factors_->check_new(call.uid, has_name ? texts[1] : std::string{},
+                            has_name ? New::device : New::recovery, base::read_clocks());
+    if (!can)
+        return std::unexpected{as_answer(can.error())};
+    return {};
+}
+
 Result<Allowed> Api::allow_enrolling(const Call& call, std::string_view proof) {
     if (!factors_)
         return std::unexpected{no_factors(call)};

@@ -31,8 +31,7 @@ Result<> Api::enroll_totp(const Call& call) {
     const auto words = read<std::string>(call); // the proof behind it the table has judged
     const auto kind = words ? factors::totp_kind_of(*words) : std::nullopt;
     if (!user || !name || !kind)
-        return fail(wire::code_invalid, "EnrollTotp takes a user, a name, a kind of codes (totp, "
-                                        "totp-8, totp-sha256 and the like) and a code.");
+        return fail(wire::code_invalid, enroll_totp_takes);
     if (!factors_)
         return std::unexpected{no_factors(call)};
     const auto person = person_named(call, *user);

@@ -13,6 +13,10 @@ Result<base::Account> person_named(const Call& call, const std::string& user);
 /// What the factors say, in the words of the bus.
 Error as_answer(const Error& error);
 
+inline constexpr const char* enroll_totp_takes =
+    "EnrollTotp takes a user, a name, a kind of codes (totp, totp-8, totp-sha256 and the like) and "
+    "a code.";
+
 Error too_many_wrong(Seconds wait);
 
 /// Why its owner cannot forget it, and who can.

@@ -82,7 +82,8 @@ Result<> Api::key_challenge(const Call& call) {
         if (!nonce)
             return fail(wire::code_broken, nonce.error().text());
         std::ranges::copy(*nonce, challenge.nonce.begin());
-        if (const auto kept = key_nonces_.put(person->uid, challenge.nonce, base::read_boot_time());
+        if (const auto kept =
+                key_nonces_.put(person->uid, person->uid, challenge.nonce, base::read_boot_time());
             !kept)
             return std::unexpected{as_answer(kept.error())};
     }

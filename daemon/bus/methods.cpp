@@ -167,6 +167,7 @@ Result<Allowed> authorize(Api& api, const Method& method, const Call& call) {
         if (texts.size() != count)
             return denied;
         const base::Secret proof{std::move(texts.back())};
+        texts.pop_back();
         if (method.who == Who::factor_forgetter) {
             if (api.owner_of_factor(texts.front()) == call.uid)
                 return api.allow_forgetting(call, texts.front(), proof.view());
@@ -174,6 +175,8 @@ Result<Allowed> authorize(Api& api, const Method& method, const Call& call) {
         }
         if (!is_oneself(call, texts.front()))
             return method.who == Who::enroller ? Result<Allowed>{for_operators} : denied;
+        if (const auto can = api.check_enrolment(call, texts); !can)
+            return std::unexpected{can.error()};
         if (method.who == Who::enroller)
             return api.allow_enrolling(call, proof.view());
         if (const auto proved = api.prove_own(call, proof.view()); !proved)

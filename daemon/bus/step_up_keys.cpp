@@ -99,7 +99,8 @@ Result<> Api::ask_key(const Call& call, const Result<Question>& question) {
         return fail(wire::code_broken, drawn.error().text());
     factors::Nonce nonce{};
     std::ranges::copy(*drawn, nonce.begin());
-    if (const auto kept = step_up_nonces_.put(owner_of(*asked), nonce, base::read_boot_time());
+    if (const auto kept = step_up_nonces_.put(owner_of(*asked), asked->subjects.front().uid, nonce,
+                                              base::read_boot_time());
         !kept)
         return std::unexpected{as_answer(kept.error())};
     auto bytes = bytes_to_sign(*asked, factors_->host(), nonce);

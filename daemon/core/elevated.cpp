@@ -43,6 +43,15 @@ Effects Machine::Data::on(const ElevatedAsked& asked, const Now& now) {
     return hold_elevated(asked, login->record, *decision, now);
 }
 
+/// Of those that run, the one that ends first: what joins it has no longer than it would have had.
+const SessionId& Machine::Data::joined(const std::vector<SessionId>& ids) {
+    return *std::ranges::min_element(ids, {}, [&](const SessionId& id) {
+        const auto& session = *find(id);
+        return std::pair{session.record.state == State::ending,
+                         moments(session).end.value_or(BootTime::max())};
+    });
+}
+
 /// What comes beyond a bound is never without a clock: it is where another one runs already.
 Effects Machine::Data::hold_elevated(const ElevatedAsked& asked, const SessionRecord& login,
                                      const policy::SessionDecision& decision, const Now& now) {
@@ -75,7 +84,7 @@ Effects Machine::Data::hold_elevated(const ElevatedAsked& asked, const SessionRe
     const auto others = elevated.find(login.id);
     if (others != elevated.end() &&
         (others->second.size() >= max_elevated_per_login || elevated_count >= max_elevated_total))
-        return {HoldElevated{asked.token, others->second.back(), asked.leader}};
+        return {HoldElevated{asked.token, joined(others->second), asked.leader}};
     auto& session = insert(std::move(record), now);
     session.behind_lock = login.state == State::locked;
     skip_past_warnings(session, now);
@@ -96,9 +105,12 @@ Effects Machine::Data::on(const ElevatedHeld& held, const Now&) {
         effects.push_back(
             audit(AuditKind::elevated_over, *session,
                   name_of(session->record) + " runs without a clock of its own: " + held.failure));
-        effects.push_back(Forget{held.session});
-        effects.push_back(EraseSession{held.session});
-        erase(held.session);
+        // One that runs goes on: it was another who could not join it, or asked again.
+        if (!session->opened_told) {
+            effects.push_back(Forget{held.session});
+            effects.push_back(EraseSession{held.session});
+            erase(held.session);
+        }
         effects.push_back(no_clock(held.token));
         return effects;
     }

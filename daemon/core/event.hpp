@@ -262,7 +262,7 @@ struct AtLogin {
 };
 
 /// One who stands behind a privileged command: the login's user, and who runs it (after `su - bob`
-/// both; the stricter decision counts).
+/// both: where one of them is asked for a proof it has to be given, where both are each one's).
 struct StepUpAsked {
     Token token = 0;
     base::Process asker;                 ///< a dialogue is its own; pid 0: not known

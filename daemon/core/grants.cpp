@@ -12,6 +12,21 @@ std::string rule_purpose(const policy::StepUpRule& rule) {
     return "step_up " + policy::digest(rule) + " as ";
 }
 
+std::vector<std::string> rule_purposes(const policy::Policy& policy) {
+    std::vector<std::string> purposes;
+    std::ranges::transform(policy.step_up, std::back_inserter(purposes), rule_purpose);
+    return purposes;
+}
+
+std::optional<std::size_t> rule_of(const GrantRecord& grant,
+                                   const std::vector<std::string>& purposes) {
+    const auto found = std::ranges::find_if(
+        purposes, [&](const auto& purpose) { return grant.purpose.starts_with(purpose); });
+    if (found == purposes.end())
+        return std::nullopt;
+    return static_cast<std::size_t>(found - purposes.begin());
+}
+
 /// A use that is not written down could be made again after a crash: no use then.
 Effects Machine::Data::use(GrantRecord& grant, Token token) {
     const Effect yes = ReplyAsk{token, allowed("proved before")};
@@ -47,18 +62,13 @@ std::vector<GrantView> Machine::grants(std::optional<std::uint32_t> uid, const N
     for (const auto& [session, grant] : data_->grants)
         if (grant.expires > now.boot && grant.uses_left > 0 && (!uid || grant.uid == *uid))
             views.push_back({.record = &grant, .session = &data_->find(session)->record});
-    // There can be many rules, and a new policy takes the grants of its predecessor back.
-    std::vector<std::string> purposes;
-    if (!views.empty())
-        std::ranges::transform(data_->policy.step_up, std::back_inserter(purposes), rule_purpose);
+    // There can be many rules.
+    const auto purposes = views.empty() ? std::vector<std::string>{} : rule_purposes(data_->policy);
     for (auto& view : views) {
-        const auto& whole = view.record->purpose;
-        const auto purpose =
-            std::ranges::find_if(purposes, [&](const auto& one) { return whole.starts_with(one); });
-        if (purpose == purposes.end())
-            continue;
-        view.rule = static_cast<std::size_t>(purpose - purposes.begin()) + 1;
-        view.run_as = whole.substr(purpose->size());
+        if (const auto rule = rule_of(*view.record, purposes)) {
+            view.rule = *rule + 1;
+            view.run_as = view.record->purpose.substr(purposes[*rule].size());
+        }
     }
     return views;
 }
@@ -151,6 +161,30 @@ Effects Machine::Data::on(const KeyChanged& change, const Now&) {
                   .service = "vigilctl",
                   .rule = {},
                   .text = change.text}};
+}
+
+/// What the new policy has no rule for any more. A rule that stands, word for word, gives what it
+/// gave; a remembered login is measured by the rules each time it comes.
+void Machine::Data::revoke_withdrawn(Effects& effects) {
+    constexpr const char* why = "the policy changed";
+    begun_proofs.clear();
+    std::vector<SessionId> told;
+    const auto purposes = grants.empty() ? std::vector<std::string>{} : rule_purposes(policy);
+    std::erase_if(grants, [&](const auto& entry) {
+        const auto& [session, grant] = entry;
+        if (rule_of(grant, purposes))
+            return false;
+        effects.push_back(EraseGrant{grant.id});
+        if (told.empty() || told.back() != session) {
+            told.push_back(session);
+            effects.push_back(audit(AuditKind::grant_revoked, *find(session), why));
+        }
+        return true;
+    });
+    if (std::ranges::none_of(policy.sessions, [](const policy::SessionRule& rule) {
+            return rule.remember_source.value_or(Seconds{0}) > Seconds{0};
+        }))
+        forget_remembered(std::nullopt, why, effects);
 }
 
 void Machine::Data::revoke(const SessionId& id, const char* why, Effects& effects) {

@@ -327,9 +327,8 @@ Effects Machine::Data::on(const PolicyChanged& change, const Now& now) {
         if (session.record.state == State::locked && first_incomplete(session.gaps))
             want_look(session, now, effects);
         schedule(session);
-        revoke(id, "the policy changed", effects);
     }
-    forget_remembered(std::nullopt, "the policy changed", effects);
+    revoke_withdrawn(effects);
     effects.push_back(Audit{.kind = AuditKind::policy_loaded,
                             .session = std::nullopt,
                             .user = {},

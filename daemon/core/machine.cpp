@@ -17,8 +17,10 @@ Machine::Machine(policy::Policy policy, std::vector<SessionRecord> sessions,
     data_->policy = std::move(policy);
     for (auto& record : sessions)
         data_->insert(std::move(record), now);
+    const auto purposes =
+        grants.empty() ? std::vector<std::string>{} : rule_purposes(data_->policy);
     for (auto& grant : grants)
-        data_->restore_grant(std::move(grant), now);
+        data_->restore_grant(std::move(grant), purposes, now);
 }
 
 Machine::~Machine() = default;

@@ -118,6 +118,9 @@ public:
     std::size_t grant_count() const noexcept;
     /// One's own, and those one may answer; root is shown all.
     std::vector<RequestView> requests(const Answerer& by, const Now& now) const;
+    /// Whether it is worth to look up who asks for it.
+    bool has_request(const SessionId& id) const;
+    bool has_requests() const noexcept;
     /// Of one user, or of all.
     std::vector<GrantView> grants(std::optional<std::uint32_t> uid, const Now& now) const;
     /// The same of logins that are not asked again.

@@ -156,7 +156,7 @@ Effects Machine::Data::proved(const StepUpAsked& asked, policy::Factor factor, T
     const auto by = "proved by " + listed(proofs);
     const auto place = session && is_wanted ? place_of(asked, decision, *session) : std::nullopt;
     const bool approved = std::ranges::count(proofs, policy::Factor::approval) > 0;
-    if (place && can_last(asked) && !approved && decision.valid_for > Seconds{0} &&
+    if (place && can_last(asked, decision) && !approved && decision.valid_for > Seconds{0} &&
         decision.uses.value_or(2) > 1)
         return grant(asked, decision, *place, by, token, fresh_id, now);
     return {about(AuditKind::step_up_granted, asked, by), reply(token, Verdict::accepted)};

@@ -22,11 +22,31 @@ Effect denied_proof(Token token, std::string why) {
                       {.verdict = wire::ProveReply::Verdict::denied, .text = std::move(why)}};
 }
 
+bool asks_for_approval(const policy::StepUpRule& rule) {
+    return std::ranges::any_of(rule.require, [](const policy::Factors& way) {
+        return std::ranges::count(way, policy::Factor::approval) > 0;
+    });
+}
+
 /// Whoever stands behind it in any way: by whom it runs, and whose login it is.
 bool is_behind(const ApprovalRequest& request, std::uint32_t uid) {
     return request.login_uid == uid ||
            std::ranges::any_of(request.asked.subjects,
                                [&](const policy::Facts& facts) { return facts.uid == uid; });
+}
+
+/// Of each rule that takes an approval: nobody says yes for approvers that he is none of.
+bool is_approver_of(const policy::Policy& policy, const policy::StepUpDecision& decision,
+                    const Answerer& by) {
+    if (decision.verdict != policy::StepUpDecision::Verdict::prove)
+        return false;
+    auto rules = decision.also;
+    rules.push_back(decision.rule);
+    std::erase_if(rules,
+                  [&](std::size_t rule) { return !asks_for_approval(policy.step_up[rule]); });
+    return !rules.empty() && std::ranges::all_of(rules, [&](std::size_t rule) {
+        return policy::is_approver(policy.step_up[rule].approvers, by.person);
+    });
 }
 
 /// nullopt: this person may answer.
@@ -39,9 +59,7 @@ std::optional<std::string> why_not(const policy::Policy& policy, const ApprovalR
         return "vigil cannot tell whose login you came by.";
     if (by.person.uid == 0)
         return std::nullopt;
-    const auto decision = strictest(policy, request.asked, now);
-    if (decision.verdict == policy::StepUpDecision::Verdict::prove &&
-        policy::is_approver(policy.step_up[decision.rule].approvers, by.person))
+    if (is_approver_of(policy, strictest(policy, request.asked, now), by))
         return std::nullopt;
     return "There is no such request, or it is not yours to answer.";
 }
@@ -131,7 +149,7 @@ Effects Machine::Data::on(const ApprovalAnswered& event, const Now& now) {
         return Effects{ReplyDone{event.token, error, std::move(why)}};
     };
     auto* const request = find_request(event.request);
-    if (request == nullptr || request->answered)
+    if (request == nullptr || request->answered || request->until <= now.boot)
         return no(wire::error_not_found, gone);
     if (const auto why = why_not(policy, *request, event.by, now))
         return no(wire::error_denied, *why);
@@ -170,14 +188,24 @@ void Machine::Data::lapse_requests(const Now& now, Effects& effects) {
         if (request.until > now.boot)
             continue;
         lapsed.push_back(request.id);
+        const auto name = "request " + request.id.text().substr(0, 8);
         effects.push_back(about(AuditKind::approval_lapsed, request.asked,
-                                "nobody answered request " + request.id.text().substr(0, 8)));
+                                request.answered ? name + " was answered, and nobody waited for it"
+                                                 : "nobody answered " + name));
         if (request.waiter != 0)
             effects.push_back(denied_proof(request.waiter, "Nobody answered the request in " +
                                                                duration_text(request_lasts) + "."));
     }
     for (const auto& id : lapsed)
         erase_request(id, effects);
+}
+
+bool Machine::has_request(const SessionId& id) const {
+    return data_->find_request(id) != nullptr;
+}
+
+bool Machine::has_requests() const noexcept {
+    return !data_->requests.empty();
 }
 
 std::vector<RequestView> Machine::requests(const Answerer& by, const Now& now) const {

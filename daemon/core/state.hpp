@@ -214,7 +214,8 @@ struct Machine::Data {
     Tracked& insert(SessionRecord record, const Now& now);
     void erase(const SessionId& id);
     void schedule(Tracked& session);
-    void restore_grant(GrantRecord grant, const Now& now);
+    /// `purposes`: rule_purposes() of the policy.
+    void restore_grant(GrantRecord grant, const std::vector<std::string>& purposes, const Now& now);
     void leave_count(const SessionRecord& record);
     void bind_logind(Tracked& session, const std::string& logind_session);
     policy::SessionDecision decide(const SessionRecord& record, const Now& now) const;
@@ -236,6 +237,7 @@ struct Machine::Data {
     Effects on(const ElevatedHeld&, const Now&);
     Effects hold_elevated(const ElevatedAsked& asked, const SessionRecord& login,
                           const policy::SessionDecision& decision, const Now& now);
+    const SessionId& joined(const std::vector<SessionId>& ids);
     void elevated_over(Tracked& session, const std::string& how, Effects& effects);
     void see_elevated(Tracked& session, const ActivitySeen& seen, const Now& now, Effects& effects);
     /// Those of a login that is over, or was given back: what is left of them?
@@ -369,6 +371,7 @@ struct Machine::Data {
     Effects on(const FactorNews&, const Now&);
     Effects on(const KeyChanged&, const Now&);
     void revoke(const SessionId& session, const char* why, Effects& effects);
+    void revoke_withdrawn(Effects& effects);
 };
 
 // The two answers to whoever waits.
@@ -419,6 +422,13 @@ std::optional<BootTime> after(BootTime from, Seconds limit);
 /// How the purpose of a grant begins that this rule gave: by what the rule says and not by its
 /// place, where a policy loaded later can have another one.
 std::string rule_purpose(const policy::StepUpRule& rule);
+
+/// Of each rule: there can be many, and each takes a digest.
+std::vector<std::string> rule_purposes(const policy::Policy& policy);
+
+/// Which of the rules gave it; nullopt: none of them.
+std::optional<std::size_t> rule_of(const GrantRecord& grant,
+                                   const std::vector<std::string>& purposes);
 
 /// "This session", or for an elevated one "What sudo started as root".
 std::string title(const SessionRecord& record);

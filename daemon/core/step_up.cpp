@@ -19,7 +19,10 @@ StepUpDecision strictest_rule(const policy::Policy& policy, const StepUpAsked& a
     StepUpDecision result;
     for (const auto& subject : asked.subjects) {
         auto decision = policy::decide_step_up(policy, subject, asked.target, now);
-        if (decision.verdict > result.verdict)
+        if (decision.verdict == StepUpDecision::Verdict::prove &&
+            result.verdict == StepUpDecision::Verdict::prove)
+            result = policy::both(result, decision);
+        else if (decision.verdict > result.verdict)
             result = std::move(decision);
     }
     return result;
@@ -78,19 +81,21 @@ std::string date_text(WallTime when, Seconds utc_offset) {
     return text;
 }
 
-const char* how_to_enroll(const policy::Factors& factors) {
+/// Recovery codes take a proof, which he has none for.
+std::string how_to_enroll(const policy::Factors& factors, const std::string& user) {
     if (std::ranges::count(factors, policy::Factor::totp) > 0)
-        return "vigilctl enroll totp";
-    return std::ranges::count(factors, policy::Factor::key) > 0 ? "vigilctl enroll key"
-                                                                : "vigilctl recovery-codes";
+        return "enrol one with `vigilctl enroll totp`.";
+    if (std::ranges::count(factors, policy::Factor::key) > 0)
+        return "enrol one with `vigilctl enroll key`.";
+    return "an administrator makes recovery codes with `vigilctl recovery-codes " + user + "`.";
 }
 
 std::string time_left_text(const StepUpDecision& decision, const StepUpAsked& asked,
                            const Now& now) {
     const auto left = *decision.enroll_within - *asked.grace_used;
     return "vigil: from " + date_text(now.wall + left, now.utc_offset) +
-           " on this takes a second factor: enrol one with `" + how_to_enroll(to_enroll(decision)) +
-           "`.";
+           " on this takes a second factor: " +
+           how_to_enroll(to_enroll(decision), asked.subjects.front().user);
 }
 
 } // namespace
@@ -99,6 +104,8 @@ StepUpDecision strictest(const policy::Policy& policy, const StepUpAsked& asked,
     auto decision = strictest_rule(policy, asked, now);
     if (!is_in_time(decision, asked))
         return decision;
+    // What is proved without the factor counts no longer than there is time to enrol it.
+    decision.valid_for = std::min(decision.valid_for, *decision.enroll_within - *asked.grace_used);
     decision.require = policy::without_enrolled(decision.require);
     if (decision.require.empty())
         decision.verdict = StepUpDecision::Verdict::none;
@@ -146,8 +153,8 @@ Audit about(AuditKind kind, const StepUpAsked& asked, std::string text) {
             .text = std::move(text)};
 }
 
-bool can_last(const StepUpAsked& asked) {
-    return asked.target.run_as || !asked.target.command;
+bool can_last(const StepUpAsked& asked, const StepUpDecision& decision) {
+    return decision.also.empty() && (asked.target.run_as || !asked.target.command);
 }
 
 std::optional<Place> place_of(const StepUpAsked& asked, const StepUpDecision& decision,
@@ -176,6 +183,11 @@ bool has(const StepUpAsked& asked, policy::Factor factor) {
 
 /// Of the rules that let nobody through without a proof.
 std::string rule_text(const StepUpDecision& decision) {
+    std::string rules = std::to_string(decision.rule + 1);
+    for (const auto rule : decision.also)
+        rules += " and " + std::to_string(rule + 1);
+    if (!decision.also.empty())
+        return "rules " + rules + " of step_up ask for proofs";
     return "rule " + std::to_string(decision.rule + 1) + " of step_up asks for a proof";
 }
 
@@ -263,7 +275,7 @@ Effects Machine::Data::on(const StepUpAsked& asked, const Now& now) {
     const auto* session = asked.session ? find(*asked.session) : nullptr;
     if (session && session->record.state != State::active)
         return answer(denied("This session is locked or ending: unlock it first."));
-    if (session && can_last(asked)) {
+    if (session && can_last(asked, decision)) {
         const auto purpose = purpose_of(policy, asked, decision);
         const auto place = place_of(asked, decision, *session);
         const auto [first, last] = grants.equal_range(*asked.session);

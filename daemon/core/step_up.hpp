@@ -17,8 +17,9 @@ inline wire::AskReply allowed(std::string why) {
     return {.verdict = wire::AskReply::Verdict::allowed, .text = std::move(why)};
 }
 
-/// The strictest of what the policy says of everyone who stands behind the command, without what
-/// the person still has time to enrol: where nothing is left the verdict is `none`.
+/// What the policy says of everyone who stands behind the command, the strictest of it, and of two
+/// who are asked both; without what the person still has time to enrol: where nothing is left the
+/// verdict is `none`.
 policy::StepUpDecision strictest(const policy::Policy& policy, const StepUpAsked& asked,
                                  const Now& now);
 
@@ -46,7 +47,8 @@ bool same_binding(const GrantRecord& grant, const StepUpAsked& asked,
 
 /// Whether a proof can count for more than the one command. Whom sudo runs it as is known but where
 /// it is in another group than his own (`sudo -g`): a proof for one such would count for any.
-bool can_last(const StepUpAsked& asked);
+/// Nor does what two rules ask for: a grant is of one.
+bool can_last(const StepUpAsked& asked, const policy::StepUpDecision& decision);
 
 /// What of the ways that this person can go is still to be proved.
 policy::Factors missing(const policy::StepUpDecision& decision, const StepUpAsked& asked,

@@ -97,7 +97,11 @@ Result<Factors> Factors::open(const std::string& path, base::Secret key, std::st
         // A date in the future was written before the clock was turned back.
         {&state->purge, "DELETE FROM factor WHERE active = 0 AND"
                         " (uid = ?1 OR created < ?2 OR created > ?3)"},
-        {&state->counts, "SELECT count(*), count(*) FILTER (WHERE uid = ?1) FROM factor"},
+        // Without what purge takes, or with a kind named what forget_kind takes.
+        {&state->counts, "SELECT count(*), count(*) FILTER (WHERE uid = ?1) FROM factor"
+                         " WHERE NOT CASE ?4 WHEN '' THEN active = 0 AND"
+                         " (uid = ?1 OR created < ?2 OR created > ?3)"
+                         " ELSE uid = ?1 AND kind = ?4 END"},
         {&state->find, "SELECT sealed, created, kind FROM factor"
                        " WHERE id = ?1 AND uid = ?2 AND active = 0"},
         {&state->owner, "SELECT uid FROM factor WHERE id = ?1"},
@@ -155,11 +159,41 @@ Result<Factors> Factors::open(const std::string& path, base::Secret key, std::st
     return Factors{std::move(state)};
 }
 
-/// What is pending of the person makes room, or what is of the same kind. EDQUOT: no room.
+Result<> check_name(std::string_view name) {
+    if (name.size() > max_name_bytes)
+        return fail(EINVAL, "a name of more than 64 bytes");
+    return {};
+}
+
 Result<base::Transaction> Factors::State::begin() {
     if (const auto sound = watch.check(); !sound)
         return std::unexpected{sound.error()};
     return base::Transaction::begin(database);
+}
+
+/// What is pending of the person makes room, or what is of the same kind.
+Result<> Factors::State::find_room(std::uint32_t uid, std::string_view replaced_kind,
+                                   const Now& now) {
+    const base::Running counting{counts};
+    if (const auto done = bound({counts.bind(1, std::int64_t{uid}),
+                                 counts.bind(2, stamp(now.wall - pending_lifetime)),
+                                 counts.bind(3, stamp(now.wall)), counts.bind(4, replaced_kind)});
+        !done)
+        return done;
+    if (const auto counted = counts.step(); !counted)
+        return std::unexpected{counted.error()};
+    if (counts.integer(0) >= static_cast<std::int64_t>(max_factors_total) ||
+        counts.integer(1) >= static_cast<std::int64_t>(max_factors_per_user))
+        return fail(EDQUOT, "no more factors can be enrolled");
+    return {};
+}
+
+Result<> Factors::check_new(std::uint32_t uid, const std::string& name, New what, const Now& now) {
+    if (const auto sound = state_->watch.check(); !sound)
+        return sound;
+    if (const auto fits = check_name(name); !fits)
+        return fits;
+    return state_->find_room(uid, what == New::recovery ? recovery_kind : "", now);
 }
 
 Result<> Factors::State::add(const FactorRow& row, const Now& now) {
@@ -168,24 +202,20 @@ Result<> Factors::State::add(const FactorRow& row, const Now& now) {
         return std::unexpected{transaction.error()};
     const bool pending = row.replaces == FactorRow::Replaces::pending;
     const std::int64_t uid = row.uid;
-    const base::Running purging{purge}, forgetting{forget_kind}, counting{counts},
-        inserting{insert};
+    if (const auto room = find_room(row.uid, pending ? std::string_view{} : row.kind, now); !room)
+        return room;
+    const base::Running purging{purge}, forgetting{forget_kind}, inserting{insert};
     if (const auto done =
             bound({purge.bind(1, uid), purge.bind(2, stamp(now.wall - pending_lifetime)),
                    purge.bind(3, stamp(now.wall)), forget_kind.bind(1, uid),
-                   forget_kind.bind(2, row.kind), counts.bind(1, uid), insert.bind(1, row.id),
-                   insert.bind(2, uid), insert.bind(3, row.user), insert.bind(4, row.name),
+                   forget_kind.bind(2, row.kind), insert.bind(1, row.id), insert.bind(2, uid),
+                   insert.bind(3, row.user), insert.bind(4, row.name),
                    insert.bind_blob(5, row.sealed), insert.bind(6, stamp(now.wall)),
                    insert.bind(7, row.kind), insert.bind(8, std::int64_t{pending ? 0 : 1})});
         !done)
         return done;
     if (const auto gone = pending ? purge.run() : forget_kind.run(); !gone)
         return gone;
-    if (const auto counted = counts.step(); !counted)
-        return std::unexpected{counted.error()};
-    if (counts.integer(0) >= static_cast<std::int64_t>(max_factors_total) ||
-        counts.integer(1) >= static_cast<std::int64_t>(max_factors_per_user))
-        return fail(EDQUOT, "no more factors can be enrolled");
     if (const auto inserted = insert.run(); !inserted)
         return inserted;
     // Behind it: the person's own counts stay.
@@ -197,8 +227,8 @@ Result<> Factors::State::add(const FactorRow& row, const Now& now) {
 Result<wire::Enrollment> Factors::enroll_totp(std::uint32_t uid, const std::string& user,
                                               const std::string& name, const TotpKind& kind,
                                               const Now& now) {
-    if (name.size() > max_name_bytes)
-        return fail(EINVAL, "a name of more than 64 bytes");
+    if (const auto fits = check_name(name); !fits)
+        return std::unexpected{fits.error()};
     State& s = *state_;
     auto id = base::random_bytes(id_bytes);
     auto drawn = base::random_bytes(secret_bytes(kind));

@@ -64,6 +64,11 @@ public:
     Factors(Factors&&) noexcept;
     ~Factors();
 
+    /// Whether it could be enrolled, before a ticket or a code is spent on it. EDQUOT, EINVAL: as
+    /// of the enrolment itself.
+    enum class New : std::uint8_t { device, recovery };
+    Result<> check_new(std::uint32_t uid, const std::string& name, New what, const Now& now);
+
     /// A new, pending TOTP device. EDQUOT beyond max_factors_per_user.
     Result<wire::Enrollment> enroll_totp(std::uint32_t uid, const std::string& user,
                                          const std::string& name, const TotpKind& kind,

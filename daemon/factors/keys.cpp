@@ -114,8 +114,8 @@ Result<bool> count(Factors::State& s, const std::string& id, std::uint32_t count
 
 Result<wire::KeyEnrollment> Factors::enroll_key(std::uint32_t uid, const std::string& user,
                                                 const std::string& name, const Now& now) {
-    if (name.size() > max_name_bytes)
-        return fail(EINVAL, "a name of more than 64 bytes");
+    if (const auto fits = check_name(name); !fits)
+        return std::unexpected{fits.error()};
     State& s = *state_;
     wire::KeyEnrollment enrollment{.host = s.host, .user = user};
     const auto id = base::random_bytes(id_bytes);

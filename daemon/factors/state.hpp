@@ -39,6 +39,10 @@ struct Factors::State {
 
     /// Where the file is still the one that was opened.
     Result<base::Transaction> begin();
+    /// EDQUOT: there is none. `replaced_kind`: which one takes the place of; "": of what is
+    /// pending.
+    Result<> find_room(std::uint32_t uid, std::string_view replaced_kind, const Now& now);
+    /// EDQUOT: no room.
     Result<> add(const FactorRow& row, const Now& now);
     Result<CheckOutcome> count_wrong(std::uint32_t uid, const Source& source, std::string_view mark,
                                      bool is_right, const Now& now);
@@ -46,6 +50,9 @@ struct Factors::State {
 
 inline constexpr std::size_t id_bytes = 8; ///< it names and never authorizes
 inline constexpr std::size_t max_name_bytes = 64;
+
+/// EINVAL: too long.
+Result<> check_name(std::string_view name);
 
 // Kinds of factors in the store, beside those of TotpKind.
 inline constexpr const char* recovery_kind = "recovery";

@@ -11,11 +11,13 @@ from daemon import DAEMON, NOBODY, eventually, login, refused
 from one_time_code import ALLOWED, DENIED, NOT_NOW, PROVE, WRONG, Code, ask, enrolled
 from polkit import Polkit
 
+INVALID = "org.vigil1.Error.Invalid"
 REFUSED, TOO_MANY = "org.vigil1.Error.Denied", "org.vigil1.Error.TooMany"
 RULE = "  - {match: {services: [sudo, polkit-1]}, require: [totp]}\n"
 POLICY = f"version: 1\nstep_up:\n{RULE}"
 FIRST, MANAGE = "org.vigil1.enroll-first", "org.vigil1.manage-factors"
 ENROLL = "EnrollTotp", "ssss", "", "phone", "totp"
+MOST_FACTORS = 8
 TICKET = re.compile(r"(?:[0-9a-hjkmnp-tv-z]{5}-){3}[0-9a-hjkmnp-tv-z]{5}")
 
 
@@ -141,6 +143,23 @@ def test_a_ticket_enrols_once_and_is_in_no_word(vigild, user, polkit):
     assert name == REFUSED and "no ticket of yours" in text
     assert polkit.asked == []
     assert ticket not in vigild.words() and "used" in vigild.words() and "for 1 h, by root" in vigild.words()
+
+
+@pytest.mark.parametrize("words", [("x" * 65, "totp"), ("phone", "totp-9")], ids=["name", "kind"])
+def test_a_ticket_is_not_spent_on_what_cannot_be(vigild, user, words):
+    ticket, = vigild.call("MakeTicket", "st", "nobody", 3600)
+    assert refused(user.call, "EnrollTotp", "ssss", "", *words, ticket)[0] == INVALID
+    assert user.call(*ENROLL, ticket)[0]
+
+
+def test_nor_is_a_recovery_code_where_there_is_no_room(vigild, user):
+    codes, = vigild.call("RenewRecoveryCodes", "ss", "nobody", "")
+    for _ in range(MOST_FACTORS - 1):
+        enrolled(vigild, "nobody")
+    assert refused(user.call, *ENROLL, codes[0])[0] == TOO_MANY
+    # New codes need none: they take the place of these.
+    new, = user.call("RenewRecoveryCodes", "ss", "", codes[0])
+    assert len(new) == 10
 
 
 def test_a_ticket_outlives_a_kill_and_is_its_owners(vigild, broker, user):

@@ -75,6 +75,23 @@ def test_an_approver_sees_what_it_is_about_and_lets_it_run(host, user, approver,
     assert "No requests." in by(host, approver, "requests").stdout
 
 
+def test_whom_he_became_is_seen(host, user, approver, inside):
+    other = person(host, "nopasswd")
+    since = inside.start(f"su - {other}")
+    inside.terminal.wait_to_hear("Password: ", 10, since)
+    inside.terminal.send(PASSWORDS[other] + "\r")
+    inside.terminal.wait_to_hear(rf"^{other}@", 10, since)
+    _, request = asking(inside)
+    terminal = host.ssh(approver, "-t", command=["vigilctl", "approve", request])
+    terminal.wait_to_hear(r"\[y/N\]", 15)
+    print(terminal.said())
+    assert re.search(rf"^user +{user}$", terminal.said(), re.MULTILINE)
+    assert re.search(rf"^who became +{other}$", terminal.said(), re.MULTILINE)
+    terminal.send("n\r")
+    assert terminal.wait_closed() == 1
+    inside.terminal.key("ctrl-c")
+
+
 def test_it_counts_once(host, approver, inside):
     since, request = asking(inside)
     assert by(host, approver, "approve", "--yes", request).returncode == 0

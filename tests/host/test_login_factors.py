@@ -40,11 +40,12 @@ def host(request):
     option = request.config.getoption
     with Host(f"host-at-login-{os.getpid()}", option("--suite"), option("--vm"), packages=("git", "rsync")) as host:
         host.install()
-        host.run("groupadd people && groupadd robots && groupadd keyed")
+        host.run("groupadd people && groupadd robots && groupadd keyed && groupadd doubly")
         options = "MaxStartups 200\nKbdInteractiveAuthentication yes\n"
         if "persourcepenalties" in host.run("/usr/sbin/sshd -T").stdout:
             options += "PerSourcePenalties no\n"
         # Of them sshd wants more than a key. By a group: each change of its files would take a reload, in which nobody is heard.
+        options += "Match Group doubly\nAuthenticationMethods publickey,password\n"
         options += "Match Group keyed\nAuthenticationMethods publickey,keyboard-interactive:pam keyboard-interactive:pam\n"
         host.write("/etc/ssh/sshd_config.d/tests.conf", options)
         host.run("systemctl", "reload", "ssh.service")
@@ -196,6 +197,20 @@ def test_the_method_password_is_refused_at_once_in_one_line(host, unasked):
     refused(terminal, REFUSED)
     # The password was given to nobody as a code.
     assert not host.journal(VIGIL_EVENT="step-up-refused", VIGIL_USER=unasked)
+
+
+def test_behind_a_key_the_method_password_takes_no_wrong_one(host):
+    """The line `after_key` stands in front of what judges passwords."""
+    host.policy(RULES)
+    name = person(host, "doubly")
+    terminal = host.ssh(name, by="key, then password")
+    terminal.wait_to_hear("assword:", 10)
+    terminal.send("wrong\r")
+    terminal.wait_to_hear("Permission denied", 15)
+    since = terminal.mark()
+    terminal.wait_to_hear("assword:", 15)
+    terminal.send(PASSWORDS[name] + "\r")
+    terminal.wait_to_hear(SHELL, 15, since)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

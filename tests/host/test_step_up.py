@@ -96,6 +96,34 @@ def test_sudo_after_su_asks_for_the_code_of_who_logged_in(host, user):
     assert_ran(inside.finish(since))
 
 
+def test_after_su_what_both_rules_ask_for_is_asked_each_time(host, user):
+    other = person(host, "nopasswd")
+    mine = enroll(host, user)
+    host.policy(f"""\
+version: 1
+step_up:
+  - {{match: {{users: [{other}], services: [sudo]}}, require: [password], valid_for: 10m}}
+  - {{match: {{users: [{user}], services: [sudo]}}, require: [totp], valid_for: 10m}}
+""")
+    inside = shell(host, user)
+    assert_ran(inside.run("sudo id -un", mine.fresh()))
+    assert_ran(inside.run("sudo id -un"))
+    since = inside.start(f"su - {other}")
+    inside.terminal.wait_to_hear("assword:", 10, since)
+    inside.terminal.send(PASSWORDS[other] + "\r")
+    inside.terminal.wait_to_hear(rf"^{other}@", 10, since)
+    for _ in range(2):
+        since = inside.start("sudo id -un")
+        since += inside.terminal.wait_to_hear(f"Password or code for {user}: ", 10, since).end()
+        inside.terminal.send(mine.fresh() + "\r")
+        inside.terminal.wait_to_hear(f"Password for {user}: ", 10, since)
+        inside.terminal.send(PASSWORDS[user] + "\r")
+        assert_ran(inside.finish(since))
+    since = inside.start("sudo -n id -un")
+    assert_refused(inside.finish(since))
+    assert "rules 2 and 1 of step_up ask for proofs" in inside.terminal.said()[since:]
+
+
 @pytest.mark.parametrize("words", [("sudo id -un",), ("sudo -n id -un",), ("sudo -i id -un",),
                                    ("setsid -w sudo id -un </dev/null",)])
 def test_without_a_terminal_sudo_refuses_at_once_with_a_line(host, user, words):
@@ -258,9 +286,11 @@ def test_a_grant_dies_with_the_factor(host, proved):
     assert "No one-time code" in result[1]
 
 
-def test_a_grant_dies_with_a_change_of_the_policy(host, proved):
+def test_a_grant_dies_with_its_rule_and_not_with_a_reload(host, proved):
     _, _, inside = proved
-    host.policy(LASTING)
+    host.policy(LASTING + "  - match: {users: [nobody]}\n    require: none\n")
+    assert_ran(inside.run("sudo id -un"))
+    host.policy(LASTING.replace("10m", "11m"))
     assert inside.asks("sudo id -un")
 
 

@@ -108,6 +108,7 @@ class Host:
     def ssh_command(self, user, *options, command=(), by="key", source=None):
         """The command line of the real ssh client, in the host's network."""
         ways = {"key": ["-o", "PreferredAuthentications=publickey", "-i", str(self.directory / "key")],
+                "key, then password": ["-o", "PreferredAuthentications=publickey,password", "-i", str(self.directory / "key")],
                 "key, then keyboard-interactive": ["-o", "PreferredAuthentications=publickey,keyboard-interactive",
                                                    "-i", str(self.directory / "key")],
                 "password": ["-o", "PreferredAuthentications=password", "-o", "PubkeyAuthentication=no"],

@@ -269,13 +269,29 @@ START_TEST(beyond_its_bounds_it_is_where_a_clock_runs_already) {
     host.login(1, 0s);
     CHECK_TEXT(kinds(host.step(asked(2, 1, max_elevated_depth), 0s)), "ReplyId");
     for (std::uint32_t number = 10; number < 10 + max_elevated_per_login; ++number)
-        begin(host, number, 0s);
-    const auto effects = begin(host, 500, 0s);
+        begin(host, number, Seconds{number});
+    const auto effects = begin(host, 500, 1000s);
     CHECK_TEXT(kinds(effects), "HoldElevated Watch ReplyId");
-    ck_assert(find<HoldElevated>(effects)->session ==
-              id_of(10 + static_cast<std::uint32_t>(max_elevated_per_login) - 1));
+    ck_assert(find<HoldElevated>(effects)->session == id_of(10)); // which ends first
     ck_assert(find<HoldElevated>(effects)->process == process_of(500));
     ck_assert(!host.knows(500));
+    // It ends, and takes nobody along who has just come.
+    host.tick(1810s);
+    ck_assert(host.state(10) == State::ending);
+    ck_assert(find<HoldElevated>(begin(host, 501, 1810s))->session == id_of(11));
+}
+END_TEST
+
+START_TEST(one_that_runs_goes_on_where_another_cannot_join_it) {
+    Host host{rules({.max_duration = Seconds{1800}})};
+    host.login(1, 0s);
+    begin(host, 2, 0s);
+    const auto effects =
+        host.step(ElevatedHeld{.token = 9, .session = id_of(2), .failure = "no room"}, 1s);
+    CHECK_TEXT(kinds(effects), "Audit ReplyId");
+    ck_assert(host.knows(2));
+    host.tick(1800s);
+    ck_assert(host.state(2) == State::ending);
 }
 END_TEST
 
@@ -328,6 +344,7 @@ int main() {
          under_the_lock_it_is_not_idle_and_nobody_is_told_but_its_limit_holds,
          after_the_lock_its_idle_time_begins_anew, it_has_no_lock_of_its_own,
          it_may_outlive_its_login_and_keeps_its_clock, a_restart_keeps_it_and_its_clock,
-         beyond_its_bounds_it_is_where_a_clock_runs_already, it_counts_as_no_session_of_its_users,
+         beyond_its_bounds_it_is_where_a_clock_runs_already,
+         one_that_runs_goes_on_where_another_cannot_join_it, it_counts_as_no_session_of_its_users,
          a_new_policy_is_its_policy, whoever_may_end_it_ends_it_alone});
 }

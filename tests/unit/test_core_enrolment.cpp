@@ -103,6 +103,30 @@ START_TEST(what_needs_no_enrolment_is_asked_for_all_the_same) {
 }
 END_TEST
 
+START_TEST(who_can_enrol_nothing_by_himself_is_told_who_does_it) {
+    Host host{rule_of({{Factor::recovery}})};
+    host.login(1, 0s);
+    CHECK_TEXT(ask(host, asked_by()).text,
+               "vigil: from 2024-10-11 00:00 on this takes a second factor: an administrator makes "
+               "recovery codes with `vigilctl recovery-codes alice`.");
+}
+END_TEST
+
+START_TEST(what_is_proved_without_the_factor_counts_no_longer_than_there_is_time) {
+    Host host{rule_of({{Factor::password, Factor::totp}})};
+    host.login(1, 0s);
+    host.step(ProofChecked{.token = 6,
+                           .request = asked_by(week - Seconds{60}),
+                           .fresh_id = id_of(77),
+                           .outcome = ProofChecked::Outcome::accepted,
+                           .factor = "password"},
+              1s);
+    const auto grants = host.machine.grants(1000, at(1s));
+    ck_assert_uint_eq(grants.size(), 1);
+    ck_assert(grants.front().record->expires == at(61s).boot);
+}
+END_TEST
+
 START_TEST(time_is_asked_for_only_where_a_rule_gives_it) {
     const auto gives = [](policy::Policy policy, const StepUpAsked& asked) {
         Host host{std::move(policy)};
@@ -202,6 +226,8 @@ int main() {
                {in_time_one_is_let_through_and_told_until_when, afterwards_the_factors_are_required,
                 one_who_has_a_factor_of_the_rule_has_to_prove_it,
                 what_needs_no_enrolment_is_asked_for_all_the_same,
+                who_can_enrol_nothing_by_himself_is_told_who_does_it,
+                what_is_proved_without_the_factor_counts_no_longer_than_there_is_time,
                 time_is_asked_for_only_where_a_rule_gives_it, what_cannot_be_checked_gives_no_time,
                 the_password_for_a_first_enrolment_is_no_circle,
                 it_is_no_way_around_another_persons_yes_nor_around_a_factor,

@@ -295,6 +295,51 @@ START_TEST(requests_are_shown_to_who_asks_and_who_may_answer) {
 }
 END_TEST
 
+/// Alice's login, where she has become erin: each rule names approvers of its own.
+START_TEST(where_two_rules_take_an_approval_it_is_of_who_approves_for_both) {
+    auto policy = approved();
+    policy.step_up.front().match.users = {"alice"};
+    policy.step_up.push_back({.match = {.users = {"erin"}},
+                              .require = {{Factor::approval}, {Factor::totp}},
+                              .approvers = {.users = {"carol"}, .groups = {"security"}}});
+    const auto dave = person("dave", 1003, 1003, {"security"});
+    for (const auto& [by, expected] :
+         {std::pair{bob, wire::error_denied},
+          {person("carol", 1002, 1002), wire::error_denied},
+          {person("alice", 1000, 1000, {"security"}), wire::error_denied},
+          {dave, ""}}) {
+        Host host{policy};
+        host.login(1, 0s);
+        auto wanted = request();
+        wanted.asked.subjects.push_back(facts_of("erin", 1004));
+        ck_assert(!find<ReplyRequested>(host.step(wanted, 0s))->reply.id.empty());
+        ck_assert(host.machine.requests(bob, at(0s)).empty());
+        ck_assert_uint_eq(host.machine.requests(dave, at(0s)).size(), 1);
+        CHECK_TEXT(answer(host.step(answered(by), 1s)), expected);
+    }
+}
+END_TEST
+
+START_TEST(what_is_answered_and_not_fetched_is_told_as_that) {
+    Host host{approved()};
+    host.login(1, 0s);
+    host.step(request(), 0s);
+    host.step(answered(bob), 1s);
+    CHECK_TEXT(told(host.step(TimePassed{}, request_lasts)),
+               "[request 28000000 was answered, and nobody waited for it]");
+}
+END_TEST
+
+START_TEST(whether_there_is_a_request_is_known_without_asking_who_wants_to_know) {
+    Host host{approved()};
+    host.login(1, 0s);
+    ck_assert(!host.machine.has_requests() && !host.machine.has_request(id_of(40)));
+    host.step(request(), 0s);
+    ck_assert(host.machine.has_requests() && host.machine.has_request(id_of(40)));
+    ck_assert(!host.machine.has_request(id_of(41)));
+}
+END_TEST
+
 START_TEST(what_the_policy_does_not_take_is_not_asked_for) {
     Host host{both()};
     host.login(1, 0s);
@@ -302,6 +347,8 @@ START_TEST(what_the_policy_does_not_take_is_not_asked_for) {
     auto late = waiting();
     late.step(PolicyChanged{both()}, 1s);
     CHECK_TEXT(answer(late.step(answered(bob), 2s)), wire::error_denied);
+    auto over = waiting();
+    CHECK_TEXT(answer(over.step(answered(bob), request_lasts)), wire::error_not_found);
     auto locked = waiting();
     locked.step(LockAsked{1, id_of(1), "root"}, 1s);
     const auto effects = locked.step(answered(bob), 2s);
@@ -324,5 +371,8 @@ int main() {
                 three_wait_at_one_time_and_each_lapses,
                 a_request_goes_with_its_process_and_is_nobody_elses,
                 requests_are_shown_to_who_asks_and_who_may_answer,
+                where_two_rules_take_an_approval_it_is_of_who_approves_for_both,
+                what_is_answered_and_not_fetched_is_told_as_that,
+                whether_there_is_a_request_is_known_without_asking_who_wants_to_know,
                 what_the_policy_does_not_take_is_not_asked_for});
 }

@@ -95,7 +95,8 @@ START_TEST(a_grant_dies_with_a_lock_a_logout_an_end_the_factors_and_the_policy) 
         {TerminateAsked{1, id_of(1), "root", {}},
          "StoreSession Audit EraseGrant Audit Say ReplyDone"},
         {FactorsChanged{1000}, "EraseGrant Audit"},
-        {PolicyChanged{some_policy()}, "EraseGrant Audit Audit"}};
+        {PolicyChanged{some_policy({.require = {{policy::Factor::totp}}, .valid_for = 6min})},
+         "EraseGrant Audit Audit"}};
     for (const auto& [event, expected] : ends) {
         auto host = proved();
         CHECK_TEXT(kinds(host.step(event, 1s)), expected);
@@ -104,6 +105,68 @@ START_TEST(a_grant_dies_with_a_lock_a_logout_an_end_the_factors_and_the_policy) 
     }
     auto host = proved();
     ck_assert(host.step(FactorsChanged{1001}, 1s).empty());
+}
+END_TEST
+
+START_TEST(a_new_policy_with_the_same_rule_gives_what_the_old_one_gave) {
+    auto host = proved();
+    auto policy = some_policy();
+    policy.step_up.insert(policy.step_up.begin(), {.match = {.users = {"bob"}}});
+    const auto effects = host.step(PolicyChanged{policy}, 1s);
+    CHECK_TEXT(kinds(effects), "Audit");
+    ck_assert(ask(host, command(), 2s) == Verdict::allowed);
+    ck_assert_uint_eq(host.machine.grants(1000, at(2s)).front().rule, 2);
+}
+END_TEST
+
+/// Alice's login, where she has become bob: one rule is about her, the other about him.
+Host two_who_are_asked(policy::StepUpRule hers, policy::StepUpRule his) {
+    hers.match.users = {"alice"};
+    his.match.users = {"bob"};
+    auto policy = some_policy(std::move(hers));
+    policy.step_up.push_back(std::move(his));
+    Host host{std::move(policy)};
+    host.login(1, 0s);
+    return host;
+}
+
+StepUpAsked as_bob() {
+    auto asked = command();
+    asked.asker = {.pid = 700, .start_time = 1};
+    asked.subjects.push_back(facts_of("bob", 1001));
+    return asked;
+}
+
+START_TEST(where_two_are_asked_for_proofs_both_rules_hold_and_nothing_lasts) {
+    using policy::Factor;
+    auto host =
+        two_who_are_asked({.require = {{Factor::totp}}, .valid_for = 5min},
+                          {.require = {{Factor::password}, {Factor::recovery}}, .valid_for = 5min});
+    const auto asks = find<ReplyAsk>(host.step(as_bob(), 0s))->reply;
+    ck_assert(asks.verdict == Verdict::prove);
+    CHECK_TEXT(asks.text, "rules 1 and 2 of step_up ask for proofs");
+    ck_assert_uint_eq(asks.factors.size(), 2); // nobody here has recovery codes
+    const auto half = find<ReplyProve>(host.step(proof(as_bob()), 0s))->reply;
+    ck_assert(half.verdict == wire::ProveReply::Verdict::more);
+    ck_assert_uint_eq(half.factors.size(), 1);
+    CHECK_TEXT(half.factors.front(), "password");
+    auto password = proof(as_bob());
+    password.factor = "password";
+    const auto effects = host.step(password, 1s);
+    CHECK_TEXT(kinds(effects), "Audit ReplyProve");
+    ck_assert(find<ReplyProve>(effects)->reply.verdict == wire::ProveReply::Verdict::accepted);
+    ck_assert_uint_eq(host.machine.grant_count(), 0);
+    ck_assert(ask(host, as_bob(), 2s) == Verdict::prove);
+}
+END_TEST
+
+START_TEST(a_grant_of_one_rule_is_none_where_two_ask) {
+    using policy::Factor;
+    auto host = two_who_are_asked({.require = {{Factor::totp}}, .valid_for = 5min},
+                                  {.require = {{Factor::totp}}, .valid_for = 6min});
+    host.step(proof(command()), 0s);
+    ck_assert(ask(host, command(), 1s) == Verdict::allowed);
+    ck_assert(ask(host, as_bob(), 1s) == Verdict::prove);
 }
 END_TEST
 
@@ -374,6 +437,9 @@ int main() {
                              a_grant_is_good_for_nothing_else,
                              a_grant_ends_at_its_time,
                              a_grant_dies_with_a_lock_a_logout_an_end_the_factors_and_the_policy,
+                             a_new_policy_with_the_same_rule_gives_what_the_old_one_gave,
+                             where_two_are_asked_for_proofs_both_rules_hold_and_nothing_lasts,
+                             a_grant_of_one_rule_is_none_where_two_ask,
                              grants_are_listed_and_revoked_one_by_one,
                              what_counts_no_more_is_not_listed,
                              a_crash_in_the_middle_of_a_lock_keeps_no_grant,

@@ -361,18 +361,34 @@ START_TEST(a_nonce_is_taken_once_and_soon) {
     Nonce other{};
     other[0] = 1;
     ck_assert(!nonces.take(alice, moment(0)));
-    CHECK_OK(nonces.put(alice, one, moment(0)));
-    CHECK_OK(nonces.put(bob, one, moment(0)));
-    CHECK_OK(nonces.put(alice, other, moment(0)));
+    CHECK_OK(nonces.put(alice, alice, one, moment(0)));
+    CHECK_OK(nonces.put(bob, bob, one, moment(0)));
+    CHECK_OK(nonces.put(alice, alice, other, moment(0)));
     ck_assert(nonces.take(alice, moment(1)) == other);
     ck_assert(!nonces.take(alice, moment(1)));
     ck_assert(!nonces.take(bob, moment(nonce_lifetime.count() + 1)));
     // Those of many are bounded; who has one already gets another.
     for (std::uint32_t uid = 0; uid < max_nonces; ++uid)
-        CHECK_OK(nonces.put(uid, one, moment(1000)));
-    CHECK_ERROR(nonces.put(max_nonces, one, moment(1001)), EDQUOT);
-    CHECK_OK(nonces.put(7, other, moment(1001)));
-    CHECK_OK(nonces.put(max_nonces, one, moment(1001 + nonce_lifetime.count())));
+        CHECK_OK(nonces.put(uid, uid, one, moment(1000)));
+    CHECK_ERROR(nonces.put(max_nonces, max_nonces, one, moment(1001)), EDQUOT);
+    CHECK_OK(nonces.put(7, 7, other, moment(1001)));
+    CHECK_OK(nonces.put(max_nonces, max_nonces, one, moment(1001 + nonce_lifetime.count())));
+}
+END_TEST
+
+START_TEST(many_processes_of_one_person_take_no_room_of_others) {
+    Nonces<std::uint32_t> nonces;
+    const auto moment = [](std::int64_t seconds) { return BootTime{Seconds{seconds}}; };
+    for (std::uint32_t process = 0; process < 2 * max_nonces; ++process)
+        CHECK_OK(nonces.put(process, alice, Nonce{}, moment(process < max_nonces ? 1 : 2)));
+    CHECK_OK(nonces.put(2 * max_nonces, bob, Nonce{}, moment(2)));
+    // The oldest have gone, and each who asked last has his.
+    ck_assert(!nonces.take(0, moment(3)));
+    std::size_t left = 0;
+    for (std::uint32_t process = 0; process < 2 * max_nonces; ++process)
+        left += nonces.take(process, moment(3)).has_value();
+    ck_assert_uint_eq(left, max_nonces_per_person);
+    ck_assert(nonces.take(2 * max_nonces, moment(3)));
 }
 END_TEST
 
@@ -389,6 +405,7 @@ int main() {
          last_used_is_written, no_key_can_be_put_into_the_file,
          a_new_key_of_the_database_leaves_the_keys_and_what_is_pending,
          a_pending_row_called_active_is_no_key, one_row_that_does_not_open_leaves_the_others,
-         of_many_uses_of_one_signature_at_once_one_counts, a_nonce_is_taken_once_and_soon},
+         of_many_uses_of_one_signature_at_once_one_counts, a_nonce_is_taken_once_and_soon,
+         many_processes_of_one_person_take_no_room_of_others},
         {.before = make_folder, .after = remove_folder, .seconds = 30});
 }

@@ -290,16 +290,34 @@ START_TEST(an_unknown_host_is_asked_and_not_let_off) {
 }
 END_TEST
 
+START_TEST(a_key_alone_is_warned_of_where_polkit_asks) {
+    const auto warned = [](const std::string& rule) {
+        return warnings(parsed("version: 1\nstep_up:\n  - " + rule + "\n"));
+    };
+    const auto lines = warned("{match: {services: [sudo, polkit-1]}, require: [key]}");
+    ck_assert_uint_eq(lines.size(), 1);
+    ck_assert(lines.front().starts_with("rule 1 of step_up refuses all that polkit asks about"));
+    ck_assert(warned("{match: {services: [polkit-1]}, require: [key, totp]}").empty());
+    ck_assert(warned("{match: {services: [polkit-1]}, require: none}").empty());
+    ck_assert(warned("{match: {services: [sudo]}, require: [key]}").empty());
+}
+END_TEST
+
 START_TEST(only_what_nobody_can_be_asked_for_is_warned_of) {
     const auto warned = [](const std::string& factors) {
-        return warnings(
-            parsed("version: 1\nsessions:\n  - {name: a, login_factors: " + factors + "}\n"));
+        return warnings(parsed(
+            "version: 1\nsessions:\n  - {name: a, match: {services: [sshd]}, login_factors: " +
+            factors + "}\n"));
     };
     ck_assert(warned("[totp]").empty());
     ck_assert(warned("none").empty());
     ck_assert(warned("[key, recovery]").empty());
     ck_assert_uint_eq(warned("[key]").size(), 1);
     ck_assert(warned("[key, {all: [totp, key]}]").front().starts_with("rule \"a\" lets nobody in"));
+    const auto everywhere =
+        warnings(parsed("version: 1\nsessions:\n  - {name: a, login_factors: [totp]}\n"));
+    ck_assert_uint_eq(everywhere.size(), 1);
+    ck_assert(everywhere.front().starts_with("rule \"a\" asks for a proof at every login"));
 }
 END_TEST
 
@@ -378,6 +396,7 @@ int main() {
                              an_unknown_host_earns_no_laxer_rule,
                              a_proof_at_login_is_by_the_first_rule_that_speaks_of_one,
                              an_unknown_host_is_asked_and_not_let_off,
+                             a_key_alone_is_warned_of_where_polkit_asks,
                              only_what_nobody_can_be_asked_for_is_warned_of,
                              step_up_is_decided_by_the_first_match,
                              a_rule_for_sudo_or_su_holds_for_their_login_shells_too,

@@ -328,6 +328,7 @@ START_TEST(every_record_comes_back_as_it_was) {
                     std::vector<wire::Request>{{.id = "ab",
                                                 .digest = "cd",
                                                 .user = "alice",
+                                                .runner = "bob",
                                                 .host = "web1",
                                                 .service = "sudo",
                                                 .terminal = "pts/3",
