@@ -81,8 +81,9 @@ Result<DbusClient> DbusClient::connect(const char* path, BootTime deadline, int 
 
 Result<> DbusClient::wait_for(short events) const {
     while (true) {
-        // What has come is an answer, also to a process that was stopped until its time was over.
         const int left = milliseconds_until(deadline_);
+        if (left == 0)
+            return fail(ETIMEDOUT, "waiting for an answer");
         std::array<pollfd, 2> waited{{{socket_.get(), events, 0}, {cancel_, POLLIN, 0}}};
         const int r = ::poll(waited.data(), waited.size(), left);
         if (r > 0 && waited[1].revents != 0)
@@ -91,8 +92,6 @@ Result<> DbusClient::wait_for(short events) const {
             return {};
         if (r < 0 && errno != EINTR)
             return fail(errno, "waiting for an answer");
-        if (left == 0)
-            return fail(ETIMEDOUT, "waiting for an answer");
     }
 }
 

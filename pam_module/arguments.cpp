@@ -6,6 +6,13 @@
 
 namespace vigil::pam {
 
+namespace {
+
+/// Somebody with more of it has his keys asked for by su.
+constexpr std::size_t max_environment_bytes = 1024UL * 1024;
+
+} // namespace
+
 bool has_option_n(std::string_view words, std::string_view with_value,
                   std::string_view long_name) noexcept {
     const auto next = [&] {
@@ -44,6 +51,22 @@ bool is_to_ask_nobody(std::string_view service) {
     const auto words = base::read_small_file("/proc/self/cmdline");
     return words && (is_doas ? has_option_n(*words, "Cu", "")
                              : has_option_n(*words, "CDghpRrTtUu", "--non-interactive"));
+}
+
+std::string_view variable_in(std::string_view words, std::string_view name) noexcept {
+    while (!words.empty()) {
+        const std::size_t end = std::min(words.find('\0'), words.size());
+        const auto word = words.substr(0, end);
+        if (word.size() > name.size() && word[name.size()] == '=' && word.starts_with(name))
+            return word.substr(name.size() + 1);
+        words.remove_prefix(std::min(end + 1, words.size()));
+    }
+    return {};
+}
+
+std::string variable_at_start(std::string_view name) {
+    const auto words = base::read_small_file("/proc/self/environ", max_environment_bytes);
+    return words ? std::string{variable_in(*words, name)} : std::string{};
 }
 
 } // namespace vigil::pam

@@ -1,6 +1,7 @@
 #pragma once
-// What the program that asks was told on its command line.
+// What the program that asks was told when it was started: its command line and its environment.
 
+#include <string>
 #include <string_view>
 
 namespace vigil::pam {
@@ -15,5 +16,13 @@ bool has_option_n(std::string_view words, std::string_view with_value,
 /// Whether it is to ask nobody: -n of doas(1) and sudo(8). doas without a password to ask for calls
 /// the conversation all the same. No, where that cannot be known.
 bool is_to_ask_nobody(std::string_view service);
+
+/// The value that a variable has in these words (proc(5): environ), the first of its name; "" for
+/// none.
+std::string_view variable_in(std::string_view words, std::string_view name) noexcept;
+
+/// What the program's caller had set. sudo has the environment of its command in place of it by the
+/// time it asks PAM (sudoers(5): env_reset).
+std::string variable_at_start(std::string_view name);
 
 } // namespace vigil::pam

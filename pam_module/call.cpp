@@ -48,7 +48,7 @@ void note_time_left(Call& call) {
 
 Outcome unavailable(Call& call, const Error& error) {
     call.could_not_ask = true;
-    if (!wire::is_away(error) && call.options.unavailable == Options::Unavailable::allow)
+    if (!wire::is_down(error) && call.options.unavailable == Options::Unavailable::allow)
         call.options.unavailable = Options::Unavailable::by_table;
     log(call.pam, LOG_WARNING, "vigild cannot be asked: " + error.text());
     return Outcome::unavailable;

@@ -2,9 +2,12 @@
 
 #include "base/c_secret.hpp"
 #include "base/log.hpp"
+#include "pam_module/arguments.hpp"
+#include "pam_module/request.hpp"
 #include "wire/names.hpp"
 
 #include <cstdlib>
+#include <utility>
 
 #include <security/pam_ext.h>
 #include <syslog.h>
@@ -34,10 +37,15 @@ std::expected<base::Secret, NoAnswer> Person::ask(const std::string& prompt, wir
 
 /// Of whoever runs the program: su and doas change who that is behind this alone.
 std::optional<wire::Agent> Person::agent() const {
-    const char* const socket = std::getenv("SSH_AUTH_SOCK");
-    if (socket == nullptr || *socket == 0)
+    constexpr const char* variable = "SSH_AUTH_SOCK";
+    std::string socket;
+    if (const char* const now = std::getenv(variable))
+        socket = now;
+    else if (service_name(pam_).starts_with("sudo"))
+        socket = variable_at_start(variable);
+    if (socket.empty())
         return std::nullopt;
-    return wire::Agent{socket, getuid(), getgid()};
+    return wire::Agent{std::move(socket), getuid(), getgid()};
 }
 
 std::expected<base::Secret, NoAnswer> ask_authtok(pam_handle_t* pam, const std::string& prompt) {

@@ -75,11 +75,18 @@ Outcome ask_person(Call& call, const wire::StepUpQuestion& question, const wire:
     return ask_for_proof(call, question, reply);
 }
 
+/// Behind a key `after_key` ends the stack; but where sshd has a password to be judged, by its
+/// method of that name, what judges it stands below.
+Outcome passes(const Call& call) {
+    return call.options.after_key && !can_converse(call) ? Outcome::not_applicable
+                                                         : Outcome::granted;
+}
+
 Outcome decide(Call& call) {
     // Before anybody is looked for: a stack that ends here for strangers alone would tell who is
     // one.
     const auto key = ssh_key(call.pam, call.service_text);
-    if (call.options.after_key && (key.empty() || !can_converse(call)))
+    if (call.options.after_key && key.empty())
         return Outcome::not_applicable;
     const auto user = find_user(call.pam);
     if (!user)
@@ -104,10 +111,10 @@ Outcome decide(Call& call) {
         return unavailable(call, reply.error());
     switch (reply->verdict) {
     case wire::AskReply::Verdict::allowed:
-        return Outcome::granted;
+        return passes(call);
     case wire::AskReply::Verdict::not_applicable:
         // The key has been proved, and nothing is asked for beyond it.
-        return call.options.after_key ? Outcome::granted : Outcome::not_applicable;
+        return call.options.after_key ? passes(call) : Outcome::not_applicable;
     case wire::AskReply::Verdict::denied:
         return refuse(call, "vigil: " + reply->text);
     case wire::AskReply::Verdict::prove:

@@ -11,7 +11,7 @@ struct Options {
     /// What account answers when vigild cannot be asked.
     enum class Unavailable {
         by_table, ///< limits: go on; step-up: refuse
-        allow,    ///< where it is away (wire::is_away()); by_table in any other case
+        allow,    ///< where it is down (wire::is_down()); by_table in any other case
         deny,
     };
 

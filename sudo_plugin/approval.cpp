@@ -24,7 +24,7 @@ Answer refuse(const Run& run, const std::string& why) {
 /// Root has nothing to gain by a step-up, and his scripts would end with vigild.
 Answer without_vigild(const Run& run, const Error& error) {
     log(LOG_WARNING, "vigild cannot be asked: " + error.text());
-    if (run.uid == 0 || (run.lets_pass && wire::is_away(error)))
+    if (run.uid == 0 || (run.lets_pass && wire::is_down(error)))
         return Answer::allowed;
     return refuse(run, "vigild cannot be asked whether you may do this, so you may not. See: "
                        "systemctl status vigild");

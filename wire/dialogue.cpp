@@ -189,6 +189,8 @@ Dialogue::Step Dialogue::prove_by_key() {
     if (held->keys.empty())
         return std::nullopt;
     const auto asked = challenge(vigild_, question_);
+    if (!asked && is_down(asked.error()))
+        return unavailable(asked.error());
     if (!asked) {
         no_key_ = "vigild gave nothing to sign: " + asked.error().text() + ".";
         return std::nullopt;
@@ -235,6 +237,11 @@ Dialogue::Step Dialogue::ask_for_approval() {
     const auto reason = person_.ask("Reason for the approval: ", Echo::on);
     if (!reason && reason.error() == NoAnswer::nobody)
         return not_answered();
+    if (reason && !base::is_dbus_text(reason->view())) {
+        ++wrong_;
+        person_.say("That reason is no text.");
+        return std::nullopt;
+    }
     const auto request =
         request_approval(vigild_, question_, reason ? reason->view() : std::string_view{});
     if (!request)

@@ -35,10 +35,11 @@ private:
     int cancel_;
 };
 
-/// Whether a call failed because vigild is down or does not answer. Anything else failed here, or
-/// is vigild's own answer, and may be the doing of whoever asks: too few descriptors, a command
-/// beyond all bounds.
-bool is_away(const Error& error) noexcept;
+/// Whether a call failed because vigild is down: nobody listens, or hangs up each time. Anything
+/// else failed here, or is vigild's own answer, and may be the doing of whoever asks: too few
+/// descriptors, a command beyond all bounds, or time that passed while he had su stopped, whose
+/// real uid is his (kill(2)).
+bool is_down(const Error& error) noexcept;
 
 /// The value of a reply.
 template <typename Value>

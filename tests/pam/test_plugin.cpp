@@ -234,7 +234,7 @@ START_TEST(unavailable_allow_lets_pass_and_no_more) {
 }
 END_TEST
 
-START_TEST(unavailable_allow_is_for_a_vigild_that_is_away) {
+START_TEST(unavailable_allow_is_for_a_vigild_that_is_down) {
     const Trouble& trouble = troubles[_i];
     FakeVigild vigild;
     make(vigild, trouble);
@@ -242,7 +242,7 @@ START_TEST(unavailable_allow_is_for_a_vigild_that_is_away) {
     SudoRun run;
     run.options = {"unavailable=allow"};
     const int answer = sudo.approve(run);
-    ck_assert_msg(answer == (is_away(trouble) ? yes : no), "%s: %d", trouble.name, answer);
+    ck_assert_msg(answer == (is_down(trouble) ? yes : no), "%s: %d", trouble.name, answer);
 }
 END_TEST
 
@@ -379,7 +379,7 @@ int main() {
                              what_a_command_starts_is_where_that_one_is,
                              a_login_shell_is_another_service,
                              unavailable_allow_lets_pass_and_no_more,
-                             {unavailable_allow_is_for_a_vigild_that_is_away, 0, trouble_count},
+                             {unavailable_allow_is_for_a_vigild_that_is_down, 0, trouble_count},
                              more_than_a_message_carries_is_said_to_be_cut,
                              what_sudo_does_not_say_is_no_yes,
                              a_sudo_that_is_too_new_does_not_run_with_it,

@@ -34,10 +34,9 @@ inline void make(FakeVigild& vigild, const Trouble& trouble) {
         vigild.stop();
 }
 
-/// Down or without an answer, and not one that answers with nonsense.
-inline bool is_away(const Trouble& trouble) {
-    return !trouble.running || trouble.mood == Mood::silent || trouble.mood == Mood::mute ||
-           trouble.mood == Mood::hangs_up;
+/// And not one that hangs, or answers with nonsense.
+inline bool is_down(const Trouble& trouble) {
+    return !trouble.running || trouble.mood == Mood::hangs_up;
 }
 
 inline bool is_timeout(const Trouble& trouble) {

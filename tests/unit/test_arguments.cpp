@@ -54,6 +54,25 @@ START_TEST(a_line_that_was_cut_is_read_to_its_end) {
 }
 END_TEST
 
+START_TEST(a_variable_is_found_by_its_whole_name_and_the_first_counts) {
+    const std::string line = words({"PATH=/bin", "AXA=1", "A=two = 2", "A=3", "B", "C="});
+    CHECK_TEXT(std::string{variable_in(line, "A")}, "two = 2");
+    CHECK_TEXT(std::string{variable_in(line, "PATH")}, "/bin");
+    for (const char* name : {"B", "C", "PAT", "X", ""})
+        CHECK_TEXT(std::string{variable_in(line, name)}, "");
+    CHECK_TEXT(std::string{variable_in("A=cut", "A")}, "cut");
+    CHECK_TEXT(std::string{variable_in("", "A")}, "");
+}
+END_TEST
+
+START_TEST(what_was_set_at_the_start_outlives_what_is_set_now) {
+    const auto path = variable_at_start("PATH");
+    ck_assert_int_eq(setenv("PATH", "/elsewhere", 1), 0);
+    ck_assert(!path.empty());
+    CHECK_TEXT(variable_at_start("PATH"), path);
+}
+END_TEST
+
 /// This program's own arguments have none.
 START_TEST(others_are_asked_whatever_they_were_told) {
     for (const char* service : {"doas", "sudo", "sudo-i", "su", "polkit-1", ""})
@@ -64,8 +83,10 @@ END_TEST
 } // namespace
 
 int main() {
-    return vigil::test::run("arguments", {n_is_found_alone_and_among_others,
-                                          what_is_not_the_programs_own_is_no_option,
-                                          a_line_that_was_cut_is_read_to_its_end,
-                                          others_are_asked_whatever_they_were_told});
+    return vigil::test::run(
+        "arguments", {n_is_found_alone_and_among_others, what_is_not_the_programs_own_is_no_option,
+                      a_line_that_was_cut_is_read_to_its_end,
+                      a_variable_is_found_by_its_whole_name_and_the_first_counts,
+                      what_was_set_at_the_start_outlives_what_is_set_now,
+                      others_are_asked_whatever_they_were_told});
 }
