@@ -134,10 +134,11 @@ class HostRuns:
         self.waiting = []
         self.running = {}
         self.done = []
+        self.stopped = False
 
     def run(self, suites, files, at_once=AT_ONCE):
         """(report, whether it ended well) of each."""
-        # The longest first, so that none is left to run alone.
+        # The largest first, among which the longest are, so that none is left to run alone.
         files = sorted(files, key=lambda file: -file.stat().st_size)
         self.waiting = [(suite, file) for file in files for suite in suites]
         workers = [threading.Thread(target=self._work) for _ in range(at_once)]
@@ -149,9 +150,12 @@ class HostRuns:
         except BaseException:
             # They take their hosts down.
             with self.changed:
+                self.stopped = True
                 self.waiting.clear()
+                self.changed.notify_all()
                 for process in self.running.values():
-                    process.terminate()
+                    if process:
+                        process.terminate()
             for worker in workers:
                 worker.join()
             raise
@@ -165,32 +169,39 @@ class HostRuns:
                 for job in self.waiting:
                     if job[1] not in busy:
                         self.waiting.remove(job)
-                        return job, self._start(*job)
+                        self.running[job] = None
+                        return job
                 self.changed.wait()
             return None
 
     def _start(self, suite, file):
-        process = subprocess.Popen(
+        return subprocess.Popen(
             ["/usr/bin/python3", "-B", "-u", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--suite={suite}",
              f"--junitxml={self._report(suite, file)}", *(["-k", self.chosen] if self.chosen else []), *self.options, file],
             env=build_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             errors="replace")
-        self.running[suite, file] = process
-        return process
 
     def _report(self, suite, file):
         return Path(self.folder) / f"{suite}-{file.stem}.xml"
 
     def _work(self):
-        while taken := self._take():
-            job, process = taken
-            pass_on(f"{job[0]} {job[1].stem}", process.stdout)
-            # 5 is pytest's "no test was chosen", as -k may mean it.
-            good = process.wait() in (0, 5)
-            with self.changed:
-                del self.running[job]
-                self.done.append((self._report(*job), good))
-                self.changed.notify_all()
+        while job := self._take():
+            good = False
+            try:
+                process = self._start(*job)
+                with self.changed:
+                    self.running[job] = process
+                    if self.stopped:
+                        process.terminate()
+                pass_on(f"{job[0]} {job[1].stem}", process.stdout)
+                # 5 is pytest's "no test was chosen", as -k may mean it.
+                good = process.wait() in (0, 5)
+            finally:
+                # Whatever became of it, the others go on, and it is counted.
+                with self.changed:
+                    del self.running[job]
+                    self.done.append((self._report(*job), good))
+                    self.changed.notify_all()
 
 
 def host_tests(suites, vm, chosen, count, files=None):
