@@ -13,6 +13,7 @@
 
 #include <langinfo.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 namespace {
@@ -56,6 +57,8 @@ vigil::cli::Look look_of_stdout() {
 } // namespace
 
 int main(int argc, char** argv) try {
+    // Secrets pass through it at an enrolment: nothing of them goes into a core file.
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     std::setlocale(LC_ALL, "");
     vigil::wire::register_errors();
     vigil::cli::Context context;

@@ -108,4 +108,19 @@ std::string digest(const StepUpRule& rule) {
     return out.text();
 }
 
+std::vector<std::string> digests(const std::vector<StepUpRule>& rules) {
+    std::vector<std::string> all;
+    for (const auto& rule : rules) {
+        if (all.empty()) { // as older stores have it
+            all.push_back(digest(rule));
+            continue;
+        }
+        Digest both;
+        both.add(all.back());
+        both.add(digest(rule));
+        all.push_back(both.text());
+    }
+    return all;
+}
+
 } // namespace vigil::policy

@@ -10,7 +10,9 @@ namespace {
 
 /// polkit asks in a helper that is in no login of the person's, and so has no ssh agent.
 bool asks_polkit_for_a_key_alone(const StepUpRule& rule) {
-    return std::ranges::count(rule.match.services, "polkit-1") > 0 && !rule.require.empty() &&
+    const auto& services = rule.match.services;
+    const bool is_polkits = services.empty() || std::ranges::count(services, "polkit-1") > 0;
+    return is_polkits && !rule.require.empty() &&
            std::ranges::all_of(rule.require, [](const Factors& way) {
                return std::ranges::count(way, Factor::key) > 0;
            });
@@ -43,8 +45,8 @@ std::vector<std::string> warnings(const Policy& policy) {
     for (std::size_t i = 0; i < policy.step_up.size(); ++i)
         if (asks_polkit_for_a_key_alone(policy.step_up[i]))
             lines.push_back("rule " + std::to_string(i + 1) +
-                            " of step_up refuses all that polkit asks about: a security key cannot "
-                            "be asked for there; add totp");
+                            " of step_up refuses what polkit asks about: a security key cannot be "
+                            "asked for there; add totp, or say services: [sudo, su]");
     return lines;
 }
 

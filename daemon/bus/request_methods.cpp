@@ -60,9 +60,9 @@ std::optional<std::vector<std::string>> shown_command(const core::StepUpAsked& a
 wire::Request shown(const core::SessionId& id, const core::StepUpAsked& asked,
                     const std::string& reason, std::vector<std::string> command) {
     const auto& person = asked.subjects.front();
-    // Root is polkit's helper: who has become him otherwise is asked for nothing.
+    // polkit's helper is run by whoever asked polkit, or by root.
     const auto& runner = asked.subjects.back();
-    const bool became = runner.uid != person.uid && runner.uid != 0;
+    const bool became = runner.uid != person.uid && person.service != "polkit-1";
     return {.id = id.text(),
             .digest = {},
             .user = person.user,

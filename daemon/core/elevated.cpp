@@ -43,7 +43,8 @@ Effects Machine::Data::on(const ElevatedAsked& asked, const Now& now) {
     return hold_elevated(asked, login->record, *decision, now);
 }
 
-/// Of those that run, the one that ends first: what joins it has no longer than it would have had.
+/// Of those that run, the one that ends first, by whatever rule: it may have longer than what joins
+/// it would have had.
 const SessionId& Machine::Data::joined(const std::vector<SessionId>& ids) {
     return *std::ranges::min_element(ids, {}, [&](const SessionId& id) {
         const auto& session = *find(id);

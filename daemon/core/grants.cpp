@@ -8,18 +8,14 @@
 
 namespace vigil::core {
 
-std::string rule_purpose(const policy::StepUpRule& rule) {
-    return "step_up " + policy::digest(rule) + " as ";
+void Machine::Data::set_policy(policy::Policy next) {
+    policy = std::move(next);
+    purposes = policy::digests(policy.step_up);
+    for (auto& purpose : purposes)
+        purpose = "step_up " + purpose + " as ";
 }
 
-std::vector<std::string> rule_purposes(const policy::Policy& policy) {
-    std::vector<std::string> purposes;
-    std::ranges::transform(policy.step_up, std::back_inserter(purposes), rule_purpose);
-    return purposes;
-}
-
-std::optional<std::size_t> rule_of(const GrantRecord& grant,
-                                   const std::vector<std::string>& purposes) {
+std::optional<std::size_t> Machine::Data::rule_of(const GrantRecord& grant) const {
     const auto found = std::ranges::find_if(
         purposes, [&](const auto& purpose) { return grant.purpose.starts_with(purpose); });
     if (found == purposes.end())
@@ -62,12 +58,10 @@ std::vector<GrantView> Machine::grants(std::optional<std::uint32_t> uid, const N
     for (const auto& [session, grant] : data_->grants)
         if (grant.expires > now.boot && grant.uses_left > 0 && (!uid || grant.uid == *uid))
             views.push_back({.record = &grant, .session = &data_->find(session)->record});
-    // There can be many rules.
-    const auto purposes = views.empty() ? std::vector<std::string>{} : rule_purposes(data_->policy);
     for (auto& view : views) {
-        if (const auto rule = rule_of(*view.record, purposes)) {
+        if (const auto rule = data_->rule_of(*view.record)) {
             view.rule = *rule + 1;
-            view.run_as = view.record->purpose.substr(purposes[*rule].size());
+            view.run_as = view.record->purpose.substr(data_->purposes[*rule].size());
         }
     }
     return views;
@@ -163,16 +157,16 @@ Effects Machine::Data::on(const KeyChanged& change, const Now&) {
                   .text = change.text}};
 }
 
-/// What the new policy has no rule for any more. A rule that stands, word for word, gives what it
-/// gave; a remembered login is measured by the rules each time it comes.
+/// What the new policy has no rule for any more. A rule that stands where it stood, word for word
+/// as all above it, gives what it gave; a remembered login is measured by the rules each time it
+/// comes.
 void Machine::Data::revoke_withdrawn(Effects& effects) {
     constexpr const char* why = "the policy changed";
     begun_proofs.clear();
     std::vector<SessionId> told;
-    const auto purposes = grants.empty() ? std::vector<std::string>{} : rule_purposes(policy);
     std::erase_if(grants, [&](const auto& entry) {
         const auto& [session, grant] = entry;
-        if (rule_of(grant, purposes))
+        if (rule_of(grant))
             return false;
         effects.push_back(EraseGrant{grant.id});
         if (told.empty() || told.back() != session) {

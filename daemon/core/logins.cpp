@@ -311,7 +311,7 @@ void Machine::Data::over(Tracked& session, const char* how, Effects& effects) {
 
 Effects Machine::Data::on(const PolicyChanged& change, const Now& now) {
     Effects effects;
-    policy = change.policy;
+    set_policy(change.policy);
     for (auto& [id, session] : sessions) {
         session.decision = decide(session.record, now);
         const auto given = session.record.end_warnings_given;

@@ -14,13 +14,12 @@ Machine::Machine(policy::Policy policy, std::vector<SessionRecord> sessions,
                  std::vector<GrantRecord> grants, const Now& now)
     : data_{std::make_unique<Data>()} {
     data_->asleep = now.asleep;
-    data_->policy = std::move(policy);
+    data_->set_policy(std::move(policy));
+    // The audit has their beginnings.
     for (auto& record : sessions)
-        data_->insert(std::move(record), now);
-    const auto purposes =
-        grants.empty() ? std::vector<std::string>{} : rule_purposes(data_->policy);
+        data_->insert(std::move(record), now).opened_told = true;
     for (auto& grant : grants)
-        data_->restore_grant(std::move(grant), purposes, now);
+        data_->restore_grant(std::move(grant), now);
 }
 
 Machine::~Machine() = default;

@@ -172,7 +172,7 @@ Effects Machine::Data::grant(const StepUpAsked& asked, const StepUpDecision& dec
                       .session = *asked.session,
                       .terminal = place.terminal,
                       .leader = place.leader,
-                      .purpose = purpose_of(policy, asked, decision),
+                      .purpose = purpose_of(purposes, asked, decision),
                       .expires = after(now.boot, decision.valid_for).value_or(BootTime::max()),
                       .uses_left = decision.uses ? *decision.uses - 1 : UINT32_MAX};
     std::erase_if(grants, [&](const auto& entry) {

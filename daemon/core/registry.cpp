@@ -155,12 +155,11 @@ policy::SessionDecision Machine::Data::decide(const SessionRecord& record, const
 
 /// A crash can come between a lock, an end or a logout and the erasure of what they revoke; and the
 /// policy can have changed while vigild was down, which revokes as a reload does.
-void Machine::Data::restore_grant(GrantRecord grant, const std::vector<std::string>& purposes,
-                                  const Now& now) {
+void Machine::Data::restore_grant(GrantRecord grant, const Now& now) {
     const auto* session = find(grant.session);
     if (session && session->record.state == State::active &&
         (grant.terminal != 0 || session->record.leader == grant.leader) &&
-        grant.expires > now.boot && grant.uses_left > 0 && rule_of(grant, purposes))
+        grant.expires > now.boot && grant.uses_left > 0 && rule_of(grant))
         grants.emplace(grant.session, std::move(grant));
     else
         stale_grants.push_back(grant.id);

@@ -183,6 +183,7 @@ struct Place {
 
 struct Machine::Data {
     policy::Policy policy;
+    std::vector<std::string> purposes; ///< how those of grants begin, by the rules of step_up
     std::unordered_map<SessionId, Tracked> sessions;
     std::unordered_map<pid_t, SessionId> by_leader;
     std::unordered_map<std::string, SessionId> by_logind;
@@ -214,8 +215,10 @@ struct Machine::Data {
     Tracked& insert(SessionRecord record, const Now& now);
     void erase(const SessionId& id);
     void schedule(Tracked& session);
-    /// `purposes`: rule_purposes() of the policy.
-    void restore_grant(GrantRecord grant, const std::vector<std::string>& purposes, const Now& now);
+    void set_policy(policy::Policy next);
+    void restore_grant(GrantRecord grant, const Now& now);
+    /// Which of the policy's rules gave it; nullopt: none of them.
+    std::optional<std::size_t> rule_of(const GrantRecord& grant) const;
     void leave_count(const SessionRecord& record);
     void bind_logind(Tracked& session, const std::string& logind_session);
     policy::SessionDecision decide(const SessionRecord& record, const Now& now) const;
@@ -418,17 +421,6 @@ std::string idle_reason(const policy::SessionDecision& decision);
 
 /// Saturating: a limit beyond a lifetime is none, and its microseconds would not fit.
 std::optional<BootTime> after(BootTime from, Seconds limit);
-
-/// How the purpose of a grant begins that this rule gave: by what the rule says and not by its
-/// place, where a policy loaded later can have another one.
-std::string rule_purpose(const policy::StepUpRule& rule);
-
-/// Of each rule: there can be many, and each takes a digest.
-std::vector<std::string> rule_purposes(const policy::Policy& policy);
-
-/// Which of the rules gave it; nullopt: none of them.
-std::optional<std::size_t> rule_of(const GrantRecord& grant,
-                                   const std::vector<std::string>& purposes);
 
 /// "This session", or for an elevated one "What sudo started as root".
 std::string title(const SessionRecord& record);

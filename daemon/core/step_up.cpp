@@ -116,9 +116,9 @@ bool Machine::gives_time_to_enroll(const StepUpAsked& asked, const Now& now) con
     return data_->enforcing() && gives_time(strictest_rule(data_->policy, asked, now), asked);
 }
 
-std::string purpose_of(const policy::Policy& policy, const StepUpAsked& asked,
+std::string purpose_of(const std::vector<std::string>& purposes, const StepUpAsked& asked,
                        const StepUpDecision& decision) {
-    return rule_purpose(policy.step_up[decision.rule]) + asked.target.run_as.value_or("*");
+    return purposes[decision.rule] + asked.target.run_as.value_or("*");
 }
 
 namespace {
@@ -276,7 +276,7 @@ Effects Machine::Data::on(const StepUpAsked& asked, const Now& now) {
     if (session && session->record.state != State::active)
         return answer(denied("This session is locked or ending: unlock it first."));
     if (session && can_last(asked, decision)) {
-        const auto purpose = purpose_of(policy, asked, decision);
+        const auto purpose = purpose_of(purposes, asked, decision);
         const auto place = place_of(asked, decision, *session);
         const auto [first, last] = grants.equal_range(*asked.session);
         for (auto grant = first; grant != last; ++grant) {

@@ -29,7 +29,7 @@ policy::StepUpDecision login_decision(const policy::Policy& policy, const policy
                                       const Now& now);
 
 /// Of a decision that asks for a proof: what the grant that it may lead to is for.
-std::string purpose_of(const policy::Policy& policy, const StepUpAsked& asked,
+std::string purpose_of(const std::vector<std::string>& purposes, const StepUpAsked& asked,
                        const policy::StepUpDecision& decision);
 
 /// An audit line about whoever has to prove something; what is refused is named.

@@ -286,6 +286,7 @@ START_TEST(one_that_runs_goes_on_where_another_cannot_join_it) {
     Host host{rules({.max_duration = Seconds{1800}})};
     host.login(1, 0s);
     begin(host, 2, 0s);
+    host.restart(1s);
     const auto effects =
         host.step(ElevatedHeld{.token = 9, .session = id_of(2), .failure = "no room"}, 1s);
     CHECK_TEXT(kinds(effects), "Audit ReplyId");

@@ -271,6 +271,9 @@ START_TEST(a_new_policy_a_new_factor_and_a_revocation_end_it) {
         ck_assert(!host.machine.owner_of_grant(id));
         ck_assert(ask(host, login(2), 1s) == Verdict::prove);
     }
+    auto stricter = remembering();
+    stricter.step(PolicyChanged{asks(8h, {{Factor::recovery}})}, 1s);
+    ck_assert(ask(stricter, login(2), 1s) == Verdict::prove);
     auto same = remembering();
     same.step(PolicyChanged{asks(8h)}, 1s);
     ck_assert(ask(same, login(2), 1s) == Verdict::allowed);

@@ -111,11 +111,15 @@ END_TEST
 START_TEST(a_new_policy_with_the_same_rule_gives_what_the_old_one_gave) {
     auto host = proved();
     auto policy = some_policy();
-    policy.step_up.insert(policy.step_up.begin(), {.match = {.users = {"bob"}}});
-    const auto effects = host.step(PolicyChanged{policy}, 1s);
-    CHECK_TEXT(kinds(effects), "Audit");
+    policy.step_up.push_back({.match = {.users = {"bob"}}});
+    CHECK_TEXT(kinds(host.step(PolicyChanged{policy}, 1s)), "Audit");
     ck_assert(ask(host, command(), 2s) == Verdict::allowed);
-    ck_assert_uint_eq(host.machine.grants(1000, at(2s)).front().rule, 2);
+    ck_assert_uint_eq(host.machine.grants(1000, at(2s)).front().rule, 1);
+    // One above it may be about anybody.
+    policy.step_up.insert(policy.step_up.begin(), {.match = {.users = {"bob"}}});
+    CHECK_TEXT(kinds(host.step(PolicyChanged{policy}, 3s)), "EraseGrant Audit Audit");
+    host.step(PolicyChanged{some_policy()}, 4s);
+    ck_assert(ask(host, command(), 4s) == Verdict::prove);
 }
 END_TEST
 
@@ -223,14 +227,17 @@ START_TEST(a_grant_survives_a_restart_with_its_binding) {
 }
 END_TEST
 
-START_TEST(a_grant_hangs_on_what_its_rule_says_and_not_on_its_place) {
+START_TEST(a_grant_hangs_on_what_its_rule_and_those_above_say) {
     Host host = proved();
     auto rule = host.policy.step_up.front();
     policy::StepUpRule other{.require = {{policy::Factor::totp}}, .valid_for = 5min};
     other.match.users = {"bob"};
-    host.policy.step_up.insert(host.policy.step_up.begin(), other);
+    host.policy.step_up.push_back(other);
     ck_assert_ptr_null(find<EraseGrant>(host.restart(1s)));
     ck_assert(ask(host, command(), 1s) == Verdict::allowed);
+    auto behind = proved();
+    behind.policy.step_up.insert(behind.policy.step_up.begin(), other);
+    ck_assert_uint_eq(count<EraseGrant>(behind.restart(1s)), 1);
     // While vigild was down another rule came to where this one was.
     rule.uses = 3;
     host.policy.step_up = {rule};
@@ -444,7 +451,7 @@ int main() {
                              what_counts_no_more_is_not_listed,
                              a_crash_in_the_middle_of_a_lock_keeps_no_grant,
                              a_grant_survives_a_restart_with_its_binding,
-                             a_grant_hangs_on_what_its_rule_says_and_not_on_its_place,
+                             a_grant_hangs_on_what_its_rule_and_those_above_say,
                              no_two_rules_have_one_digest,
                              uses_are_counted_on_disk,
                              what_cannot_be_written_down_is_no_grant_and_no_use,

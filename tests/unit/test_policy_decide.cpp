@@ -296,9 +296,10 @@ START_TEST(a_key_alone_is_warned_of_where_polkit_asks) {
     };
     const auto lines = warned("{match: {services: [sudo, polkit-1]}, require: [key]}");
     ck_assert_uint_eq(lines.size(), 1);
-    ck_assert(lines.front().starts_with("rule 1 of step_up refuses all that polkit asks about"));
+    ck_assert(lines.front().starts_with("rule 1 of step_up refuses what polkit asks about"));
     ck_assert(warned("{match: {services: [polkit-1]}, require: [key, totp]}").empty());
     ck_assert(warned("{match: {services: [polkit-1]}, require: none}").empty());
+    ck_assert_uint_eq(warned("{match: {groups: [sudo]}, require: [key]}").size(), 1);
     ck_assert(warned("{match: {services: [sudo]}, require: [key]}").empty());
 }
 END_TEST
