@@ -3,7 +3,6 @@
 #include "base/accounts.hpp"
 #include "sudo_plugin/environment.hpp"
 #include "sudo_plugin/lists.hpp"
-#include "sudo_plugin/path_walk.hpp"
 #include "wire/names.hpp"
 
 #include <algorithm>
@@ -40,21 +39,23 @@ wire::Command program_of(const Told& told, std::span<const std::string_view> arg
                          const std::string& directory) {
     wire::Command command;
     command.named = absolute(value_of(told.command_info, "command").value_or(""), directory);
-    const std::string root{value_of(told.command_info, "chroot").value_or("/")};
-    const auto walked = walk(root, command.named);
+    Walker walker;
+    const auto chroot = value_of(told.command_info, "chroot");
+    const auto walked =
+        chroot ? Walker{std::string{*chroot}}.to(command.named) : walker.to(command.named);
     if (!walked || !fits(walked->path) || !fits(command.named))
         return {}; // not known
     command.path = walked->path;
-    command.settled = walked->settled && is_roots_environment(told);
+    command.settled = walked->settled && is_roots_environment(told, walker);
     add_arguments(argv.empty() ? argv : argv.subspan(1), command);
     return command;
 }
 
 /// The links of a file's folder are followed. One that the file itself is stays: by default sudo
 /// does not edit behind it, and its name is what was asked for. nullopt: not known.
-std::optional<std::string> edited_file(const std::string& whole, bool& settled) {
+std::optional<std::string> edited_file(Walker& walker, const std::string& whole, bool& settled) {
     const std::size_t slash = whole.rfind('/');
-    const auto folder = walk("/", whole.substr(0, slash + 1));
+    const auto folder = walker.to(whole.substr(0, slash + 1));
     if (!folder)
         return std::nullopt;
     settled = settled && folder->settled;
@@ -83,16 +84,17 @@ wire::Command edit_of(char* const* command_info, std::span<const std::string_vie
                           .edits = true,
                           .settled = !follows,
                           .cut = given.empty()};
+    Walker walker;
     std::vector<std::string> files;
     for (const std::string_view file : given) {
         const std::string whole = absolute(file, directory);
-        if (auto named = edited_file(whole, command.settled))
+        if (auto named = edited_file(walker, whole, command.settled))
             files.push_back(std::move(*named));
         else
             command.cut = true;
         if (!follows) // sudoers(5): sudoedit_follow
             continue;
-        if (auto led_to = walk("/", whole))
+        if (auto led_to = walker.to(whole))
             files.push_back(std::move(led_to->path));
         else
             command.cut = true;

@@ -2,7 +2,6 @@
 
 #include "base/accounts.hpp"
 #include "sudo_plugin/lists.hpp"
-#include "sudo_plugin/path_walk.hpp"
 
 #include <algorithm>
 #include <array>
@@ -31,18 +30,18 @@ bool is_one_of(const std::array<std::string_view, size>& list, std::string_view 
 }
 
 /// A folder that is not there can be made by whoever writes to the one it would be in.
-bool is_roots_folder(const std::string& path) {
+bool is_roots_folder(Walker& walker, const std::string& path) {
     if (!path.starts_with('/'))
         return false;
-    if (const auto walked = walk("/", path); walked || walked.error().code != ENOENT)
+    if (const auto walked = walker.to(path); walked || walked.error().code != ENOENT)
         return walked && walked->settled;
-    return is_roots_folder(path.substr(0, std::max<std::size_t>(path.rfind('/'), 1)));
+    return is_roots_folder(walker, path.substr(0, std::max<std::size_t>(path.rfind('/'), 1)));
 }
 
-bool are_roots_folders(std::string_view path) {
+bool are_roots_folders(Walker& walker, std::string_view path) {
     while (true) {
         const std::size_t end = std::min(path.find(':'), path.size());
-        if (!is_roots_folder(std::string{path.substr(0, end)}))
+        if (!is_roots_folder(walker, std::string{path.substr(0, end)}))
             return false;
         if (end == path.size())
             return true;
@@ -51,23 +50,23 @@ bool are_roots_folders(std::string_view path) {
 }
 
 /// Its own, or one that nobody but root writes to.
-bool is_home_of_runner(const Told& told, const std::string& home) {
+bool is_home_of_runner(const Told& told, Walker& walker, const std::string& home) {
     const auto uid = number_of<uid_t>(told.command_info, "runas_uid");
     const auto account = uid ? base::find_account(*uid) : std::nullopt;
-    return (account && *account && (*account)->home == home) || is_roots_folder(home);
+    return (account && *account && (*account)->home == home) || is_roots_folder(walker, home);
 }
 
-bool is_fine(const Told& told, std::string_view name, std::string_view value) {
+bool is_fine(const Told& told, Walker& walker, std::string_view name, std::string_view value) {
     if (is_one_of(harmless, name))
         return true;
     if (is_one_of(names, name) || name.starts_with("LC_"))
         return value.find_first_of("/%") == std::string_view::npos;
     if (name == "PATH")
-        return are_roots_folders(value);
+        return are_roots_folders(walker, value);
     if (name == "SHELL")
-        return is_roots_folder(std::string{value});
+        return is_roots_folder(walker, std::string{value});
     if (name == "HOME")
-        return is_home_of_runner(told, std::string{value});
+        return is_home_of_runner(told, walker, std::string{value});
     if (name == "LD_PRELOAD")
         return value == interceptor;
     return name == "SUDO_INTERCEPT_FD";
@@ -75,10 +74,10 @@ bool is_fine(const Told& told, std::string_view name, std::string_view value) {
 
 } // namespace
 
-bool is_roots_environment(const Told& told) {
+bool is_roots_environment(const Told& told, Walker& walker) {
     return std::ranges::all_of(texts_of(told.environment), [&](std::string_view variable) {
         const std::size_t end = std::min(variable.find('='), variable.size());
-        return is_fine(told, variable.substr(0, end),
+        return is_fine(told, walker, variable.substr(0, end),
                        variable.substr(std::min(end + 1, variable.size())));
     });
 }

@@ -1,7 +1,5 @@
 #include "sudo_plugin/path_walk.hpp"
 
-#include "base/unique_fd.hpp"
-
 #include <algorithm>
 #include <cerrno>
 #include <climits>
@@ -10,7 +8,6 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -35,9 +32,12 @@ base::UniqueFd open_by_kernel(int root, const std::string& path) noexcept {
         static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how))};
 }
 
+} // namespace
+
+/// One of them.
 class Walk {
 public:
-    explicit Walk(std::string root) : root_{std::move(root)} {}
+    explicit Walk(Walker& walker) noexcept : walker_{walker} {}
 
     Result<Walked> to(const std::string& path) {
         rest_ = path;
@@ -48,26 +48,30 @@ public:
             return std::unexpected{went.error()};
         if (const auto same = is_where_kernel_goes(path); !same)
             return std::unexpected{same.error()};
-        std::string whole = root_ == "/" ? "" : root_;
-        for (const auto& name : names_)
-            whole += "/" + name;
-        return Walked{.path = whole.empty() ? "/" : std::move(whole), .settled = settled_};
+        const std::string whole = (walker_.root_ == "/" ? "" : walker_.root_) + here().first;
+        return Walked{.path = whole.empty() ? "/" : whole, .settled = settled_};
     }
 
 private:
+    using Known = std::pair<const std::string, Walker::Node>;
+
+    const Known& here() const noexcept { return *trail_.back(); }
+
     Result<> begin() {
-        names_.clear();
-        folders_.clear();
-        return enter(base::UniqueFd{::open(root_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)});
+        trail_.clear();
+        if (const auto root = walker_.known_.find(""); root != walker_.known_.end())
+            return enter(*root);
+        return enter(
+            "", base::UniqueFd{::open(walker_.root_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)});
     }
 
     /// The names are what rules are about, and the kernel's is what runs.
     Result<> is_where_kernel_goes(const std::string& path) const {
-        const auto node = open_by_kernel(folders_.front().get(), path);
+        const auto node = open_by_kernel(trail_.front()->second.fd.get(), path);
         struct stat seen{};
-        struct stat own{};
-        if (!node || ::fstat(node.get(), &seen) < 0 || ::fstat(folders_.back().get(), &own) < 0)
+        if (!node || ::fstat(node.get(), &seen) < 0)
             return fail(errno, "following " + path);
+        const auto& own = here().second.found;
         return seen.st_dev == own.st_dev && seen.st_ino == own.st_ino
                    ? Result<>{}
                    : fail(ESTALE, "following " + path + " to where the kernel goes");
@@ -80,61 +84,56 @@ private:
         return name;
     }
 
-    Result<> enter(base::UniqueFd node) {
-        struct stat found{};
-        if (!node || ::fstat(node.get(), &found) < 0)
-            return fail(errno, "looking at " + root_);
-        settled_ = settled_ && is_roots(found);
-        folders_.push_back(std::move(node));
-        return {};
-    }
-
     Result<> step(const std::string& name) {
         if (name.empty() || name == ".")
             return {};
         if (name == "..") {
-            if (!names_.empty()) {
-                names_.pop_back();
-                folders_.pop_back();
-            }
+            if (trail_.size() > 1)
+                trail_.pop_back();
             return {};
         }
-        base::UniqueFd node{
-            ::openat(folders_.back().get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC)};
-        struct stat found{};
-        if (!node || ::fstat(node.get(), &found) < 0)
-            return fail(errno, "looking at " + name);
-        if (S_ISLNK(found.st_mode))
-            return follow(node.get(), found);
-        settled_ = settled_ && is_roots(found);
-        names_.push_back(name);
-        folders_.push_back(std::move(node));
+        const std::string path = here().first + "/" + name;
+        if (const auto known = walker_.known_.find(path); known != walker_.known_.end())
+            return enter(*known);
+        return enter(path, base::UniqueFd{::openat(here().second.fd.get(), name.c_str(),
+                                                   O_PATH | O_NOFOLLOW | O_CLOEXEC)});
+    }
+
+    Result<> enter(const std::string& path, base::UniqueFd fd) {
+        Walker::Node node{.fd = std::move(fd)};
+        if (!node.fd || ::fstat(node.fd.get(), &node.found) < 0)
+            return fail(errno, "looking at " + path);
+        return enter(*walker_.known_.emplace(path, std::move(node)).first);
+    }
+
+    Result<> enter(const Known& known) {
+        if (S_ISLNK(known.second.found.st_mode))
+            return follow(known.second);
+        settled_ = settled_ && is_roots(known.second.found);
+        trail_.push_back(&known);
         return {};
     }
 
     /// A link has no permissions of its own, and is replaced by who can write to its folder.
-    Result<> follow(int link, const struct stat& found) {
-        settled_ = settled_ && found.st_uid == 0;
+    Result<> follow(const Walker::Node& link) {
+        settled_ = settled_ && link.found.st_uid == 0;
         char target[PATH_MAX];
-        const ssize_t size = ::readlinkat(link, "", target, sizeof target);
+        const ssize_t size = ::readlinkat(link.fd.get(), "", target, sizeof target);
         if (size < 0 || size == static_cast<ssize_t>(sizeof target) || ++links_ > most_links)
             return fail(size < 0 ? errno : ELOOP, "following a link");
         rest_ = std::string{target, static_cast<std::size_t>(size)} + "/" + rest_;
         return rest_.starts_with('/') ? begin() : Result<>{};
     }
 
-    const std::string root_;
-    std::string rest_; ///< of the path
-    std::vector<std::string> names_;
-    std::vector<base::UniqueFd> folders_; ///< the root, and one for each of the names
+    Walker& walker_;
+    std::string rest_;                ///< of the path
+    std::vector<const Known*> trail_; ///< the root, and one for each of the names
     int links_ = 0;
     bool settled_ = true;
 };
 
-} // namespace
-
-Result<Walked> walk(const std::string& root, const std::string& path) {
-    return Walk{root}.to(path);
+Result<Walked> Walker::to(const std::string& path) {
+    return Walk{*this}.to(path);
 }
 
 } // namespace vigil::sudo

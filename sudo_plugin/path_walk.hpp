@@ -2,8 +2,13 @@
 // Where a path leads, and whether it stays so.
 
 #include "base/error.hpp"
+#include "base/unique_fd.hpp"
 
+#include <map>
 #include <string>
+#include <utility>
+
+#include <sys/stat.h>
 
 namespace vigil::sudo {
 
@@ -14,9 +19,27 @@ struct Walked {
     bool settled = true;
 };
 
-/// `path` is absolute. `root`: the folder that it begins at, "/" but for sudo's chroot; the result
-/// has it in front. Errors: those of openat2(2); ELOOP beyond 40 links (path_resolution(7)), and
-/// where a link of proc(5) is on the way, as /proc/self/cwd; ESTALE: it leads elsewhere meanwhile.
-Result<Walked> walk(const std::string& root, const std::string& path);
+/// One command's walks: what they have looked at on the way they look at once.
+class Walker {
+public:
+    /// `root`: the folder that paths begin at, "/" but for sudo's chroot; results have it in front.
+    explicit Walker(std::string root = "/") : root_{std::move(root)} {}
+
+    /// `path` is absolute. Errors: those of openat2(2); ELOOP beyond 40 links (path_resolution(7)),
+    /// and where a link of proc(5) is on the way, as /proc/self/cwd; ESTALE: it leads elsewhere
+    /// meanwhile.
+    Result<Walked> to(const std::string& path);
+
+private:
+    friend class Walk;
+
+    struct Node {
+        base::UniqueFd fd;
+        struct stat found{};
+    };
+
+    const std::string root_;
+    std::map<std::string, Node> known_; ///< by the path below the root, "" for that
+};
 
 } // namespace vigil::sudo

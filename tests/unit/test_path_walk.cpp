@@ -35,7 +35,7 @@ public:
     std::string at(const std::string& path) const { return folder_ / path; }
     std::string root() const { return std::filesystem::path{folder_ / "."}.parent_path(); }
 
-    Result<Walked> walk(const std::string& path) const { return sudo::walk(root(), path); }
+    Result<Walked> walk(const std::string& path) const { return Walker{root()}.to(path); }
 
     void check(const std::string& path, const std::string& end, bool settled = true) const {
         const auto walked = walk(path);
@@ -100,7 +100,7 @@ END_TEST
 START_TEST(no_link_of_the_kernels_own_is_followed) {
     ck_assert_int_eq(::chdir("/usr/bin"), 0);
     for (const char* path : {"/proc/self/cwd/id", "/proc/self/root/usr/bin/id", "/proc/self/exe"})
-        CHECK_ERROR(sudo::walk("/", path), ELOOP);
+        CHECK_ERROR(Walker{}.to(path), ELOOP);
 }
 END_TEST
 
@@ -111,7 +111,7 @@ START_TEST(what_is_not_there_is_an_error) {
     CHECK_ERROR(tree.walk("/dangling"), ENOENT);
     CHECK_ERROR(tree.walk("/usr/bin/id/more"), ENOTDIR);
     CHECK_ERROR(tree.walk("/" + std::string(300, 'x')), ENAMETOOLONG);
-    ck_assert(!sudo::walk(tree.at("nowhere"), "/usr/bin/id"));
+    ck_assert(!Walker{tree.at("nowhere")}.to("/usr/bin/id"));
 }
 END_TEST
 
