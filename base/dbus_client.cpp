@@ -16,8 +16,11 @@ namespace vigil::base {
 namespace {
 
 /// Who we are is the kernel's to say (SO_PEERCRED), so nobody is named (D-Bus Specification,
-/// Authentication Protocol). All of it at once: what comes back is known beforehand.
-constexpr char greeting[] = "\0AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n";
+/// Authentication Protocol). All of it at once: what comes back is known beforehand. The call goes
+/// with it, and its descriptors with the first byte: the other end is base/dbus_peer.hpp, which
+/// keeps them for the message that they are of, and each wait for an answer is one less.
+constexpr std::string_view greeting{"\0AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n",
+                                    48};
 constexpr std::size_t max_line_bytes = 256;
 constexpr std::uint32_t serial = 1; // there is one call
 
@@ -25,8 +28,10 @@ std::unexpected<Error> hung_up() {
     return fail(ECONNRESET, "the other side hung up");
 }
 
+using Parts = std::array<iovec, 3>;
+
 /// What is left to send of `parts` after `sent` bytes of them.
-void advance(std::array<iovec, 2>& parts, std::size_t sent) noexcept {
+void advance(Parts& parts, std::size_t sent) noexcept {
     for (iovec& part : parts) {
         const std::size_t step = std::min(sent, part.iov_len);
         part.iov_base = static_cast<char*>(part.iov_base) + step;
@@ -95,14 +100,16 @@ Result<> DbusClient::wait_for(short events) const {
     }
 }
 
-Result<> DbusClient::send(std::string_view first, std::string_view second,
-                          const std::vector<int>& descriptors) const {
+Result<> DbusClient::send(std::string_view header, const DbusWriter& arguments) const {
+    const auto& descriptors = arguments.descriptors();
     if (descriptors.size() > max_dbus_descriptors)
         return fail(EMSGSIZE, "sending descriptors");
-    std::array<iovec, 2> parts{{{const_cast<char*>(first.data()), first.size()},
-                                {const_cast<char*>(second.data()), second.size()}}};
+    const auto part = [](std::string_view text) {
+        return iovec{const_cast<char*>(text.data()), text.size()};
+    };
+    Parts parts{part(greeting), part(header), part(arguments.bytes())};
     Rights rights{descriptors};
-    while (parts[0].iov_len + parts[1].iov_len > 0) {
+    while (parts.back().iov_len + parts[1].iov_len + parts[0].iov_len > 0) {
         msghdr message{};
         message.msg_iov = parts.data();
         message.msg_iovlen = parts.size();
@@ -158,8 +165,6 @@ Result<std::string> DbusClient::read_line() {
 }
 
 Result<> DbusClient::shake_hands() {
-    if (auto sent = send({greeting, sizeof greeting - 1}, {}, {}); !sent)
-        return sent;
     for (const std::string_view expected : {"DATA", "OK ", "AGREE_UNIX_FD"}) {
         const auto line = read_line();
         if (!line)
@@ -187,6 +192,8 @@ Result<DbusMessage> DbusClient::read_message() {
     }
     auto message = parse_dbus(std::string_view{received_}.substr(0, size));
     received_.erase(0, size);
+    if (message && message->descriptors != 0)
+        return fail(EBADMSG, "reading a message");
     return message;
 }
 
@@ -194,10 +201,10 @@ Result<DbusMessage> DbusClient::call(const DbusCall& what, const DbusWriter& arg
     const auto header = dbus_header(what, serial, arguments);
     if (!header)
         return std::unexpected{header.error()};
+    if (auto sent = send(*header, arguments); !sent)
+        return std::unexpected{sent.error()};
     if (auto ready = shake_hands(); !ready)
         return std::unexpected{ready.error()};
-    if (auto sent = send(*header, arguments.bytes(), arguments.descriptors()); !sent)
-        return std::unexpected{sent.error()};
     while (true) {
         auto message = read_message();
         if (!message)

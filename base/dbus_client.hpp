@@ -9,9 +9,6 @@
 
 namespace vigil::base {
 
-/// Descriptors that a call may carry.
-inline constexpr std::size_t max_dbus_descriptors = 4;
-
 class DbusClient {
 public:
     /// Connects; nothing is said yet. `deadline`: on CLOCK_BOOTTIME, for everything this object
@@ -30,8 +27,7 @@ private:
         : socket_{std::move(socket)}, deadline_{deadline}, cancel_{cancel} {}
 
     Result<> wait_for(short events) const;
-    Result<> send(std::string_view first, std::string_view second,
-                  const std::vector<int>& descriptors) const;
+    Result<> send(std::string_view header, const DbusWriter& arguments) const;
     Result<> receive();
     Result<> shake_hands();
     Result<std::string> read_line();

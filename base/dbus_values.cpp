@@ -235,8 +235,10 @@ int DbusWriter::close() {
     return 0;
 }
 
-DbusReader::DbusReader(std::string_view bytes, std::string_view signature)
-    : bytes_{bytes}, open_{{.type = 0, .contents = signature, .next = 0, .end = bytes.size()}} {}
+DbusReader::DbusReader(std::string_view bytes, std::string_view signature,
+                       std::span<const UniqueFd> descriptors)
+    : bytes_{bytes}, descriptors_{descriptors},
+      open_{{.type = 0, .contents = signature, .next = 0, .end = bytes.size()}} {}
 
 /// 1: such a value comes next, and is taken out of the signature.
 int DbusReader::belongs(std::string_view type) {
@@ -314,8 +316,13 @@ int DbusReader::basic(char type, void* value) {
     case 'u':
     case 't':
         return get(value, alignment_of(type)) ? 1 : -EBADMSG;
+    case 'h':
+        if (!get(&number, sizeof number) || number >= descriptors_.size())
+            return -EBADMSG;
+        *static_cast<int*>(value) = descriptors_[number].get();
+        return 1;
     default:
-        return -EOPNOTSUPP; // a descriptor: none is taken from anybody
+        return -EOPNOTSUPP;
     }
 }
 

@@ -4,9 +4,11 @@
 // those that vigil's messages and their headers have: y u t b s o g h, arrays, structs, dictionary
 // entries and variants.
 
+#include "base/unique_fd.hpp"
 #include "base/values.hpp"
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,8 +69,10 @@ private:
 /// UTF-8 and end where they say.
 class DbusReader final : public ValueSource {
 public:
-    /// Both outlive the reader. `bytes` begin at a multiple of 8 of the message.
-    DbusReader(std::string_view bytes, std::string_view signature);
+    /// All outlive the reader. `bytes` begin at a multiple of 8 of the message. `descriptors`: what
+    /// the values `h` are of; they stay whose they are. None: there is no such value.
+    DbusReader(std::string_view bytes, std::string_view signature,
+               std::span<const UniqueFd> descriptors = {});
 
     // As sd-bus's: 0 at the end of an array, ENXIO: something else stands here, EBADMSG, EBUSY:
     // closed too early.
@@ -103,6 +107,7 @@ private:
     std::size_t end() const noexcept { return open_.back().end; }
 
     std::string_view bytes_;
+    std::span<const UniqueFd> descriptors_;
     std::size_t at_ = 0;
     std::vector<Container> open_; ///< the first is the message
 };

@@ -182,18 +182,24 @@ Result<UniqueFd> open_pidfd(const Process& process) {
     return fd;
 }
 
-Result<Process> process_of_pidfd(int pidfd) {
+Result<ProcessStat> stat_of_pidfd(int pidfd) {
     const auto pid = read_pidfd_pid(pidfd);
     if (!pid)
         return std::unexpected{pid.error()};
-    const auto stat = read_process_stat(*pid);
+    auto stat = read_process_stat(*pid);
+    // Still there after stat was read: so it was this process's stat, not a successor's. Where it
+    // has ended it may not be reaped yet, and then it still has the number.
+    if (stat && has_ended(pidfd))
+        if (const auto again = read_pidfd_pid(pidfd); !again)
+            return std::unexpected{again.error()};
+    return stat;
+}
+
+Result<Process> process_of_pidfd(int pidfd) {
+    const auto stat = stat_of_pidfd(pidfd);
     if (!stat)
         return std::unexpected{stat.error()};
-    // Still there after stat was read: so it was this process's stat, not a successor's.
-    const auto again = read_pidfd_pid(pidfd);
-    if (!again)
-        return std::unexpected{again.error()};
-    return Process{.pid = *pid, .start_time = stat->start_time};
+    return Process{.pid = stat->pid, .start_time = stat->start_time};
 }
 
 Result<> send_signal(int pidfd, int signal) {

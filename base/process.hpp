@@ -64,7 +64,8 @@ Result<UniqueFd> open_pidfd(const Process& process);
 /// pidfd_open(2) of the process that has this pid now.
 Result<UniqueFd> open_pidfd(pid_t pid);
 
-/// Who a pidfd names (from /proc/self/fdinfo). ESRCH if the process has ended.
+/// Who a pidfd names (from /proc/self/fdinfo), and what is known of it. ESRCH if it is reaped.
+Result<ProcessStat> stat_of_pidfd(int pidfd);
 Result<Process> process_of_pidfd(int pidfd);
 
 /// pidfd_send_signal(2). ESRCH if the process has ended.

@@ -3,6 +3,7 @@
 // (methods.cpp). A handler does four things: parse, (authorized by the table,) one call, reply.
 
 #include "base/systemd.hpp"
+#include "daemon/bus/incoming.hpp"
 #include "daemon/bus/polkit.hpp"
 #include "daemon/factors/factors.hpp"
 #include "daemon/factors/nonces.hpp"
@@ -16,19 +17,9 @@
 
 namespace vigil::bus {
 
-/// Where a connection comes from.
-struct Endpoint {
-    class Api* api = nullptr;
-    bool direct = false;    ///< /run/vigil/bus: the socket's mode and SO_PEERCRED let only root in
-    std::size_t asking = 0; ///< calls whose caller the broker is being asked for
-};
-
-/// Calls of one broker waiting to learn their caller; beyond that they are refused at once.
-inline constexpr std::size_t max_asking = 4096;
-
 /// One method call under way. Handed to handlers; may be kept (by value) until the reply.
 struct Call {
-    std::shared_ptr<sd_bus_message> message;
+    std::shared_ptr<Incoming> message;
     uid_t uid = static_cast<uid_t>(-1); ///< who calls, from the kernel or the broker; never a field
     pid_t pid = 0; ///< the same of the process, where the table says so; 0: not known
     /// Whose things the caller is shown; nullopt: everybody's. Set by the table.
@@ -38,7 +29,8 @@ struct Call {
     /// Root, or polkit has said that the caller may do what operators do. Set by the table.
     bool is_operators = false;
 
-    sd_bus_message* get() const noexcept { return message.get(); }
+    /// What the handlers before have not read.
+    base::ValueSource& arguments() const noexcept { return message->arguments(); }
 };
 
 /// What a call is allowed by, where it is not refused at once.
@@ -55,9 +47,6 @@ public:
     /// `factors` is null when no factor can be checked; `factors_error` then says why.
     Api(shell::Shell& shell, shell::PolicyKeeper& policy, factors::Factors* factors,
         std::string factors_error);
-
-    /// Adds the objects to a connection. `endpoint` outlives the connection.
-    Result<> attach(sd_bus* bus, Endpoint& endpoint);
 
     /// For logins that could not say a word.
     void adopt_unknown() { shell_.adopt_unknown(); }
@@ -157,8 +146,12 @@ private:
     Result<> ask_key(const Call& call, const Result<struct Question>& question);
     void judge_key(core::ProofChecked& checked, std::string_view answer,
                    const std::array<std::uint8_t, 16>& attempt, const Now& now);
+    /// Who asks, from where and for what, without what he could prove.
     Result<core::StepUpAsked> gather(const struct Question& question);
     Result<core::StepUpAsked> gather_login(const struct Question& question);
+    void look_at_factors(core::StepUpAsked& asked);
+    /// Both.
+    Result<core::StepUpAsked> gather_all(const struct Question& question);
     /// Where what is typed comes from.
     factors::Source asked_from(const core::StepUpAsked& asked) const;
     void note_asker(const Call& call, const core::SessionId& id);
@@ -191,7 +184,7 @@ private:
 };
 
 /// A reply filled by `fill`; a failure to build or send it is logged and the call answered Broken.
-void reply(const Call& call, const std::function<Result<>(sd_bus_message*)>& fill);
+void reply(const Call& call, const Incoming::Fill& fill);
 void reply_error(const Call& call, const char* name, const std::string& text);
 
 /// A name, or the number. Nothing more is looked up: this is asked in the loop.

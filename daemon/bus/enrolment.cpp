@@ -176,10 +176,10 @@ Result<> Api::make_ticket(const Call& call) {
     tell_factor(core::FactorNews::What::ticket_made, person->uid,
                 "for " + base::duration_text(time) + ", by " + by);
     std::string shown{ticket->view()};
-    reply(call, [&](auto* message) -> Result<> {
-        if (const int r = sd_bus_message_sensitive(message); r < 0)
+    reply(call, [&](auto& sink) -> Result<> {
+        if (const int r = sink.sensitive(); r < 0)
             return fail(r, "marking a message as sensitive");
-        return wire::append_text(message, shown);
+        return wire::append_text(sink, shown);
     });
     base::wipe(shown.data(), shown.size());
     return {};

@@ -41,7 +41,7 @@ Result<> Api::enroll_totp(const Call& call) {
         factors_->enroll_totp(person->uid, person->name, *name, *kind, base::read_clocks());
     if (!enrollment)
         return std::unexpected{as_answer(enrollment.error())};
-    reply(call, [&](auto* message) { return wire::append(message, *enrollment); });
+    reply(call, [&](auto& sink) { return wire::append(sink, *enrollment); });
     base::wipe(enrollment->secret.data(), enrollment->secret.size());
     base::wipe(enrollment->uri.data(), enrollment->uri.size());
     return {};
@@ -65,7 +65,7 @@ Result<> Api::enroll_finish(const Call& call) {
     }
     shell_.dispatch(core::FactorsChanged{*owner});
     tell_factor(core::FactorNews::What::enrolled, *owner, "an authenticator, by " + orderer(call));
-    reply(call, [](auto*) { return Result<>{}; });
+    reply(call, [](auto&) { return Result<>{}; });
     return {};
 }
 
@@ -87,7 +87,7 @@ Result<> Api::renew_recovery(const Call& call) {
     wire::RecoveryCodes shown;
     for (const auto& code : *codes)
         shown.codes.emplace_back(code.view());
-    reply(call, [&](auto* message) { return wire::append(message, shown); });
+    reply(call, [&](auto& sink) { return wire::append(sink, shown); });
     for (auto& code : shown.codes)
         base::wipe(code.data(), code.size());
     return {};
@@ -109,7 +109,7 @@ Result<> Api::list_factors(const Call& call) {
     const auto factors = factors_->list(whose, base::read_clocks());
     if (!factors)
         return fail(wire::code_broken, factors.error().text());
-    reply(call, [&](auto* message) { return wire::append(message, *factors); });
+    reply(call, [&](auto& sink) { return wire::append(sink, *factors); });
     return {};
 }
 
@@ -129,7 +129,7 @@ Result<> Api::forget(const Call& call) {
         return std::unexpected{as_answer(gone.error())};
     shell_.dispatch(core::FactorsChanged{*owner});
     tell_factor(core::FactorNews::What::forgotten, *owner, *id + ", by " + orderer(call));
-    reply(call, [](auto*) { return Result<>{}; });
+    reply(call, [](auto&) { return Result<>{}; });
     return {};
 }
 

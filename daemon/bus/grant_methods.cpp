@@ -61,7 +61,7 @@ Result<> Api::list_grants(const Call& call) {
         grants.push_back(shown(grant, now));
     for (const auto* login : shell_.machine().remembered(call.shown, now))
         grants.push_back(shown(*login, now));
-    reply(call, [&](auto* message) { return wire::append(message, grants); });
+    reply(call, [&](auto& sink) { return wire::append(sink, grants); });
     return {};
 }
 

@@ -4,7 +4,7 @@
 #include "daemon/bus/api.hpp"
 #include "daemon/enforce/console.hpp"
 #include "daemon/enforce/means.hpp"
-#include "wire/bus_codec.hpp"
+#include "wire/codec.hpp"
 #include "wire/grade.hpp"
 
 #include <array>
@@ -100,7 +100,7 @@ Result<> Api::status(const Call& call) {
         status.locked += view.record->state == core::State::locked ? 1 : 0;
     }
     status.grants = static_cast<std::uint32_t>(shell_.machine().grant_count());
-    reply(call, [&](auto* message) { return wire::append(message, status); });
+    reply(call, [&](auto& sink) { return wire::append(sink, status); });
     return {};
 }
 
@@ -110,7 +110,7 @@ Result<> Api::examine(const Call& call) {
     std::vector<wire::Finding> findings;
     for (const auto look : checks)
         findings.push_back(look(shell_));
-    reply(call, [&](auto* message) { return wire::append(message, findings); });
+    reply(call, [&](auto& sink) { return wire::append(sink, findings); });
     return {};
 }
 
@@ -119,7 +119,7 @@ Result<> Api::reload(const Call& call) {
     const auto error = loaded ? std::string{} : loaded.error().text();
     if (loaded)
         shell_.dispatch(core::PolicyChanged{std::move(*loaded)});
-    reply(call, [&](auto* message) { return wire::append_text(message, error); });
+    reply(call, [&](auto& sink) { return wire::append_text(sink, error); });
     return {};
 }
 

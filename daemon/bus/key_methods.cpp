@@ -33,7 +33,7 @@ Result<> Api::enroll_key(const Call& call) {
         factors_->enroll_key(person->uid, person->name, *name, base::read_clocks());
     if (!enrollment)
         return std::unexpected{as_answer(enrollment.error())};
-    reply(call, [&](auto* message) { return wire::append(message, *enrollment); });
+    reply(call, [&](auto& sink) { return wire::append(sink, *enrollment); });
     return {};
 }
 
@@ -57,7 +57,7 @@ Result<> Api::enroll_key_finish(const Call& call) {
     shell_.dispatch(core::FactorsChanged{*owner});
     tell_factor(core::FactorNews::What::enrolled, *owner,
                 "the security key " + wire::fingerprint_of(*blob) + ", by " + orderer(call));
-    reply(call, [](auto*) { return Result<>{}; });
+    reply(call, [](auto&) { return Result<>{}; });
     return {};
 }
 
@@ -87,7 +87,7 @@ Result<> Api::key_challenge(const Call& call) {
             !kept)
             return std::unexpected{as_answer(kept.error())};
     }
-    reply(call, [&](auto* message) { return wire::append(message, challenge); });
+    reply(call, [&](auto& sink) { return wire::append(sink, challenge); });
     return {};
 }
 

@@ -186,7 +186,7 @@ void Api::tell_lock(const Call& call, const core::SessionId& id, const std::stri
         // The last, because the core hears of it.
         info.ask_screen = saved && shell_.ask_screen(*saved);
     }
-    reply(call, [&](auto* message) { return wire::append(message, info); });
+    reply(call, [&](auto& sink) { return wire::append(sink, info); });
 }
 
 void Api::prove_unlock(const Call& call, const wire::StepUpRequest& request,
@@ -210,7 +210,7 @@ void Api::prove_unlock(const Call& call, const wire::StepUpRequest& request,
         else
             result = {.verdict = wire::ProveReply::Verdict::wrong};
     }
-    reply(call, [&](auto* message) { return wire::append(message, result); });
+    reply(call, [&](auto& sink) { return wire::append(sink, result); });
 }
 
 Result<> Api::unlocked(const Call& call) {
@@ -257,7 +257,7 @@ Result<> Api::screen_seen(const Call& call) {
         return fail(wire::code_invalid,
                     "ScreenSeen takes a session, a terminal, a screen and a cursor.");
     shell_.screen_seen(*id, *terminal, *screen, *cursor);
-    reply(call, [](auto*) { return Result<>{}; });
+    reply(call, [](auto&) { return Result<>{}; });
     return {};
 }
 

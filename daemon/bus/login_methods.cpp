@@ -38,9 +38,9 @@ Result<> Api::reserve(const Call& call) {
     if (leader->has_ended())
         return fail(wire::code_invalid, "The process that logs in has ended.");
     if (inside) {
-        reply(call, [](auto* message) {
+        reply(call, [](auto& sink) {
             return wire::append(
-                message, wire::ReserveReply{.verdict = wire::ReserveReply::Verdict::not_a_login});
+                sink, wire::ReserveReply{.verdict = wire::ReserveReply::Verdict::not_a_login});
         });
         return {};
     }
@@ -109,7 +109,7 @@ Result<> Api::elevated(const Call& call) {
         run_as->size() > wire::max_user_bytes)
         return fail(wire::code_invalid, "That is no service, or no user.");
     const auto no_clock = [&] {
-        reply(call, [](auto* message) { return wire::append_text(message, {}); });
+        reply(call, [](auto& sink) { return wire::append_text(sink, {}); });
         return Result<>{};
     };
     if (!shell_.machine().watches_elevated())

@@ -3,13 +3,14 @@
 namespace vigil::bus {
 
 Result<Brought> read_process(const Call& call) {
-    auto pidfd = wire::read_fd(call.get());
+    auto pidfd = wire::read_fd(call.arguments());
     if (!pidfd)
         return fail(wire::code_invalid, pidfd.error().what);
-    const auto process = base::process_of_pidfd(pidfd->get());
-    if (!process)
-        return fail(wire::code_invalid, process.error().text());
-    return Brought{std::move(*pidfd), *process};
+    auto stat = base::stat_of_pidfd(pidfd->get());
+    if (!stat)
+        return fail(wire::code_invalid, stat.error().text());
+    const base::Process process{.pid = stat->pid, .start_time = stat->start_time};
+    return Brought{std::move(*pidfd), process, std::move(*stat)};
 }
 
 Result<core::SessionId> read_session(const Call& call) {

@@ -4,14 +4,14 @@
 
 #include "base/process.hpp"
 #include "daemon/bus/api.hpp"
-#include "wire/bus_codec.hpp"
+#include "wire/codec.hpp"
 #include "wire/errors.hpp"
 
 namespace vigil::bus {
 
 template <typename T>
 Result<T> read(const Call& call) {
-    auto value = wire::read<T>(call.get());
+    auto value = wire::read<T>(call.arguments());
     if (!value)
         return fail(wire::code_invalid, value.error().what);
     return value;
@@ -22,6 +22,7 @@ Result<T> read(const Call& call) {
 struct Brought {
     base::UniqueFd pidfd;
     base::Process process;
+    base::ProcessStat stat; ///< when it was brought
 
     pid_t pid() const noexcept { return process.pid; }
     bool has_ended() const noexcept { return base::has_ended(pidfd.get()); }

@@ -13,12 +13,12 @@ namespace vigil::bus {
 Result<> Api::factors_key(const Call& call) {
     if (!factors_)
         return std::unexpected{no_factors(call)};
-    reply(call, [&](auto* message) { return wire::append_text(message, factors_->key_name()); });
+    reply(call, [&](auto& sink) { return wire::append_text(sink, factors_->key_name()); });
     return {};
 }
 
 Result<> Api::rekey(const Call& call) {
-    const auto fd = wire::read_fd(call.get());
+    const auto fd = wire::read_fd(call.arguments());
     const auto name = read<std::string>(call);
     if (!fd || !name || !std::ranges::count(factors::key_names, *name))
         return fail(wire::code_invalid, "Rekey takes a key and the name of its credential.");
@@ -40,7 +40,7 @@ Result<> Api::rekey(const Call& call) {
     if (done->broken > 0)
         text += "; " + std::to_string(done->broken) + " did not open before and stay as they are";
     shell_.dispatch(core::KeyChanged{caller_name(call), text});
-    reply(call, [&](auto* message) { return wire::append_text(message, text); });
+    reply(call, [&](auto& sink) { return wire::append_text(sink, text); });
     return {};
 }
 

@@ -112,12 +112,12 @@ Result<> Api::request_approval(const Call& call, const Result<Question>& questio
     auto reason = read<std::string>(call);
     if (!reason)
         return std::unexpected{reason.error()};
-    auto asked = gather(*question);
+    auto asked = gather_all(*question);
     if (!asked)
         return std::unexpected{asked.error()};
     const auto refuse = [&](const char* why) -> Result<> {
-        reply(call, [&](auto* message) {
-            return wire::append(message, wire::Requested{.id = {}, .text = why});
+        reply(call, [&](auto& sink) {
+            return wire::append(sink, wire::Requested{.id = {}, .text = why});
         });
         return {};
     };
@@ -153,7 +153,7 @@ Result<> Api::list_requests(const Call& call) {
     std::vector<wire::Request> requests;
     // Groups can be a directory's to tell, which takes its time: not for whoever likes to ask.
     if (!shell_.machine().has_requests()) {
-        reply(call, [&](auto* message) { return wire::append(message, requests); });
+        reply(call, [&](auto& sink) { return wire::append(sink, requests); });
         return {};
     }
     const auto by = answerer(call);
@@ -169,7 +169,7 @@ Result<> Api::list_requests(const Call& call) {
         request.own = view.own;
         requests.push_back(std::move(request));
     }
-    reply(call, [&](auto* message) { return wire::append(message, requests); });
+    reply(call, [&](auto& sink) { return wire::append(sink, requests); });
     return {};
 }
 

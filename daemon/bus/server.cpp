@@ -1,7 +1,9 @@
 #include "daemon/bus/server.hpp"
 
 #include "base/log.hpp"
+#include "daemon/bus/methods.hpp"
 
+#include <algorithm>
 #include <cerrno>
 
 #include <fcntl.h>
@@ -24,20 +26,58 @@ bool is_root(int peer) noexcept {
            size == sizeof credentials && credentials.uid == 0;
 }
 
-/// As far as the peer has come with it, which mostly is to the end. Of a connection that is ready
-/// when the loop sees it first the loop waits for nothing but messages: no timer is set for the
-/// handshake, and none taken back. < 0: it cannot be served.
-int shake_hands(sd_bus* bus) noexcept {
-    int r = 1;
-    while (r > 0 && sd_bus_is_ready(bus) == 0)
-        r = sd_bus_process(bus, nullptr);
-    return r;
+/// The socket's mode and is_root() let only root in.
+class Direct final : public Incoming {
+public:
+    explicit Direct(std::shared_ptr<base::DbusRequest> request) noexcept
+        : request_{std::move(request)}, reader_{request_->reader()} {}
+
+    const char* path() const noexcept override { return request_->message().path.c_str(); }
+    const char* interface() const noexcept override {
+        return request_->message().interface.c_str();
+    }
+    const char* member() const noexcept override { return request_->message().member.c_str(); }
+    const char* signature() const noexcept override {
+        return request_->message().signature.c_str();
+    }
+    base::ValueSource& arguments() noexcept override { return reader_; }
+    bool rewind() override {
+        reader_ = request_->reader();
+        return true;
+    }
+
+    Result<> answer(const Fill& fill) override {
+        base::DbusWriter values;
+        if (auto filled = fill(values); !filled)
+            return filled;
+        auto sent = request_->answer(values);
+        if (!sent && (sent.error().code == EINVAL || sent.error().code == EMSGSIZE))
+            return sent;
+        if (!sent)
+            base::log(base::Level::debug, "an answer finds nobody any more");
+        return {};
+    }
+    void refuse(const char* error, const std::string& text) override {
+        if (const auto sent = request_->refuse(error, text); !sent)
+            base::log(base::Level::debug, "an answer finds nobody any more");
+    }
+
+private:
+    std::shared_ptr<base::DbusRequest> request_;
+    base::DbusReader reader_;
+};
+
+std::string random_guid() {
+    sd_id128_t id{};
+    char text[SD_ID128_STRING_MAX] = {};
+    sd_id128_randomize(&id); // which D-Bus wants to tell servers apart; it protects nothing
+    return sd_id128_to_string(id, text);
 }
 
 } // namespace
 
 DirectServer::DirectServer(sd_event* loop, Api& api, base::UniqueFd listener)
-    : loop_{loop}, api_{api}, listener_{std::move(listener)} {}
+    : loop_{loop}, api_{api}, listener_{std::move(listener)}, guid_{random_guid()} {}
 
 DirectServer::~DirectServer() = default;
 
@@ -113,6 +153,10 @@ int DirectServer::on_pause_over(sd_event_source*, std::uint64_t, void* userdata)
 }
 
 void DirectServer::accept_all() {
+    if (connections_.size() >= max_connections && !make_room()) {
+        pause(true);
+        return;
+    }
     while (connections_.size() < max_connections) {
         base::UniqueFd peer{
             accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
@@ -124,56 +168,78 @@ void DirectServer::accept_all() {
         if (is_root(peer.get()))
             serve(std::move(peer));
     }
-    pause(true);
 }
 
-void DirectServer::serve(base::UniqueFd peer) {
+/// Who is hung up on asks again, if anybody is still there.
+bool DirectServer::make_room() noexcept {
+    const auto idle = std::ranges::find_if(
+        connections_, [](const Connection& each) { return each.peer->waiting() == 0; });
+    if (idle == connections_.end())
+        return false;
+    hang_up(*idle);
+    return true;
+}
+
+/// Mostly the call is there already, and the answer goes out before the loop hears of any of it.
+void DirectServer::serve(base::UniqueFd socket) {
     auto& connection = connections_.emplace_back();
     connection.server = this;
-    connection.endpoint = {.api = &api_, .direct = true};
-    sd_bus* raw = nullptr;
-    sd_id128_t guid{};
-    int r = sd_bus_new(&raw);
-    connection.bus.reset(raw);
-    if (r >= 0)
-        r = sd_id128_randomize(&guid);
-    if (r >= 0)
-        r = sd_bus_set_fd(raw, peer.get(), peer.get());
-    if (r >= 0)
-        (void)peer.release(); // the bus closes it
-    if (r >= 0)
-        r = sd_bus_set_server(raw, 1, guid);
-    if (r >= 0)
-        r = sd_bus_negotiate_fds(raw, 1);
-    if (r >= 0)
-        r = sd_bus_start(raw);
-    if (r >= 0 && !api_.attach(raw, connection.endpoint))
-        r = -ENOMEM;
-    if (r >= 0)
-        r = sd_bus_add_filter(raw, nullptr, on_message, &connection);
-    if (r >= 0)
-        r = sd_bus_match_signal_async(raw, nullptr, nullptr, "/org/freedesktop/DBus/Local",
-                                      "org.freedesktop.DBus.Local", "Disconnected", on_disconnected,
-                                      nullptr, &connection);
-    if (r >= 0 && shake_hands(raw) < 0) { // it could not wait, or speaks something else
-        connections_.pop_back();
-        look_for_missed_logins();
+    connection.peer = std::make_shared<base::DbusPeer>(std::move(socket), guid_);
+    auto done = take(connection);
+    if (done) {
+        sd_event_source* source = nullptr;
+        const int r = sd_event_add_io(loop_, &source, connection.peer->socket(), EPOLLIN, on_ready,
+                                      &connection);
+        connection.source.reset(source);
+        done = r < 0 ? fail(r, "watching a connection") : watch(connection);
+    }
+    if (done) {
+        connection.peer->when_unsent([this, &connection] { (void)watch(connection); });
         return;
     }
-    if (r >= 0)
-        r = sd_bus_attach_event(raw, loop_, SD_EVENT_PRIORITY_NORMAL);
-    if (r < 0) {
-        base::log(base::Level::warning, "a connection to the direct socket cannot be served: " +
-                                            Error{-r, "sd-bus"}.text());
-        connections_.pop_back();
-        look_for_missed_logins();
-    }
+    if (done.error().code != ECONNRESET)
+        base::log(base::Level::warning,
+                  "a connection to the direct socket cannot be served: " + done.error().text());
+    hang_up(connection);
 }
 
-int DirectServer::on_message(sd_bus_message* message, void* userdata, sd_bus_error*) noexcept {
-    if (sd_bus_message_is_method_call(message, nullptr, nullptr) > 0)
-        static_cast<Connection*>(userdata)->was_heard = true;
+Result<> DirectServer::take(Connection& connection) {
+    return connection.peer->receive([&](std::shared_ptr<base::DbusRequest> request) {
+        connection.was_heard = true;
+        Call call{.message = std::make_shared<Direct>(std::move(request)), .uid = 0};
+        guarded(call, [&] { handle(api_, call); });
+    });
+}
+
+Result<> DirectServer::watch(Connection& connection) {
+    const std::uint32_t events = connection.peer->has_unsent() ? EPOLLIN | EPOLLOUT : EPOLLIN;
+    const int r = sd_event_source_set_io_events(connection.source.get(), events);
+    return r < 0 ? fail(r, "watching a connection") : Result<>{};
+}
+
+int DirectServer::on_ready(sd_event_source*, int, std::uint32_t events, void* userdata) noexcept {
+    auto& connection = *static_cast<Connection*>(userdata);
+    auto& server = *connection.server;
+    try {
+        auto done = (events & EPOLLOUT) != 0 ? connection.peer->flush() : Result<>{};
+        if (done && (events & ~static_cast<std::uint32_t>(EPOLLOUT)) != 0)
+            done = server.take(connection);
+        if (done)
+            done = server.watch(connection);
+        if (done)
+            return 0;
+    } catch (const std::exception& error) {
+        base::log(base::Level::error, std::string_view{error.what()});
+    }
+    server.hang_up(connection);
     return 0;
+}
+
+void DirectServer::hang_up(Connection& connection) noexcept {
+    if (!connection.was_heard)
+        look_for_missed_logins();
+    connections_.remove_if([&](const Connection& each) { return &each == &connection; });
+    pause(false);
 }
 
 /// Who came while vigild stood still and could not wait has logged in all the same.
@@ -195,25 +261,6 @@ int DirectServer::on_missed(sd_event_source*, void* userdata) noexcept {
     } catch (const std::exception& error) {
         base::log(base::Level::error, std::string_view{error.what()});
     }
-    return 0;
-}
-
-int DirectServer::on_disconnected(sd_bus_message*, void* userdata, sd_bus_error*) noexcept {
-    auto& connection = *static_cast<Connection*>(userdata);
-    // Not from inside its own callback: the bus is freed a moment later.
-    sd_event_source* source = nullptr;
-    if (sd_event_add_defer(connection.server->loop_, &source, on_reap, &connection) >= 0)
-        connection.reaper.reset(source);
-    return 0;
-}
-
-int DirectServer::on_reap(sd_event_source*, void* userdata) noexcept {
-    auto* connection = static_cast<Connection*>(userdata);
-    auto& server = *connection->server;
-    if (!connection->was_heard)
-        server.look_for_missed_logins();
-    server.connections_.remove_if([&](const Connection& each) { return &each == connection; });
-    server.pause(false);
     return 0;
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 // The direct socket: the login path's way in that no broker stands in.
 
+#include "base/dbus_peer.hpp"
+#include "base/systemd.hpp"
 #include "base/unique_fd.hpp"
 #include "daemon/bus/api.hpp"
 
@@ -8,7 +10,8 @@
 
 namespace vigil::bus {
 
-/// Connections at one time; more wait in the socket's backlog.
+/// Connections at one time. For one more the oldest that has nothing to wait for is hung up on, and
+/// without such a one it waits in the socket's backlog.
 inline constexpr std::size_t max_connections = 1024;
 /// Without descriptors to accept with. Others hold them, so no connection that closes has to be
 /// ours.
@@ -28,29 +31,31 @@ public:
 private:
     struct Connection {
         DirectServer* server = nullptr;
-        Endpoint endpoint;
-        base::Bus bus;
-        base::EventSource reaper;
+        std::shared_ptr<base::DbusPeer> peer;
+        base::EventSource source;
         bool was_heard = false; ///< asked something
     };
 
     DirectServer(sd_event* loop, Api& api, base::UniqueFd listener);
     void accept_all();
-    void serve(base::UniqueFd peer);
+    bool make_room() noexcept;
+    void serve(base::UniqueFd socket);
+    Result<> take(Connection& connection);
+    Result<> watch(Connection& connection);
+    void hang_up(Connection& connection) noexcept;
     void pause(bool paused) noexcept;
     void pause_for_a_while() noexcept;
     void look_for_missed_logins() noexcept;
 
     static int on_connect(sd_event_source*, int, std::uint32_t, void* userdata) noexcept;
-    static int on_message(sd_bus_message*, void* userdata, sd_bus_error*) noexcept;
     static int on_pause_over(sd_event_source*, std::uint64_t, void* userdata) noexcept;
     static int on_missed(sd_event_source*, void* userdata) noexcept;
-    static int on_disconnected(sd_bus_message*, void* userdata, sd_bus_error*) noexcept;
-    static int on_reap(sd_event_source*, void* userdata) noexcept;
+    static int on_ready(sd_event_source*, int, std::uint32_t, void* userdata) noexcept;
 
     sd_event* loop_;
     Api& api_;
     base::UniqueFd listener_;
+    std::string guid_; ///< of the server, which D-Bus wants to have one
     base::EventSource source_;
     base::EventSource missed_;
     base::EventSource pause_over_;

@@ -95,7 +95,7 @@ Result<> Api::list(const Call& call) {
     for (const auto& view : shell_.machine().list())
         if (!call.shown || view.record->facts.uid == *call.shown)
             sessions.push_back(describe(view));
-    reply(call, [&](auto* message) { return wire::append(message, sessions); });
+    reply(call, [&](auto& sink) { return wire::append(sink, sessions); });
     return {};
 }
 
@@ -113,7 +113,7 @@ Result<> Api::show(const Call& call) {
                           std::back_inserter(now.gaps));
     }
     const auto session = describe(now);
-    reply(call, [&](auto* message) { return wire::append(message, session); });
+    reply(call, [&](auto& sink) { return wire::append(sink, session); });
     return {};
 }
 

@@ -88,7 +88,7 @@ Result<> Api::ask_key(const Call& call, const Result<Question>& question) {
         return std::unexpected{question.error()};
     if (!factors_)
         return std::unexpected{no_factors(call)};
-    const auto asked = gather(*question);
+    const auto asked = gather_all(*question);
     if (!asked)
         return std::unexpected{asked.error()};
     auto keys = factors_->keys_of(asked->subjects.front().uid);
@@ -107,7 +107,7 @@ Result<> Api::ask_key(const Call& call, const Result<Question>& question) {
     if (!bytes)
         return fail(wire::code_broken, bytes.error().text());
     const wire::KeyQuestion to_sign{.bytes = std::move(*bytes), .keys = std::move(*keys)};
-    reply(call, [&](auto* message) { return wire::append(message, to_sign); });
+    reply(call, [&](auto& sink) { return wire::append(sink, to_sign); });
     return {};
 }
 

@@ -56,9 +56,9 @@ Result<Question> read_question(const Call& call, With with) {
 namespace {
 
 void reply_denied(const Call& call, const char* why) {
-    reply(call, [&](auto* message) {
+    reply(call, [&](auto& sink) {
         return wire::append(
-            message, wire::AskReply{.verdict = wire::AskReply::Verdict::denied, .text = why});
+            sink, wire::AskReply{.verdict = wire::AskReply::Verdict::denied, .text = why});
     });
 }
 
@@ -129,16 +129,16 @@ Result<core::StepUpAsked> Api::gather(const Question& question) {
         return gather_login(question);
     const auto unknown = fail(wire::code_denied, "vigil cannot tell who asks.");
     const auto pid = question.process.pid();
-    const auto stat = base::read_process_stat(pid);
+    const auto& stat = question.process.stat;
     const auto runner = runner_of(question);
-    if (!stat || !runner || *runner == static_cast<uid_t>(-1))
+    if (!runner || *runner == static_cast<uid_t>(-1))
         return unknown;
     const auto& service = question.request.login.service;
     core::StepUpAsked asked;
     asked.asker = question.process.process;
     asked.directory = question.directory;
-    asked.terminal = stat->terminal;
-    asked.terminal_leader = leader_of_terminal(*stat);
+    asked.terminal = stat.terminal;
+    asked.terminal_leader = leader_of_terminal(stat);
     asked.session = shell_.session_of(pid);
     if (!question.request.run_as.empty())
         asked.target.run_as = question.request.run_as;
@@ -182,25 +182,37 @@ Result<core::StepUpAsked> Api::gather(const Question& question) {
             subject.remote_unknown = view->record->facts.remote_unknown;
         }
     }
+    return asked;
+}
+
+void Api::look_at_factors(core::StepUpAsked& asked) {
     const auto person = asked.subjects.front().uid;
     const auto has = factors_ ? factors_->active(person) : fail(ENOENT, factors_error_);
     asked.cannot_check = !has;
-    if (has) {
-        if (has->totp)
-            asked.person_has.push_back(policy::Factor::totp);
-        if (has->recovery)
-            asked.person_has.push_back(policy::Factor::recovery);
-        if (has->key)
-            asked.person_has.push_back(policy::Factor::key);
-        const auto now = base::read_clocks();
-        asked.wait = factors_->wait_for(person, source_of(view), now).value_or(Seconds{0});
-        asked.enrols_first =
-            is_polkits && asked.person_has.empty() && first_enrolments_.contains(person);
-        // Who is told that he needs a factor is told now; where that cannot be written down he has
-        // no time.
-        if (shell_.machine().gives_time_to_enroll(asked, now))
-            asked.grace_used = factors_->grace_used(person, now).value_or(std::nullopt);
-    }
+    if (!has)
+        return;
+    if (has->totp)
+        asked.person_has.push_back(policy::Factor::totp);
+    if (has->recovery)
+        asked.person_has.push_back(policy::Factor::recovery);
+    if (has->key && !asked.login)
+        asked.person_has.push_back(policy::Factor::key);
+    const auto now = base::read_clocks();
+    asked.wait = factors_->wait_for(person, asked_from(asked), now).value_or(Seconds{0});
+    if (asked.login)
+        return;
+    asked.enrols_first = asked.subjects.front().service == "polkit-1" && asked.person_has.empty() &&
+                         first_enrolments_.contains(person);
+    // Who is told that he needs a factor is told now; where that cannot be written down he has no
+    // time.
+    if (shell_.machine().gives_time_to_enroll(asked, now))
+        asked.grace_used = factors_->grace_used(person, now).value_or(std::nullopt);
+}
+
+Result<core::StepUpAsked> Api::gather_all(const Question& question) {
+    auto asked = gather(question);
+    if (asked)
+        look_at_factors(*asked);
     return asked;
 }
 
@@ -215,16 +227,6 @@ Result<core::StepUpAsked> Api::gather_login(const Question& question) {
                                 .host = login.remote_host,
                                 .is_way_back_in = login.uid == 0 && login.remote_host.empty() &&
                                                   is_roots_at_console(question.process)};
-    const auto has = factors_ ? factors_->active(login.uid) : fail(ENOENT, factors_error_);
-    asked.cannot_check = !has;
-    if (has && has->totp)
-        asked.person_has.push_back(policy::Factor::totp);
-    if (has && has->recovery)
-        asked.person_has.push_back(policy::Factor::recovery);
-    if (has)
-        asked.wait =
-            factors_->wait_for(login.uid, source_of(asked.subjects.front()), base::read_clocks())
-                .value_or(Seconds{0});
     return asked;
 }
 
@@ -265,23 +267,23 @@ Result<> Api::reply_to(const Call& call, const Result<Question>& question) {
             for (const auto factor :
                  unlock_factors(*view, shell_.foreign_holders(view->record->id, shell::shown_age)))
                 offer.factors.emplace_back(policy::to_text(factor));
-        reply(call, [&](auto* message) { return wire::append(message, offer); });
+        reply(call, [&](auto& sink) { return wire::append(sink, offer); });
         return {};
     }
     // passwd, chsh and their like run inside a session: no login.
     if (question->after && enforce::logind_session_of(question->process.pid()) &&
         !question->process.has_ended()) {
-        reply(call, [](auto* message) {
-            return wire::append(message,
+        reply(call, [](auto& sink) {
+            return wire::append(sink,
                                 wire::AskReply{.verdict = wire::AskReply::Verdict::not_applicable});
         });
         return {};
     }
     if (!policy_.usable()) {
         if (is_root_already(*question)) {
-            reply(call, [](auto* message) {
+            reply(call, [](auto& sink) {
                 return wire::append(
-                    message, wire::AskReply{.verdict = wire::AskReply::Verdict::not_applicable});
+                    sink, wire::AskReply{.verdict = wire::AskReply::Verdict::not_applicable});
             });
             return {};
         }
@@ -291,6 +293,8 @@ Result<> Api::reply_to(const Call& call, const Result<Question>& question) {
     auto asked = gather(*question);
     if (!asked)
         return std::unexpected{asked.error()};
+    if (shell_.machine().needs_factors(*asked, base::read_clocks()))
+        look_at_factors(*asked);
     if (asked->enrols_first) // once: what else polkit asks him for is as it ever was
         first_enrolments_.erase(asked->subjects.front().uid);
     return put(call, std::move(*asked));
@@ -309,7 +313,7 @@ Result<> Api::judge(const Call& call, const Result<Question>& question) {
         base::wipe(proof->answer.data(), proof->answer.size());
         return {};
     }
-    auto asked = gather(*question);
+    auto asked = gather_all(*question);
     if (!asked)
         return std::unexpected{asked.error()};
     core::ProofChecked checked{.token = 0,

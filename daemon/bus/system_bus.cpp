@@ -9,7 +9,7 @@
 namespace vigil::bus {
 
 SystemBus::SystemBus(sd_event* loop, Api& api, shell::Shell& shell)
-    : loop_{loop}, api_{api}, shell_{shell}, endpoint_{.api = &api, .direct = false} {
+    : loop_{loop}, shell_{shell}, endpoint_{.api = &api} {
     if (!connect())
         try_again_later();
 }
@@ -24,7 +24,7 @@ Result<> SystemBus::connect() {
         return std::unexpected{bus.error()};
     bus_ = std::move(*bus);
     sd_bus* const raw = bus_.get();
-    if (auto attached = api_.attach(raw, endpoint_); !attached)
+    if (auto attached = attach(raw, endpoint_); !attached)
         return attached;
     int r = sd_bus_match_signal_async(raw, nullptr, nullptr, "/org/freedesktop/DBus/Local",
                                       "org.freedesktop.DBus.Local", "Disconnected", on_disconnected,

@@ -2,7 +2,7 @@
 // org.vigil1 on the system's broker, for people and operators; also vigild's way to logind. The
 // broker may be away or restart: nothing on the login path waits for it, and no prompt.
 
-#include "daemon/bus/api.hpp"
+#include "daemon/bus/brokered.hpp"
 
 namespace vigil::bus {
 
@@ -31,7 +31,6 @@ private:
     static int on_ask_for_name(sd_event_source*, std::uint64_t, void* userdata) noexcept;
 
     sd_event* loop_;
-    Api& api_;
     shell::Shell& shell_;
     Endpoint endpoint_;
     base::Bus bus_;

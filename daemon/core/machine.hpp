@@ -106,6 +106,9 @@ public:
     /// Whether a proof by this factor would count. What is used up by being judged is not judged
     /// before.
     bool takes(const StepUpAsked& asked, std::string_view factor, const Now& now) const;
+    /// Whether what the person could prove makes a difference. Not where nothing is asked for, nor
+    /// where a grant stands and will for a second; for that nothing has to be read from the disk.
+    bool needs_factors(const StepUpAsked& asked, const Now& now) const;
     /// Whether a rule gives this person time to enrol what it requires, unless it is over: since
     /// when it runs is asked of whoever keeps that, and comes with StepUpAsked.
     bool gives_time_to_enroll(const StepUpAsked& asked, const Now& now) const;

@@ -368,6 +368,9 @@ struct Machine::Data {
 
     // grants.cpp
     Effects on(const GrantStored&, const Now&);
+    /// Whose proof counts for this still, at `when`; null: none does.
+    GrantRecord* standing(const StepUpAsked& asked, const policy::StepUpDecision& decision,
+                          BootTime when);
     Effects use(GrantRecord& grant, Token token);
     Effects on(const RevokeAsked&, const Now&);
     Effects on(const FactorsChanged&, const Now&);

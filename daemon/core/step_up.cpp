@@ -246,6 +246,33 @@ std::vector<std::string> names_of(const policy::Factors& factors) {
     return names;
 }
 
+GrantRecord* Machine::Data::standing(const StepUpAsked& asked, const StepUpDecision& decision,
+                                     BootTime when) {
+    const auto* const session = asked.session ? find(*asked.session) : nullptr;
+    if (!session || session->record.state != State::active || !can_last(asked, decision))
+        return nullptr;
+    const auto purpose = purpose_of(purposes, asked, decision);
+    const auto place = place_of(asked, decision, *session);
+    const auto [first, last] = grants.equal_range(*asked.session);
+    const auto found = std::find_if(first, last, [&](const auto& each) {
+        const GrantRecord& grant = each.second;
+        return grant.expires > when && grant.uses_left > 0 &&
+               same_binding(grant, asked, place, purpose);
+    });
+    return found == last ? nullptr : &found->second;
+}
+
+bool Machine::needs_factors(const StepUpAsked& asked, const Now& now) const {
+    if (asked.login || asked.subjects.empty())
+        return true;
+    const auto decision = strictest_rule(data_->policy, asked, now);
+    if (decision.verdict != StepUpDecision::Verdict::prove)
+        return false;
+    // How long a proof counts may hang on what he has.
+    return decision.enroll_within || !data_->enforcing() ||
+           !data_->standing(asked, decision, now.boot + Seconds{1});
+}
+
 Effects Machine::Data::on(const StepUpAsked& asked, const Now& now) {
     Effects effects;
     const auto answer = [&](wire::AskReply reply) {
@@ -275,17 +302,8 @@ Effects Machine::Data::on(const StepUpAsked& asked, const Now& now) {
     const auto* session = asked.session ? find(*asked.session) : nullptr;
     if (session && session->record.state != State::active)
         return answer(denied("This session is locked or ending: unlock it first."));
-    if (session && can_last(asked, decision)) {
-        const auto purpose = purpose_of(purposes, asked, decision);
-        const auto place = place_of(asked, decision, *session);
-        const auto [first, last] = grants.equal_range(*asked.session);
-        for (auto grant = first; grant != last; ++grant) {
-            auto& record = grant->second;
-            if (record.expires > now.boot && record.uses_left > 0 &&
-                same_binding(record, asked, place, purpose))
-                return use(record, asked.token);
-        }
-    }
+    if (auto* const grant = standing(asked, decision, now.boot))
+        return use(*grant, asked.token);
     // Whoever asks anew begins anew.
     std::erase_if(begun_proofs,
                   [&](const auto& begun) { return begun.asked.asker == asked.asker; });

@@ -69,10 +69,10 @@ def call_as(connection, method, session, factor):
     return connection.call(member, signature, *values, interface=interface, **path)
 
 
-def test_the_table_is_whole(vigild):
+def test_the_table_is_whole(broker):
     """A method that is added comes to be here too."""
-    vigild.start()
-    with vigild.connect() as client:
+    eventually(broker.owned)
+    with broker.connect() as client:
         seen = "".join(client.call("Introspect", interface="org.freedesktop.DBus.Introspectable", path=path)[0]
                        for path in ("/org/vigil1", f"/org/vigil1/session/{ELSEWHERE}"))
     members = {line.split('"')[1] for line in seen.splitlines() if "<method " in line}

@@ -40,11 +40,19 @@ def test_a_wrong_signature_is_an_error(host, member, signature, values):
 
 
 @pytest.mark.parametrize("who", [
-    login("x" * 257), login("x" * 2**20), login(service="s" * 65), login(terminal="t" * 65), login(remote="h" * 257),
-    login(remote="h" * 2**20), login(groups=["g"] * 1025), login(groups=["g"] * 100_000), login(groups=["g" * 257])],
-    ids=["user", "a MiB of user", "service", "terminal", "host", "a MiB of host", "groups", "100,000 groups", "group"])
+    login("x" * 257), login("x" * 2**19), login(service="s" * 65), login(terminal="t" * 65), login(remote="h" * 257),
+    login(remote="h" * 2**19), login(groups=["g"] * 1025), login(groups=["g"] * 100_000), login(groups=["g" * 257])],
+    ids=["user", "half a MiB of user", "service", "terminal", "host", "half a MiB of host", "groups", "100,000 groups",
+         "group"])
 def test_what_is_too_long_is_refused(host, who):
     assert refused(host.reserve, host.leader(), who)[0] == INVALID
+
+
+@pytest.mark.parametrize("who", [login("x" * 2**20), login(remote="h" * 2**20), login(groups=["g" * 200] * 10_000)],
+                         ids=["user", "host", "groups"])
+def test_who_sends_more_than_a_message_may_be_is_hung_up_on(host, who):
+    with pytest.raises((OSError, EOFError)):
+        host.reserve(host.leader(), who)
 
 
 @pytest.mark.parametrize("who", [
@@ -114,12 +122,62 @@ def test_descriptors_nobody_asked_for_are_closed(host):
     fd = file_fd()
     with host.connect() as client:
         for _ in range(40):
-            with contextlib.suppress(BusError):
-                client.call("List", fds=[fd] * 250)
-            with contextlib.suppress(BusError):
-                client.call("Reserve", "h" + LOGIN, 249, login(), fds=[fd] * 250)
+            assert client.call("List", fds=[fd] * 4) == [[]]
+            refused(client.call, "Reserve", "h" + LOGIN, 3, login(), fds=[fd] * 4)
         refused(client.call, "Reserve", "h" + LOGIN, 7, login(), fds=[fd])  # an index beyond the last
     os.close(fd)
+
+
+def test_who_sends_more_descriptors_than_a_message_may_have_is_hung_up_on(host):
+    fd = file_fd()
+    for count in (5, 250):
+        with host.connect() as client, pytest.raises((OSError, EOFError)):
+            client.call("List", fds=[fd] * count)
+    os.close(fd)
+
+
+def test_a_call_may_come_with_the_greeting(host):
+    """As the module's does, and its descriptor with the first byte of all."""
+    leader = host.leader()
+    with Connection(str(host.socket)) as client:
+        client.send_raw(b"\0AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n" +
+                        call_message(1, "Reserve", "h" + LOGIN, (0, login()), fds=1), [leader.pidfd])
+        assert [client.line().split()[0] for _ in range(3)] == [b"DATA", b"OK", b"AGREE_UNIX_FD"]
+        assert client.finish(1)[0] == RESERVED
+    leader.end()
+    eventually(lambda: host.sessions() == {})
+
+
+@pytest.mark.parametrize("greeting", [
+    b"\0AUTH EXTERNAL\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n", b"\0NEGOTIATE_UNIX_FD\r\nBEGIN\r\n",
+    b"\0AUTH EXTERNAL\r\nCANCEL\r\nBEGIN\r\n", b"AUTH EXTERNAL 30\r\nBEGIN\r\n"])
+def test_who_has_not_said_who_he_is_gets_no_answer(host, greeting):
+    """Although root alone gets so far: who is asked for an identity and begins without one is no D-Bus peer."""
+    with Connection(str(host.socket), timeout=1) as client, pytest.raises((OSError, EOFError)):
+        client.send_raw(greeting + call_message(1, "List"))
+        client.finish(1)
+
+
+def test_what_is_left_unread_is_bounded_and_others_are_served(host):
+    """A peer that asks and never reads."""
+    with host.connect(timeout=20) as deaf, contextlib.suppress(OSError):
+        for serial in range(2, 2000):
+            deaf.send_raw(call_message(serial, "Status"))
+        assert host.call("List") == [[]]
+
+
+def test_calls_of_one_connection_are_each_answered(host):
+    with host.connect() as client:
+        serials = [client.send("Status") for _ in range(100)]
+        assert all("version" in client.finish(serial)[0] for serial in reversed(serials))
+
+
+def test_a_message_may_come_byte_by_byte(host):
+    with host.connect() as client:
+        for byte in call_message(1, "List"):
+            client.send_raw(bytes([byte]))
+        client.serial = 1
+        assert client.finish(1) == [[]]
 
 
 def test_descriptors_without_a_message_are_closed(host):

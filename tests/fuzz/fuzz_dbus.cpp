@@ -1,13 +1,15 @@
-// Bytes as a message and as the values of one, of a peer that may send anything: they are refused,
-// or what was read is written again and comes back the same.
+// Bytes as a message, as the values of one and as all that a connection brings, of a peer that may
+// send anything: they are refused, or what was read is written again and comes back the same.
 
-#include "base/dbus_message.hpp"
+#include "base/dbus_peer.hpp"
 #include "wire/codec.hpp"
 
 #include <array>
 #include <cstdlib>
 #include <string>
 #include <string_view>
+
+#include <sys/socket.h>
 
 using namespace vigil;
 using namespace vigil::wire;
@@ -52,6 +54,26 @@ void read_all(std::string_view bytes, std::string_view signature) {
         std::abort();
 }
 
+/// As what comes over the direct socket, with and without a handshake in front.
+void serve(std::string_view said) {
+    int ends[2] = {-1, -1};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+        std::abort();
+    const base::UniqueFd own{ends[0]};
+    const auto peer = std::make_shared<base::DbusPeer>(base::UniqueFd{ends[1]}, "0");
+    (void)::send(own.get(), said.data(), said.size(), MSG_NOSIGNAL);
+    const auto done = peer->receive([](const std::shared_ptr<base::DbusRequest>& request) {
+        const auto& message = request->message();
+        if (message.path.empty() || message.member.empty() ||
+            message.kind != base::DbusMessage::Kind::call)
+            std::abort();
+        read_all(message.body, message.signature);
+        (void)request->refuse("org.vigil1.Error.Invalid", "no");
+    });
+    if (done && peer->waiting() != 0)
+        std::abort();
+}
+
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
@@ -60,6 +82,10 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
         std::abort();
     if (const auto message = base::parse_dbus(bytes))
         read_all(message->body, message->signature);
+    static const std::string greeting{"\0AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n",
+                                      48};
+    serve(bytes);
+    serve(greeting + std::string{bytes});
     if (size > 0)
         read_all(bytes.substr(1), signatures[data[0] % signatures.size()]);
     return 0;

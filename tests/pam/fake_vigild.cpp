@@ -1,8 +1,8 @@
 #include "tests/pam/fake_vigild.hpp"
 
+#include "base/dbus_peer.hpp"
 #include "base/process.hpp"
-#include "base/systemd.hpp"
-#include "wire/bus_codec.hpp"
+#include "wire/codec.hpp"
 #include "wire/names.hpp"
 
 #include <cstdio>
@@ -40,7 +40,15 @@ void copy(char (&to)[size], std::string_view from) {
     to[from.size()] = '\0';
 }
 
-void note_process(Fake& fake, sd_bus_message* call) {
+void add_text(base::DbusWriter& reply, const char* text) {
+    must(reply.basic('s', text) >= 0, "append");
+}
+
+void add_number(base::DbusWriter& reply, std::uint64_t number) {
+    must(reply.basic('t', &number) >= 0, "append");
+}
+
+void note_process(Fake& fake, base::ValueSource& call) {
     const auto fd = wire::read_fd(call);
     must(fd.has_value(), "reading the pidfd");
     const auto process = base::process_of_pidfd(fd->get());
@@ -57,13 +65,13 @@ void note_login(Fake& fake, const wire::Login& login) {
     copy(fake.host, login.remote_host);
 }
 
-void note_login(Fake& fake, sd_bus_message* call) {
+void note_login(Fake& fake, base::ValueSource& call) {
     const auto login = wire::read<wire::Login>(call);
     must(login.has_value(), "reading the login");
     note_login(fake, *login);
 }
 
-void note_request(Fake& fake, sd_bus_message* call) {
+void note_request(Fake& fake, base::ValueSource& call) {
     const auto request = wire::read<wire::StepUpRequest>(call);
     must(request.has_value(), "reading the request");
     fake.purpose = static_cast<std::uint32_t>(request->purpose);
@@ -71,7 +79,7 @@ void note_request(Fake& fake, sd_bus_message* call) {
     note_login(fake, request->login);
 }
 
-void note_command(Fake& fake, sd_bus_message* call) {
+void note_command(Fake& fake, base::ValueSource& call) {
     const auto command = wire::read<wire::Command>(call);
     must(command.has_value(), "reading the command");
     copy(fake.path, command->path);
@@ -83,24 +91,25 @@ void note_command(Fake& fake, sd_bus_message* call) {
 }
 
 /// Appended by hand: the codec would refuse to tell the lies that are wanted here.
-void add_verdict(Fake& fake, sd_bus_message* reply, std::uint32_t verdict, const char* text) {
+void add_verdict(Fake& fake, base::DbusWriter& reply, std::uint32_t verdict, const char* text) {
     const std::string flood(wire::max_reason_bytes + 1, 'x');
     if (fake.mood == Mood::lies)
         verdict = 77;
     if (fake.mood == Mood::floods)
         text = flood.c_str();
-    must(sd_bus_message_append(reply, "us", verdict, text) >= 0, "append");
+    must(reply.basic('u', &verdict) >= 0, "append");
+    add_text(reply, text);
 }
 
-void reserve(Fake& fake, sd_bus_message* call, sd_bus_message* reply) {
+void reserve(Fake& fake, base::ValueSource& call, base::DbusWriter& reply) {
     note_process(fake, call);
     note_login(fake, call);
     ++fake.reserved;
     add_verdict(fake, reply, fake.reserve_verdict, fake.reason);
-    must(sd_bus_message_append(reply, "t", fake.max_seconds) >= 0, "append");
+    add_number(reply, fake.max_seconds);
 }
 
-void note_question(Fake& fake, sd_bus_message* call, std::string_view member) {
+void note_question(Fake& fake, base::ValueSource& call, std::string_view member) {
     note_process(fake, call);
     note_request(fake, call);
     if (member.ends_with("Command"))
@@ -112,21 +121,20 @@ void note_question(Fake& fake, sd_bus_message* call, std::string_view member) {
     }
 }
 
-void ask(Fake& fake, sd_bus_message* call, sd_bus_message* reply, std::string_view member) {
+void ask(Fake& fake, base::ValueSource& call, base::DbusWriter& reply, std::string_view member) {
     note_question(fake, call, member);
     ++fake.asked;
     add_verdict(fake, reply, fake.ask_verdict, fake.ask_text);
-    must(sd_bus_message_open_container(reply, 'a', "s") >= 0, "append");
-    for (const auto& factor : fake.factors) {
+    must(reply.open('a', "s") >= 0, "append");
+    for (const auto& factor : fake.factors)
         if (*factor != '\0')
-            must(sd_bus_message_append(reply, "s", factor) >= 0, "append");
-    }
-    must(sd_bus_message_close_container(reply) >= 0, "append");
-    const char* const person = *fake.person != '\0' ? fake.person : fake.user;
-    must(sd_bus_message_append(reply, "st", person, fake.ask_wait) >= 0, "append");
+            add_text(reply, factor);
+    must(reply.close() >= 0, "append");
+    add_text(reply, *fake.person != '\0' ? fake.person : fake.user);
+    add_number(reply, fake.ask_wait);
 }
 
-void prove(Fake& fake, sd_bus_message* call, sd_bus_message* reply, std::string_view member) {
+void prove(Fake& fake, base::ValueSource& call, base::DbusWriter& reply, std::string_view member) {
     note_question(fake, call, member);
     const auto proof = wire::read<wire::Proof>(call);
     must(proof.has_value(), "reading the proof");
@@ -136,14 +144,16 @@ void prove(Fake& fake, sd_bus_message* call, sd_bus_message* reply, std::string_
     const bool right = proof->answer == fake.code;
     const bool more = right && *fake.then != '\0';
     add_verdict(fake, reply, more ? 3 : right ? 1 : fake.wrong_verdict, "proof judged");
-    must(sd_bus_message_append(reply, "as", more ? 1 : 0, fake.then) >= 0, "append");
-    must(sd_bus_message_append(reply, "t", right ? 0 : fake.prove_wait) >= 0, "append");
+    must(reply.open('a', "s") >= 0, "append");
+    if (more)
+        add_text(reply, fake.then);
+    must(reply.close() >= 0, "append");
+    add_number(reply, right ? 0 : fake.prove_wait);
     if (more)
         *fake.then = '\0';
 }
 
-void handle(Fake& fake, sd_bus_message* call, sd_bus_message* reply) {
-    const std::string_view member = sd_bus_message_get_member(call);
+void handle(Fake& fake, std::string_view member, base::ValueSource& call, base::DbusWriter& reply) {
     if (member == "Reserve") {
         reserve(fake, call, reply);
     } else if (member == "Ask" || member == "AskCommand" || member == "AskLogin") {
@@ -153,12 +163,12 @@ void handle(Fake& fake, sd_bus_message* call, sd_bus_message* reply) {
     } else if (member == "Prepare") {
         note_process(fake, call);
         ++fake.prepared;
-        must(sd_bus_message_append(reply, "t", fake.max_seconds) >= 0, "append");
+        add_number(reply, fake.max_seconds);
     } else if (member == "Confirm") {
         note_process(fake, call);
         note_login(fake, call);
         ++fake.confirmed;
-        must(sd_bus_message_append(reply, "s", "0123456789abcdef0123456789abcdef") >= 0, "append");
+        add_text(reply, "0123456789abcdef0123456789abcdef");
     } else if (member == "Release") {
         note_process(fake, call);
         ++fake.released;
@@ -170,18 +180,17 @@ void handle(Fake& fake, sd_bus_message* call, sd_bus_message* reply) {
         copy(fake.service, *service);
         copy(fake.run_as, *run_as);
         ++fake.elevated;
-        must(sd_bus_message_append(reply, "s", "0123456789abcdef0123456789abcdef") >= 0, "append");
+        add_text(reply, "0123456789abcdef0123456789abcdef");
     } else {
         must(false, "a method nobody asked for");
     }
 }
 
 /// False: hang up now.
-bool answer(Fake& fake, sd_bus_message* call) {
-    sd_bus_message* raw = nullptr;
-    must(sd_bus_message_new_method_return(call, &raw) >= 0, "reply");
-    base::BusMessage reply{raw};
-    handle(fake, call, reply.get());
+bool answer(Fake& fake, const base::DbusRequest& request) {
+    auto call = request.reader();
+    base::DbusWriter reply;
+    handle(fake, request.message().member, call, reply);
     if (fake.mood == Mood::hangs_up && fake.hang_ups > 0) {
         --fake.hang_ups;
         return false;
@@ -189,16 +198,15 @@ bool answer(Fake& fake, sd_bus_message* call) {
     if (fake.mood == Mood::mute)
         return true;
     if (fake.mood == Mood::refuses) {
-        must(sd_bus_reply_method_errorf(call, wire::error_broken, "the policy is broken") >= 0,
-             "reply");
+        must(request.refuse(wire::error_broken, "the policy is broken").has_value(), "reply");
         return true;
     }
-    if (fake.mood == Mood::mistypes) {
-        must(sd_bus_message_new_method_return(call, &raw) >= 0, "reply");
-        reply.reset(raw);
-        must(sd_bus_message_append(reply.get(), "as", 1, "nonsense") >= 0, "reply");
-    }
-    must(sd_bus_message_send(reply.get()) >= 0, "send");
+    base::DbusWriter nonsense;
+    must(nonsense.open('a', "s") >= 0 && nonsense.basic('s', "nonsense") >= 0 &&
+             nonsense.close() >= 0,
+         "reply");
+    // Who asked may have given up by now.
+    (void)request.answer(fake.mood == Mood::mistypes ? nonsense : reply);
     return true;
 }
 
@@ -212,28 +220,16 @@ void serve(Fake& fake, int fd) {
         ::close(fd);
         return;
     }
-    sd_bus* raw = nullptr;
-    must(sd_bus_new(&raw) >= 0, "bus");
-    const base::Bus bus{raw};
-    must(sd_bus_set_fd(bus.get(), fd, fd) >= 0, "bus");
-    must(sd_bus_set_server(
-             bus.get(), 1,
-             SD_ID128_MAKE(01, 02, 03, 04, 05, 06, 07, 08, 09, 10, 11, 12, 13, 14, 15, 16)) >= 0,
-         "bus");
-    must(sd_bus_negotiate_fds(bus.get(), 1) >= 0, "bus");
-    must(sd_bus_start(bus.get()) >= 0, "bus");
-    while (true) {
-        sd_bus_message* call = nullptr;
-        int r = sd_bus_process(bus.get(), &call);
-        const base::BusMessage owner{call};
-        if (r < 0)
+    const auto peer = std::make_shared<base::DbusPeer>(base::UniqueFd{fd}, std::string(32, '1'));
+    bool goes_on = true;
+    while (goes_on) {
+        pollfd ready{.fd = fd, .events = POLLIN, .revents = 0};
+        if (::poll(&ready, 1, -1) < 0)
             return;
-        if (call && sd_bus_message_is_method_call(call, nullptr, nullptr) > 0 &&
-            !answer(fake, call))
-            return;
-        if (r == 0)
-            r = sd_bus_wait(bus.get(), UINT64_MAX);
-        if (r < 0)
+        const auto received = peer->receive([&](std::shared_ptr<base::DbusRequest> request) {
+            goes_on = goes_on && answer(fake, *request);
+        });
+        if (!received)
             return;
     }
 }

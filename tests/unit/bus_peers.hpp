@@ -4,6 +4,7 @@
 // sd-bus's own 25 s would still show.
 
 #include "base/clock.hpp"
+#include "base/dbus_peer.hpp"
 #include "base/systemd.hpp"
 #include "base/unique_fd.hpp"
 #include "tests/unit/folder.hpp"
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -123,6 +125,24 @@ inline void serve(int fd, sd_bus_message_handler_t as) {
 
 inline void serve_echo(int fd) {
     serve(fd, answer);
+}
+
+/// The same by base/dbus_peer.hpp.
+inline void serve_directly(int fd, const base::DbusPeer::Handler& handler) {
+    const int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    ck_assert_int_ge(own, 0);
+    const auto peer = std::make_shared<base::DbusPeer>(UniqueFd{own}, std::string(32, '7'));
+    while (true) {
+        pollfd ready{.fd = own, .events = POLLIN, .revents = 0};
+        if (peer->has_unsent())
+            ready.events |= POLLOUT;
+        if (poll(&ready, 1, -1) < 0)
+            return;
+        if ((ready.revents & POLLOUT) != 0 && !peer->flush())
+            return;
+        if ((ready.revents & ~POLLOUT) != 0 && !peer->receive(handler))
+            return;
+    }
 }
 
 } // namespace vigil::test
