@@ -31,7 +31,7 @@ def host(request):
         host.install()
         let_sshd_take_all(host)
         host.run("groupadd nopasswd; groupadd security")
-        host.write("/etc/sudoers.d/tests", "%nopasswd ALL=(ALL:ALL) NOPASSWD: ALL\n", "0440")
+        host.write("/etc/sudoers.d/tests", "%nopasswd ALL=(ALL:ALL) NOPASSWD: SETENV: ALL\n", "0440")
         host.write("/etc/doas.conf", "permit nopass :nopasswd\n", "0400")
         host.write("/etc/polkit-1/rules.d/10-tests.rules", WHO_ASKS)
         host.write("/etc/systemd/system/some.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n")
@@ -57,10 +57,10 @@ def user(host):
 class Asked:
     """One of the ways, begun at a shell: what it asks and is answered, up to its end."""
 
-    def __init__(self, host, user, way, *options):
+    def __init__(self, host, user, way, *options, inside=None):
         self.host, self.user = host, user
         command, whose, self.service = WAYS[way]
-        self.inside = shell(host, user, *options)
+        self.inside = inside or shell(host, user, *options)
         self.path = re.search(r"^/dev/pts/\d+", self.inside.run("tty")[1], re.MULTILINE)[0]
         self.since = self.at = self.inside.start(command)
         if whose:
@@ -136,3 +136,17 @@ def test_a_touch_of_a_key_in_the_forwarded_agent(host, user, way, new_agent, kin
         asked.has_run("totp")
     else:
         assert f"Touch the security key {key.fingerprint} for {user}" in asked.has_run("key")
+
+
+@pytest.mark.parametrize("way", [one for one in WAYS if one != "polkit"], indirect=True)
+def test_a_touch_and_a_pin_of_a_key_in_an_agent_on_the_host(host, user, way):
+    host.policy("version: 1\n")
+    inside = shell(host, user)
+    for command in ("export SSH_SK_PROVIDER=/usr/local/lib/security_key.so", "echo 1 >count", "export VIGIL_SK_COUNTER=~/count",
+                    "export VIGIL_SK_FLAGS=5", "ssh-keygen -q -t ed25519-sk -N '' -f key",
+                    "eval $(ssh-agent -P $SSH_SK_PROVIDER)", "ssh-add -S $SSH_SK_PROVIDER key", "sudo --preserve-env=SSH_AUTH_SOCK vigilctl enroll key $USER"):
+        status, said = inside.run(command)
+        assert status == 0, said
+    host.policy(rule("[key]") + "    key: verified\n")
+    said = Asked(host, user, way, inside=inside).has_run("key")
+    assert f"for {user}; Ctrl-C gives up" in said
