@@ -118,6 +118,27 @@ def test_wrong_and_used_codes_let_nobody_in_and_make_wait(host, user):
     assert len(host.vigil_sessions(user=user)) == 1
 
 
+def test_who_guesses_elsewhere_makes_nobody_wait_at_his_own_place(host, user):
+    codes = enroll(host, user)
+    mine = host.ssh(user, by=KEY)
+    mine.wait_to_hear(CODE_PROMPT, 10)
+    mine.send(codes.fresh() + "\r")
+    mine.wait_for(SHELL, 15)
+    for tries in (3, 2):
+        terminal = host.ssh(user, by=KEY, source=ELSEWHERE)
+        since = 0
+        for _ in range(tries):
+            since = terminal.wait_to_hear(CODE_PROMPT, 10, since).end() + since
+            terminal.send(codes.wrong() + "\r")
+        terminal.wait_to_hear("not right|Too many wrong", 10, since)
+        terminal.close()
+    refused(host.ssh(user, by=KEY, source=ELSEWHERE), "Too many wrong answers: try again in")
+    again = host.ssh(user, by=KEY)
+    again.wait_to_hear(CODE_PROMPT, 10)
+    again.send(codes.fresh() + "\r")
+    again.wait_for(SHELL, 15)
+
+
 def test_a_recovery_code_does_as_well(host, user):
     enroll(host, user)
     shown = host.ssh_run("root", "vigilctl", "recovery-codes", user).stdout
@@ -331,8 +352,10 @@ def test_at_a_console_the_code_is_asked_for_behind_the_password(host, user):
         terminal.wait_to_hear("assword:", 15)
         terminal.send(PASSWORDS[user] + "\r")
         terminal.wait_to_hear(f"Code for {user}: ", 15)
-        terminal.send(codes.fresh() + "\r")
+        code = codes.fresh()
+        terminal.send(code + "\r")
         terminal.wait_for(SHELL, 15)
+        assert code not in terminal.said() and PASSWORDS[user] not in terminal.said()
     finally:
         terminal.close()
 
