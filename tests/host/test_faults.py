@@ -6,6 +6,7 @@ import time
 
 import pytest
 from people import SHELL, at_console, enroll, let_sshd_take_all, one_line, person, shell
+from story import CODE_PROMPT
 from vigilhost import PASSWORDS, wait_until
 
 RULE = """\
@@ -15,7 +16,7 @@ sessions:
     match: {users: [%s]}
     max_sessions: {user: 1, when_reached: deny}
 step_up:
-  - match: {groups: [sudo], services: [sudo]}
+  - match: {groups: [sudo], services: [sudo, su]}
     require: [totp]
 """
 STOP = "systemctl stop vigild.socket vigild.service"
@@ -27,6 +28,7 @@ def prepared(host):
     host.run("groupadd", "nopasswd")
     host.write("/etc/sudoers.d/tests", "%nopasswd ALL=(ALL:ALL) NOPASSWD: ALL\n", "0440")
     let_sshd_take_all(host)
+    host.run("chpasswd", input="root:root-pass-1\n")
 
 
 @pytest.fixture
@@ -104,22 +106,43 @@ def root_gets_in(host):
     assert done.stdout == "su too\nsudo too\n", done
 
 
+WAYS = {"sudo, by PAM": "sudo id -un", "sudo, by its plugin": "sudo id -un", "su": "su -c 'id -un'"}
+
+
+def tried(inside, way, code=None):
+    since = inside.start(WAYS[way])
+    if way == "su":
+        inside.terminal.wait_to_hear("Password: ", 10, since)
+        inside.terminal.send("root-pass-1\r")
+    if code:
+        inside.terminal.wait_to_hear(CODE_PROMPT, 10, since)
+        inside.terminal.send(code + "\r")
+    return inside.finish(since)
+
+
 # How long a login may take there and back, and whether sudo is refused
+
+@pytest.fixture(params=WAYS)
+def way(request, host):
+    host.write("/etc/sudo.conf", "Plugin vigil_approval vigil_approval.so\n" if "plugin" in request.param else "")
+    yield request.param
+    host.run("rm", "/etc/sudo.conf")
+
 
 @pytest.mark.parametrize("trouble, line", [(gone, "systemctl status vigild"), (stuck, "systemctl status vigild"),
                                            (no_policy, "vigilctl status"), (no_key, "vigil"), (no_factors, "vigil")])
-def test_logins_go_on_and_sudo_is_refused_with_a_line(host, user, trouble, line):
+def test_logins_go_on_and_commands_are_refused_with_a_line(host, user, trouble, line, way):
     codes = enroll(host, user)
     with trouble(host, user):
         assert took(lambda: root_gets_in(host)) < 15
         terminals = []
         assert took(lambda: terminals.append(shell(host, user))) < 12
         inside = terminals[0]
-        result = inside.run("sudo id -un")
+        result = tried(inside, way)
         assert result[0] != 0 and "root" not in result[1].splitlines(), result
         assert line in one_line(result[1], "vigil"), result
     wait_until(lambda: host.vigil_sessions(user=user, state="active"), 15, "vigil knows the session afterwards")
-    assert "root" in inside.run("sudo id -un", codes.fresh())[1].splitlines()
+    assert "root" in tried(inside, way, codes.fresh())[1].splitlines()
     inside.terminal.close()
 
 
