@@ -44,6 +44,13 @@ def enroll(host, user, digits=6, made_by="sha1"):
     return codes
 
 
+def recovery_codes(host, user):
+    """Ten new ones, by root."""
+    codes = re.findall(r"^    ((?:[a-z2-7]{4}-){3}[a-z2-7]{4})$", host.vigilctl("recovery-codes", user).stdout, re.MULTILINE)
+    assert len(codes) == 10
+    return codes
+
+
 def at_console(host, *words):
     """login(1) on a console of its own, started by PID 1 as a getty is: a container's is what stands at /dev/console."""
     # The one of an earlier login is gone, and nothing can be mounted upon it.

@@ -6,7 +6,7 @@ import re
 import pytest
 import roots
 from agents import MIDDLEWARE, enrolled, forwarded
-from people import enroll, let_sshd_take_all, person, shell
+from people import enroll, let_sshd_take_all, person, recovery_codes, shell
 from vigilhost import PASSWORDS, Host, wait_until
 
 LINE = "Plugin vigil_approval vigil_approval.so"
@@ -95,7 +95,7 @@ def test_the_password_once_more(host, user, way):
 def test_a_recovery_code(host, user, way):
     host.policy(rule("[recovery]"))
     enroll(host, user)
-    code = re.search(r"^    ((?:[a-z2-7]{4}-){3}[a-z2-7]{4})$", host.vigilctl("recovery-codes", user).stdout, re.MULTILINE)[1]
+    code, *_ = recovery_codes(host, user)
     asked = Asked(host, user, way)
     asked.answer(f"Code for {user}: ", code)
     assert code not in asked.has_run("recovery")
@@ -144,7 +144,8 @@ def test_a_touch_and_a_pin_of_a_key_in_an_agent_on_the_host(host, user, way):
     inside = shell(host, user)
     for command in ("export SSH_SK_PROVIDER=/usr/local/lib/security_key.so", "echo 1 >count", "export VIGIL_SK_COUNTER=~/count",
                     "export VIGIL_SK_FLAGS=5", "ssh-keygen -q -t ed25519-sk -N '' -f key",
-                    "eval $(ssh-agent -P $SSH_SK_PROVIDER)", "ssh-add -S $SSH_SK_PROVIDER key", "sudo --preserve-env=SSH_AUTH_SOCK vigilctl enroll key $USER"):
+                    "eval $(ssh-agent -P $SSH_SK_PROVIDER)", "ssh-add -S $SSH_SK_PROVIDER key",
+                    "sudo --preserve-env=SSH_AUTH_SOCK vigilctl enroll key $USER"):
         status, said = inside.run(command)
         assert status == 0, said
     host.policy(rule("[key]") + "    key: verified\n")

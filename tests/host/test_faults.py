@@ -1,13 +1,17 @@
 """The fail table on a real host: vigild gone, stuck or with nothing it can read; and who gets in and who does not."""
 
 import contextlib
+import os
+import re
 import subprocess
 import time
 
 import pytest
-from people import SHELL, at_console, enroll, let_sshd_take_all, one_line, person, shell
+import roots
+from people import SHELL, at_console, enroll, let_sshd_take_all, one_line, person, recovery_codes, shell
 from story import CODE_PROMPT
-from vigilhost import PASSWORDS, wait_until
+from troubles import gone, no_factors, no_key, no_policy, no_state, stuck
+from vigilhost import PASSWORDS, Host, wait_until
 
 RULE = """\
 version: 1
@@ -16,19 +20,27 @@ sessions:
     match: {users: [%s]}
     max_sessions: {user: 1, when_reached: deny}
 step_up:
-  - match: {groups: [sudo], services: [sudo, su]}
-    require: [totp]
+  - match: {groups: [sudo], services: [sudo, su, doas, polkit-1]}
+    require: [totp, recovery]
 """
-STOP = "systemctl stop vigild.socket vigild.service"
-START = "systemctl start vigild.socket vigild.service"
+WHO_ASKS = "polkit.addAdminRule(function(action, subject) { return ['unix-user:' + subject.user]; });\n"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def prepared(host):
-    host.run("groupadd", "nopasswd")
-    host.write("/etc/sudoers.d/tests", "%nopasswd ALL=(ALL:ALL) NOPASSWD: ALL\n", "0440")
-    let_sshd_take_all(host)
-    host.run("chpasswd", input="root:root-pass-1\n")
+@pytest.fixture(scope="module")
+def host(request):
+    option = request.config.getoption
+    with Host(f"host-faults-{os.getpid()}", option("--suite"), option("--vm"), packages=tuple(roots.WAYS_PACKAGES)) as host:
+        host.install()
+        let_sshd_take_all(host)
+        host.run("groupadd", "nopasswd")
+        host.write("/etc/sudoers.d/tests", "%nopasswd ALL=(ALL:ALL) NOPASSWD: ALL\n", "0440")
+        host.write("/etc/doas.conf", "permit nopass :nopasswd\n", "0400")
+        host.write("/etc/polkit-1/rules.d/10-tests.rules", WHO_ASKS)
+        host.write("/etc/systemd/system/some.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n")
+        host.run("systemctl daemon-reload; systemctl restart polkit.service")
+        PASSWORDS["root"] = "root-pass-1"
+        host.run("chpasswd", input=f"root:{PASSWORDS['root']}\n")
+        yield host
 
 
 @pytest.fixture
@@ -37,62 +49,6 @@ def user(host):
     name = person(host, "sudo", "nopasswd")
     host.policy(RULE % name)
     return name
-
-
-@contextlib.contextmanager
-def gone(host, _user):
-    host.run(STOP)
-    try:
-        yield
-    finally:
-        host.run(START)
-
-
-@contextlib.contextmanager
-def stuck(host, _user):
-    pid = str(host.vigild_pid())
-    host.run("kill", "-STOP", pid)
-    try:
-        yield
-    finally:
-        host.run("kill", "-CONT", pid)
-
-
-@contextlib.contextmanager
-def no_policy(host, user):
-    host.run(f"{STOP}; echo 'version: no' >/etc/vigil/policy.yaml; rm -f /var/lib/vigil/policy.last-good; {START}")
-    try:
-        yield
-    finally:
-        host.policy(RULE % user)
-
-
-@contextlib.contextmanager
-def no_key(host, _user):
-    host.run(f"{STOP}; cp /etc/credstore.encrypted/vigil.key /root/vigil.key; "
-             f"echo nonsense >/etc/credstore.encrypted/vigil.key; {START}")
-    try:
-        yield
-    finally:
-        host.run(f"{STOP}; rm -f /etc/credstore.encrypted/vigil.key*; "
-                 f"cp /root/vigil.key /etc/credstore.encrypted/vigil.key; {START}")
-
-
-@contextlib.contextmanager
-def no_factors(host, _user):
-    host.run(f"{STOP}; mkdir -p /root/kept; cp -a /var/lib/vigil/factors.db* /root/kept/; "
-             f"rm -f /var/lib/vigil/factors.db-*; head -c 8192 /dev/urandom >/var/lib/vigil/factors.db; {START}")
-    try:
-        yield
-    finally:
-        host.run(f"{STOP}; rm -f /var/lib/vigil/factors.db*; cp -a /root/kept/. /var/lib/vigil/; rm -r /root/kept; "
-                 f"{START}")
-
-
-@contextlib.contextmanager
-def no_state(host, _user):
-    host.run(f"{STOP}; rm -f /run/vigil/state.db-*; head -c 8192 /dev/urandom >/run/vigil/state.db; {START}")
-    yield
 
 
 def took(work):
@@ -106,49 +62,55 @@ def root_gets_in(host):
     assert done.stdout == "su too\nsudo too\n", done
 
 
-WAYS = {"sudo, by PAM": "sudo id -un", "sudo, by its plugin": "sudo id -un", "su": "su -c 'id -un'"}
+# What is typed, and whose password comes first.
+WAYS = {"sudo, by PAM": ("sudo id -un", None),
+        "sudo, by its plugin": ("sudo id -un", None),
+        "doas": ("doas id -un", None),
+        "su": ("su -c 'id -un'", "root"),
+        "polkit": ("systemctl restart some.service && id -un root", "one's own")}
 
 
-def tried(inside, way, code=None):
-    since = inside.start(WAYS[way])
-    if way == "su":
-        inside.terminal.wait_to_hear("Password: ", 10, since)
-        inside.terminal.send("root-pass-1\r")
-    if code:
-        inside.terminal.wait_to_hear(CODE_PROMPT, 10, since)
-        inside.terminal.send(code + "\r")
-    return inside.finish(since)
-
-
-# How long a login may take there and back, and whether sudo is refused
-
-@pytest.fixture(params=WAYS)
-def way(request, host):
-    host.write("/etc/sudo.conf", "Plugin vigil_approval vigil_approval.so\n" if "plugin" in request.param else "")
-    yield request.param
+def tried(host, user, inside, way, code=None):
+    host.write("/etc/sudo.conf", "Plugin vigil_approval vigil_approval.so\n" if "plugin" in way else "")
+    path = re.search(r"^/dev/pts/\d+", inside.run("tty")[1], re.MULTILINE)[0]
+    command, whose = WAYS[way]
+    since = at = inside.start(command)
+    password = [("Password: ", PASSWORDS.get(whose, PASSWORDS[user]))] if whose else []
+    for prompt, answer in password + ([(CODE_PROMPT, code)] if code else []):
+        at += inside.terminal.wait_to_hear(prompt, 10, at).end()
+        # polkit's agent throws away what is typed before the echo is off.
+        wait_until(lambda: " -echo " in host.run("stty", "-a", "-F", path).stdout, 5, "an answer is waited for")
+        inside.terminal.send(answer + "\r")
+    result = inside.finish(since)
     host.run("rm", "/etc/sudo.conf")
+    return result
 
+
+# How long a login may take there and back, and whether each way to root is refused
 
 @pytest.mark.parametrize("trouble, line", [(gone, "systemctl status vigild"), (stuck, "systemctl status vigild"),
                                            (no_policy, "vigilctl status"), (no_key, "vigil"), (no_factors, "vigil")])
-def test_logins_go_on_and_commands_are_refused_with_a_line(host, user, trouble, line, way):
-    codes = enroll(host, user)
-    with trouble(host, user):
+def test_logins_go_on_and_commands_are_refused_with_a_line(host, user, trouble, line):
+    enroll(host, user)
+    codes = recovery_codes(host, user)
+    with trouble(host):
         assert took(lambda: root_gets_in(host)) < 15
         terminals = []
         assert took(lambda: terminals.append(shell(host, user))) < 12
         inside = terminals[0]
-        result = tried(inside, way)
-        assert result[0] != 0 and "root" not in result[1].splitlines(), result
-        assert line in one_line(result[1], "vigil"), result
+        for way in WAYS:
+            result = tried(host, user, inside, way)
+            assert result[0] != 0 and "root" not in result[1].splitlines(), (way, result)
+            assert line in one_line(result[1], "^(Error: )?vigil"), (way, result)
     wait_until(lambda: host.vigil_sessions(user=user, state="active"), 15, "vigil knows the session afterwards")
-    assert "root" in tried(inside, way, codes.fresh())[1].splitlines()
+    for way, code in zip(WAYS, codes, strict=False):
+        assert "root" in tried(host, user, inside, way, code)[1].splitlines(), way
     inside.terminal.close()
 
 
 @pytest.mark.parametrize("by", ["key", "password", "keyboard-interactive"])
 def test_a_login_waits_two_seconds_in_all_for_a_vigild_that_hangs(host, user, by):
-    with stuck(host, user):
+    with stuck(host):
         begin = time.monotonic()
         terminal = host.ssh(user, by=by)
         if by != "key":
@@ -163,7 +125,7 @@ def test_a_login_waits_two_seconds_in_all_for_a_vigild_that_hangs(host, user, by
 @pytest.mark.parametrize("trouble", [gone, stuck])
 def test_limits_are_not_held_where_nobody_can_be_asked(host, user, trouble):
     first = shell(host, user)
-    with trouble(host, user):
+    with trouble(host):
         second = shell(host, user)
     wait_until(lambda: len(host.vigil_sessions(user=user, state="active")) == 2, 15, "both are watched afterwards")
     assert host.ssh_run(user, "true").returncode != 0, "the limit holds again"
@@ -174,7 +136,7 @@ def test_limits_are_not_held_where_nobody_can_be_asked(host, user, trouble):
 @pytest.mark.parametrize("name", ["root", "bob"])
 @pytest.mark.parametrize("console", [False, True], ids=["ssh", "console"])
 def test_who_logs_in_while_vigild_is_away_is_watched_afterwards(host, user, name, console):
-    with gone(host, user):
+    with gone(host):
         terminal = at_console(host, "-f", name) if console else host.login(name)
         terminal.wait_for(rf"^{name}@")
     assert len(host.vigil_sessions(user=name, state="active")) == 1
@@ -203,7 +165,7 @@ def test_a_broken_policy_leaves_the_last_good_one(host, user):
 def test_a_broken_state_is_put_aside_and_the_sessions_are_adopted(host, user):
     codes = enroll(host, user)
     inside = shell(host, user)
-    with no_state(host, user):
+    with no_state(host):
         wait_until(lambda: host.vigil_sessions(user=user, state="active"), 10, "the session is adopted")
         assert host.ssh_run(user, "true").returncode != 0, "the limit holds"
         assert "root" in inside.run("sudo id -un", codes.fresh())[1].splitlines()
@@ -217,7 +179,7 @@ def test_a_blocked_user_is_refused_whatever_else_holds(host, user, trouble):
     inside = shell(host, user)
     mark = f"/run/vigil/blocked/{host.run('id', '-u', user).stdout.strip()}"
     host.write(mark, "Ask the security office.\n")
-    with trouble(host, user) if trouble is not contextlib.nullcontext else trouble():
+    with trouble(host):
         done = host.ssh_run(user, "echo got in", timeout=15)
         assert done.returncode != 0 and "got in" not in done.stdout
         assert "security office" in one_line(done.stderr, "blocked")
@@ -234,7 +196,7 @@ def test_the_pam_file_says_what_happens_where_nobody_can_be_asked(host, user, wo
     inside = shell(host, user)
     host.run("sed", "-i.kept", f"/pam_vigil.so/s/$/ unavailable={word}/", "/etc/pam.d/common-account")
     try:
-        with gone(host, user):
+        with gone(host):
             assert (host.ssh_run(user, "true", timeout=15).returncode == 0) == logs_in
             assert (inside.run("sudo id -un")[0] == 0) == sudo_runs
     finally:
@@ -271,7 +233,7 @@ def test_a_lock_outlasts_vigild(host, user):
     one = host.vigil_sessions(user=user)[0]["id"]
     host.vigilctl("lock", one)
     inside.terminal.wait_for("Password", 10)
-    with gone(host, user):
+    with gone(host):
         root_gets_in(host)
     wait_until(lambda: host.vigil_sessions(id=one, state="locked"), 10, "it is locked still")
     inside.terminal.wait_for("Password", 15)
@@ -289,7 +251,7 @@ def test_nothing_opens_a_lock_before_vigild_is_back(host, user):
     wait_until(lambda: host.run("test", "-s", tick, check=False).returncode == 0, 5, "the loop runs")
     host.vigilctl("lock", one)
     inside.terminal.wait_for("Password", 10)
-    with gone(host, user):
+    with gone(host):
         before = host.read(tick)
         inside.terminal.send(PASSWORDS[user] + "\r")
         inside.terminal.wait_for("vigild is away", 10)
@@ -303,7 +265,7 @@ def test_nothing_opens_a_lock_before_vigild_is_back(host, user):
 
 def test_a_logout_is_quick_where_vigild_is_stuck(host, user):
     inside = shell(host, user)
-    with stuck(host, user):
+    with stuck(host):
         inside.terminal.send("exit\r")
         assert inside.terminal.wait_closed(15) == 0
     wait_until(lambda: not host.vigil_sessions(user=user), 10, "the session is over")

@@ -8,9 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from people import SHELL, at_console, enroll, person
+from people import SHELL, at_console, enroll, person, recovery_codes
 from story import CODE_PROMPT
-from vigilhost import PASSWORDS, Host
+from troubles import gone, no_factors, no_key, no_policy, stuck
+from vigilhost import PASSWORDS, Host, wait_until
 
 RULES = """\
 version: 1
@@ -141,8 +142,7 @@ def test_who_guesses_elsewhere_makes_nobody_wait_at_his_own_place(host, user):
 
 def test_a_recovery_code_does_as_well(host, user):
     enroll(host, user)
-    shown = host.ssh_run("root", "vigilctl", "recovery-codes", user).stdout
-    code = re.search(r"^\s*([0-9a-z]+(?:-[0-9a-z]+)+)\s*$", shown, re.MULTILINE)[1]
+    code, *_ = recovery_codes(host, user)
     terminal = host.ssh(user, by=KEY)
     terminal.wait_to_hear(CODE_PROMPT, 10)
     terminal.send(code + "\r")
@@ -375,6 +375,37 @@ def test_without_vigild_nobody_but_root_at_a_console_is_let_in(host, user):
     finally:
         host.run("systemctl", "unmask", "--runtime", "vigild.socket", "vigild.service")
         host.run("systemctl", "start", "vigild.socket", "vigild.service")
+
+
+@pytest.mark.parametrize("trouble, line", [(gone, "systemctl status vigild"), (stuck, "systemctl status vigild"),
+                                           (no_policy, "vigilctl status"), (no_key, "vigilctl status"),
+                                           (no_factors, "vigilctl status")])
+def test_whom_a_rule_asks_is_refused_in_a_line_where_vigil_cannot_judge(host, user, trouble, line):
+    codes = enroll(host, user)
+    with trouble(host):
+        terminal = host.ssh(user, by=KEY)
+        refused(terminal, line)
+        assert "Code for" not in terminal.said()
+        # Who is asked for nothing: a key alone is no question of PAM's.
+        assert host.ssh_run("root", "id", "-un").stdout == "root\n"
+    again = host.ssh(user, by=KEY)
+    again.wait_to_hear(f"Code for {user}: ", 10)
+    again.send(codes.fresh() + "\r")
+    again.wait_for(SHELL, 15)
+
+
+def test_a_broken_policy_leaves_what_the_last_good_one_asks_for(host, user):
+    codes = enroll(host, user)
+    host.write("/etc/vigil/policy.yaml", "version: 1\nsessions: [{name: x, login_factor: none}]\n")
+    for again in ("reload", "restart"):
+        cursor = host.journal_cursor()
+        host.run("systemctl", again, "vigild.service")
+        wait_until(lambda: [one for one in host.journal(since=cursor) if "login_factor" in str(one.get("MESSAGE"))], 10,
+                   "the journal names the mistake")
+        terminal = host.ssh(user, by=KEY)
+        terminal.wait_to_hear(f"Code for {user}: ", 10)
+    terminal.send(codes.fresh() + "\r")
+    terminal.wait_for(SHELL, 15)
 
 
 def test_root_at_a_console_is_not_asked(host):
