@@ -360,6 +360,38 @@ def test_at_a_console_the_code_is_asked_for_behind_the_password(host, user):
         terminal.close()
 
 
+def at_a_console_gives(host, user, *answers):
+    """Behind the password, question by question, to the shell."""
+    terminal = at_console(host, user)
+    try:
+        since = 0
+        for prompt, answer in (("assword:", PASSWORDS[user]), *((f"Code for {user}: ", one) for one in answers)):
+            since += terminal.wait_to_hear(prompt, 15, since).end()
+            terminal.send(answer + "\r")
+        terminal.wait_for(SHELL, 15)
+        assert not [one for one in answers if one in terminal.said()]
+    finally:
+        terminal.close()
+
+
+def test_at_a_console_a_recovery_code_does_as_well_once(host, user):
+    enroll(host, user)
+    first, second, *_ = recovery_codes(host, user)
+    at_a_console_gives(host, user, first)
+    at_a_console_gives(host, user, first, second)
+    refused_codes = host.journal(VIGIL_EVENT="step-up-refused", VIGIL_USER=user)
+    assert len(refused_codes) == 1, "the first one was used up"
+
+
+def test_at_a_console_both_are_asked_for_where_the_rule_wants_both(host, user):
+    host.policy(RULES.replace("[totp, recovery]", "{all: [totp, recovery]}"))
+    codes = enroll(host, user)
+    recovery, *_ = recovery_codes(host, user)
+    at_a_console_gives(host, user, recovery, codes.fresh())
+    granted = host.journal(VIGIL_EVENT="step-up-granted", VIGIL_USER=user)
+    assert [one["VIGIL_SERVICE"] for one in granted] == ["login"]
+
+
 def test_without_vigild_nobody_but_root_at_a_console_is_let_in(host, user):
     host.run("echo root:root-pass-1 | chpasswd")
     host.run("systemctl", "mask", "--runtime", "--now", "vigild.socket", "vigild.service")
