@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from people import enroll, let_sshd_take_all, person, shell
+from people import enroll, let_sshd_take_all, one_line, person, shell
 from story import CODE_PROMPT
 from vigilhost import wait_until
 
@@ -174,6 +174,55 @@ def test_each_program_of_a_root_shell_is_a_command(host, user, inside, codes):
     finally:
         host.policy(POLICY)
         host.run("rm", "/etc/sudoers.d/intercept")
+
+
+@pytest.fixture
+def at_a_prompt(host, plugin):
+    """(Somebody's codes, his shell): sudo looks at each program that a command of his starts."""
+    name = person(host, "nopasswd")
+    host.write("/etc/sudoers.d/intercept", f"Defaults:{name} intercept\n", "0440")
+    opened = shell(host, name)
+    yield enroll(host, name), opened
+    opened.terminal.close()
+    host.policy(POLICY)
+    host.run("rm", "/etc/sudoers.d/intercept")
+
+
+def becomes_root(inside, command, code=None):
+    """Its shell is root's from then on, until `exit`."""
+    since = inside.terminal.mark()
+    inside.terminal.send(command + "\r")
+    if code:
+        inside.terminal.wait_to_hear(CODE_PROMPT, 15, since)
+        inside.terminal.send(code + "\r")
+    inside.terminal.wait_to_hear(r"^root@\S+:\S*#", 15, since)
+
+
+def test_at_the_prompt_of_a_root_shell_each_program_is_asked_about(at_a_prompt):
+    codes, inside = at_a_prompt
+    becomes_root(inside, "sudo -s", codes.fresh())
+    assert ran(inside.run("id -un")), "a rule lets it through"
+    assert ran(inside.run("echo $((6 * 7))"), "42"), "the shell's own word is no program"
+    status, said = inside.run("whoami; whoami; whoami", codes.fresh())
+    assert status == 0 and said.count("Code for") == 1 and said.count("root\n") == 3, "the proof stands"
+    since = inside.terminal.mark()
+    assert inside.asks("id -u") is not None
+    assert "bash: /usr/bin/id: Permission denied" in inside.terminal.said()[since:]
+    assert ran(inside.run("id -un")), "the shell goes on"
+    inside.terminal.send("exit\r")
+
+
+def test_at_the_prompt_of_a_root_shell_with_nobody_to_ask_it_says_so_at_once(host, at_a_prompt):
+    codes, inside = at_a_prompt
+    host.policy(POLICY.replace('"/usr/bin/id -un"', '"/usr/bin/id -un", /usr/bin/bash'))
+    assert ran(inside.run("sudo whoami", codes.fresh()))
+    becomes_root(inside, "sudo -n -s")
+    assert ran(inside.run("id -un")), "a rule lets it through"
+    assert ran(inside.run("whoami")), "the proof stands"
+    status, said = inside.run("id -u", timeout=5)
+    assert status == 126 and not re.search("^0$", said, re.MULTILINE), said
+    assert "rule 3 of step_up asks for a proof, and with -n nobody is asked" in one_line(said, "^vigil")
+    inside.terminal.send("exit\r")
 
 
 def test_with_nobody_to_ask_it_says_so_at_once(host, user, codes):
