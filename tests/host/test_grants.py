@@ -20,6 +20,9 @@ step_up:
 """
 
 
+LINE = "Plugin vigil_approval vigil_approval.so"
+
+
 @pytest.fixture(scope="module", autouse=True)
 def rules(host):
     for group in ("nopasswd", "whole"):
@@ -27,6 +30,14 @@ def rules(host):
     let_sshd_take_all(host)
     host.write("/etc/sudoers.d/tests", "%nopasswd ALL=(ALL:ALL) NOPASSWD: ALL\n", "0440")
     host.policy(POLICY)
+
+
+@pytest.fixture(params=["PAM", "plugin"])
+def by(request, host):
+    """Which of them asks for sudo."""
+    host.write("/etc/sudo.conf", LINE + "\n" if request.param == "plugin" else "")
+    yield request.param
+    host.run("rm", "/etc/sudo.conf")
 
 
 def proved(host, *groups):
@@ -58,6 +69,7 @@ def test_a_grant_is_listed_with_what_it_is_good_for(host):
     assert needs_no_proof(inside)
 
 
+@pytest.mark.usefixtures("by")
 def test_a_grant_of_the_session_spans_its_terminals_and_its_uses_are_counted(host):
     user, inside, _ = proved(host, "whole")
     assert (of(host, user)[0]["terminal"], of(host, user)[0]["uses_left"]) == (None, 2)
