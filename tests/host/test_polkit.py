@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from people import SHELL, enroll, let_sshd_take_all, one_line, person, shell
+from agents import enrolled, forwarded
+from people import SHELL, enroll, let_sshd_take_all, one_line, person, recovery_codes, shell
 from story import CODE_PROMPT
 from vigilhost import PASSWORDS, SOURCE, wait_until
 
@@ -208,6 +209,47 @@ def test_without_vigild_it_is_refused(host, user):
     finally:
         host.run("systemctl start vigild.socket vigild.service")
     assert status != 0 and "vigild cannot be asked" in said and not is_started(host)
+
+
+# pkexec
+
+def pkexec_asks(host, user, one, require, wrong, right):
+    """By an agent of its own at this terminal: (status, what was said)."""
+    host.policy(RULE.replace("[totp]", require))
+    since = one.inside.start("pkexec id -un")
+    at = one.give_password(user, since)
+    for answer in (wrong, right):
+        at += one.terminal.wait_to_hear(rf"(?:Code|Password) for {user}: ", 10, at).end()
+        one.give(answer)
+    return one.inside.finish(since)
+
+
+def test_pkexec_takes_each_proof_at_its_own_terminal(request, host, user):
+    """On Debian 12 polkit forgets whom it asked: vigil has said yes, and so the code is used up."""
+    codes = enroll(host, user)
+    first, *_ = recovery_codes(host, user)
+    one = agent(host, user)
+    for require, wrong, right in (("[totp]", codes.wrong(), codes.fresh()), ("[recovery]", "aaaa-aaaa-aaaa-aaaa", first),
+                                  ("[password]", "wrong", PASSWORDS[user])):
+        status, said = pkexec_asks(host, user, one, require, wrong, right)
+        assert said.count("is not right") == 1, said
+        if request.config.getoption("--suite") == "bookworm":
+            assert status != 0 and "No session for cookie" in said and "root" not in said.splitlines(), said
+        else:
+            assert status == 0 and "root" in said.splitlines(), said
+    granted = [one["MESSAGE"] for one in kinds(host, user, "step-up-granted")]
+    assert [re.search(r"proved by (\w+)", one)[1] for one in granted] == ["totp", "recovery", "password"]
+
+
+@pytest.mark.parametrize("command", ["pkexec id -un", START])
+def test_where_a_key_alone_is_asked_for_a_line_says_why_it_is_none(host, user, new_agent, command):
+    """polkit's helper has no agent of the person's, whatever is forwarded."""
+    host.policy(RULE.replace("[totp]", "[key]"))
+    keys = new_agent(counter=1)
+    enrolled(host, keys, keys.key(), user)
+    status, said = agent(host, user, *forwarded(keys)).run(command, user)
+    assert status != 0 and "root" not in said.splitlines() and not is_started(host)
+    assert "rule 1 of step_up asks for a proof" in one_line(said, "vigil: ") and "security key" in one_line(said, "vigil: ")
 
 
 # Where a proof counts
