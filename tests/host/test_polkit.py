@@ -211,7 +211,7 @@ def test_without_vigild_it_is_refused(host, user):
     assert status != 0 and "vigild cannot be asked" in said and not is_started(host)
 
 
-# pkexec
+# pkexec, and what runs programs as units
 
 def pkexec_asks(host, user, one, require, wrong, right):
     """By an agent of its own at this terminal: (status, what was said)."""
@@ -250,6 +250,58 @@ def test_where_a_key_alone_is_asked_for_a_line_says_why_it_is_none(host, user, n
     status, said = agent(host, user, *forwarded(keys)).run(command, user)
     assert status != 0 and "root" not in said.splitlines() and not is_started(host)
     assert "rule 1 of step_up asks for a proof" in one_line(said, "vigil: ") and "security key" in one_line(said, "vigil: ")
+
+
+@pytest.fixture
+def as_a_unit(host):
+    """run0(1) of Debian 13; Debian 12 has it without the name."""
+    has_it = host.run("which", "run0", check=False).returncode == 0
+    return "run0 id -un" if has_it else "systemd-run --pty --quiet --collect id -un"
+
+
+def test_run0_asks_for_a_code_behind_the_password(host, user, as_a_unit):
+    codes = enroll(host, user)
+    one = agent(host, user)
+    since = one.inside.start(as_a_unit)
+    at = one.give_password(user, since)
+    at = one.give_code(codes.wrong(), at)
+    one.terminal.wait_to_hear("That code is not right", 10, at)
+    one.give_code(codes.fresh(), at)
+    status, said = one.inside.finish(since)
+    assert status == 0 and "root" in said.splitlines()
+    done = host.ssh_run(user, as_a_unit, timeout=10)
+    assert done.returncode != 0 and "nteractive authentication required" in done.stderr and not done.stdout, done
+
+
+def test_run0_is_refused_without_a_factor_and_asked_by_a_rule_for_anybody_it_names(host, user, as_a_unit):
+    host.policy(RULE.replace("run_as: [root]", "run_as: [alice]"))
+    status, said = agent(host, user).run(as_a_unit, user)
+    assert status != 0 and "root" not in said.splitlines()
+    assert "administrator" in one_line(said, "vigilctl enroll")
+
+
+def test_what_run0_starts_is_a_login_of_roots_own(host, user, as_a_unit):
+    """With the limits of one; Debian 12 has no login there at all. None of it is part of who ran it, nor has its clock."""
+    host.policy("version: 1\nsessions:\n  - {name: run0, match: {services: [systemd-run0]}, max_duration: 3s}\n"
+                "elevated:\n  - {match: {run_as: [root]}, max_duration: 1h}\n" + LASTING.partition("\n")[2])
+    codes = enroll(host, user)
+    one = agent(host, user)
+    since = one.inside.start(as_a_unit.replace("id -un", "sleep 86399"))
+    one.give_code(codes.fresh(), one.give_password(user, since))
+    pid, = wait_until(lambda: host.pids("-x", "-f", ".*/sleep 86399"), 10, "it runs")
+    mine, = host.vigil_sessions(user=user)
+    assert mine["elevated"] == [] and f"session-{mine['logind_session']}.scope" not in host.read(f"/proc/{pid}/cgroup")
+    if as_a_unit.startswith("run0"):
+        its, = host.vigil_sessions(user="root")
+        assert (its["service"], its["rule"], its["elevated"]) == ("systemd-run0", "run0", [])
+        assert its["terminals"] and its["terminals"] != mine["terminals"]
+    else:
+        assert host.vigil_sessions(user="root") == []
+        host.run("kill", pid)
+    one.inside.finish(since)
+    wait_until(lambda: not host.pids("-x", "-f", ".*/sleep 86399"), 5, "it has ended")
+    status, said = one.run(as_a_unit, user)
+    assert status == 0 and "Code for" not in said and "root" in said.splitlines(), "the proof stands at this terminal"
 
 
 # Where a proof counts
