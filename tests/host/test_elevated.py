@@ -1,13 +1,17 @@
 """What sudo, su and pkexec start: a clock of its own in its login, and an end with all that belongs to it."""
 
+import os
 import re
 import time
 
 import pytest
+import roots
 from kills import Walk, death, steps_of
 from logins import LOCK_SCREEN, UNLOCK_PROMPT, Login, unlock
+from people import enroll
 from programs import end_servers
-from vigilhost import wait_until
+from story import CODE_PROMPT
+from vigilhost import Host, wait_until
 
 # After an end that is due: the reason is read (0.2 s), programs save (2 s), what is left is killed.
 ENDED = 6
@@ -27,13 +31,25 @@ WAYS = {
     "su with a command": (f"su -c 'sleep {MARK}'", "su"),
     "pkexec": (f"pkexec sleep {MARK}", "polkit-1"),
     "pkexec that waits": (f"pkexec {STUBBORN}", "polkit-1"),
+    "sudo by its plugin": (f"sudo sleep {MARK}", "sudo"),
+    "doas": (f"doas sleep {MARK}", "doas"),
 }
+PLUGIN = "Plugin vigil_approval vigil_approval.so\n"
+
+
+@pytest.fixture(scope="module")
+def host(request):
+    option = request.config.getoption
+    with Host(f"host-elevated-{os.getpid()}", option("--suite"), option("--vm"), packages=tuple(roots.WAYS_PACKAGES)) as host:
+        host.install()
+        yield host
 
 
 @pytest.fixture(scope="module", autouse=True)
 def ways(host):
     """Who may become root here, and how; no question of sudo's."""
     host.write("/etc/sudoers.d/tests", "alice ALL=(ALL:ALL) NOPASSWD: ALL\n", "0440")
+    host.write("/etc/doas.conf", "permit nopass alice\n", "0400")
     host.run("chpasswd", input=f"root:{ROOT_PASSWORD}\n")
     host.write("/etc/polkit-1/rules.d/10-tests.rules", YES)
     host.run("systemctl", "restart", "polkit.service")
@@ -103,6 +119,7 @@ def no_more(login):
 @pytest.mark.parametrize("way", WAYS)
 def test_what_is_started_has_its_own_clock_and_ends_while_the_login_lives(host, way):
     rules(host, "max_duration: 4s, warn_before_end: [2s]")
+    host.write("/etc/sudo.conf", PLUGIN if "plugin" in way else "")
     alice = Login(host, "alice")
     command, service = WAYS[way]
     one = begins(alice, command)
@@ -117,6 +134,37 @@ def test_what_is_started_has_its_own_clock_and_ends_while_the_login_lives(host, 
     assert told(host, one, "elevated-opened") and told(host, one, "elevated-warned")
     assert re.search(rf"vigil: What {service} started as root ends in 2 s", alice.screen.said())
     assert re.search(rf"vigil: What {service} started as root ends now: it reached its limit of 4 s", alice.screen.said())
+    is_sane(alice)
+
+
+@pytest.mark.parametrize("way", ["sudo -s", "sudo by its plugin", "doas", "su"])
+def test_behind_a_proof_its_clock_begins_with_it(host, way):
+    """The time until somebody answers is none of it, and a proof that stands gives the next one no more of it."""
+    host.policy("version: 1\nelevated:\n  - {match: {run_as: [root]}, max_duration: 2s}\n"
+                "step_up:\n  - {match: {services: [sudo, su, doas]}, require: [totp], valid_for: 10m}\n")
+    host.write("/etc/sudo.conf", PLUGIN if "plugin" in way else "")
+    codes = enroll(host, "alice")
+    alice = Login(host, "alice")
+    command, service = WAYS[way]
+    for code in (codes.fresh(), None):
+        since = alice.screen.mark()
+        alice.type(command + "\r")
+        if way == "su":
+            alice.screen.wait_to_hear("assword:", 10, since)
+            alice.type(ROOT_PASSWORD + "\r")
+        if code:
+            alice.screen.wait_to_hear(CODE_PROMPT, 10, since)
+            asked = time.monotonic()
+            wait_until(lambda: elevated(alice) or time.monotonic() > asked + 1, 5, "a moment passes")
+            assert not elevated(alice), "nothing has been started"
+            alice.type(code + "\r")
+            answered = time.monotonic()
+        one, = wait_until(lambda: elevated(alice), 10, f"vigil lists {way}")
+        assert (one["run_as"], one["service"], one["limits"]["max_duration"]) == ("root", service, 2)
+        no_more(alice)
+        assert not left(host) and "its limit of 2 s" in told(host, one, "elevated-over")[0]
+        assert not code or time.monotonic() - answered >= 2
+        assert code or "Code for" not in alice.screen.said()[since:], "the proof stands"
     is_sane(alice)
 
 
