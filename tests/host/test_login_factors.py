@@ -11,7 +11,7 @@ import pytest
 from people import SHELL, at_console, enroll, person, recovery_codes
 from story import CODE_PROMPT
 from troubles import gone, no_factors, no_key, no_policy, stuck
-from vigilhost import PASSWORDS, Host, wait_until
+from vigilhost import PASSWORDS, SOURCE, Host, wait_until
 
 RULES = """\
 version: 1
@@ -452,6 +452,47 @@ def test_root_at_a_console_is_not_asked(host):
     finally:
         terminal.close()
         host.policy(RULES)
+
+
+# Whoever tries and tries
+
+def sizes(host):
+    """KiB that vigild has in memory, and that its factors have on the disk."""
+    memory = re.search(r"^VmRSS:\s+(\d+) kB", host.read(f"/proc/{host.vigild_pid()}/status"), re.MULTILINE)[1]
+    return int(memory), int(host.run("du", "-ckL", "/var/lib/vigil").stdout.split()[-2])
+
+
+def test_ten_thousand_failed_logins_cost_next_to_nothing_and_keep_nobody_out(host, user):
+    """Half of them by names that nobody has, half by people's, whose passwords are already stolen; each from another place. Of
+    PAM's modules vigil's alone: pam_unix(8) takes longer than all of it."""
+    host.put(SOURCE / "build/tests/host/tools/failing-logins", "/usr/local/bin/failing-logins")
+    host.write("/etc/pam.d/guesses", "auth required pam_vigil.so\naccount include common-account\n")
+    host.policy(RULES.replace("[sshd, login]", "[sshd, login, guesses]"))
+    codes = enroll(host, user)
+    recovery_codes(host, user)
+    others = [person(host, "people") for _ in range(3)]
+    for other in others:
+        enroll(host, other)
+    mine = host.ssh(user, by=KEY)
+    mine.wait_to_hear(CODE_PROMPT, 10)
+    mine.send(codes.fresh() + "\r")
+    mine.wait_for(SHELL, 15)
+    pid, before = host.vigild_pid(), sizes(host)
+    # The guesses last: for half a minute nobody elsewhere is heard.
+    for whom in ([], [user, *others]):
+        some = " ".join(["failing-logins 2500 guesses aaaa-aaaa-aaaa-aaaa", *whom])
+        assert host.run(f"{some} & {some}; wait").stdout == "0\n0\n", "nobody was let in"
+    after = sizes(host)
+    print(before, after)
+    assert host.vigild_pid() == pid, "the same vigild"
+    # To look at a recovery code takes 8 MiB for a moment.
+    assert after[0] - before[0] < 12 * 1024 and after[1] - before[1] < 1024
+    refused(host.ssh(user, by=KEY, source=ELSEWHERE), "Too many wrong answers: try again in")
+    again = host.ssh(user, by=KEY)
+    again.wait_to_hear(CODE_PROMPT, 10)
+    again.send(codes.fresh() + "\r")
+    again.wait_for(SHELL, 15)
+    assert len(host.vigil_sessions(user=user)) == 2
 
 
 # What the doctor says
