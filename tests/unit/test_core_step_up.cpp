@@ -88,6 +88,53 @@ START_TEST(a_grant_ends_at_its_time) {
 }
 END_TEST
 
+/// What is not looked at must make no difference: the same question without it has the same answer.
+START_TEST(what_a_person_has_is_not_asked_for_where_nothing_hangs_on_it) {
+    const auto needed = [](const Host& host, const StepUpAsked& asked, Microseconds now) {
+        return host.machine.needs_factors(asked, at(now));
+    };
+    const auto in_hand = [](StepUpAsked asked) {
+        asked.person_has.clear();
+        return asked;
+    };
+    Host unproved{some_policy()};
+    unproved.login(1, 0s);
+    ck_assert(needed(unproved, command(), 1s));
+
+    auto host = proved();
+    ck_assert(!needed(host, command(), 1s));
+    ck_assert(ask(host, in_hand(command()), 1s) == Verdict::allowed);
+    ck_assert(needed(host, command(1, 4), 1s)); // at another terminal
+    // It stands for as long as the answer can take, and longer.
+    ck_assert(!needed(host, command(), 5min - 2s));
+    ck_assert(needed(host, command(), 5min - 1s));
+
+    Host free{some_policy({.require = {}})};
+    free.login(1, 0s);
+    ck_assert(!needed(free, command(), 1s));
+    ck_assert(ask(free, in_hand(command()), 1s) == Verdict::allowed);
+
+    // With time to enrol a grant lasts no longer than that.
+    auto in_time = proved(some_policy(
+        {.require = {{policy::Factor::totp}}, .valid_for = 5min, .enroll_within = Seconds{600}}));
+    ck_assert(needed(in_time, command(), 1s));
+
+    auto observed = some_policy();
+    observed.mode = policy::Mode::observe;
+    ck_assert(needed(proved(observed), command(), 1s));
+
+    auto login = command();
+    login.login.emplace();
+    ck_assert(needed(host, login, 1s));
+    auto nobody = command();
+    nobody.subjects.clear();
+    ck_assert(needed(host, nobody, 1s));
+
+    host.step(LockAsked{1, id_of(1), "root"}, 2s);
+    ck_assert(needed(host, command(), 2s));
+}
+END_TEST
+
 START_TEST(a_grant_dies_with_a_lock_a_logout_an_end_the_factors_and_the_policy) {
     const std::pair<Event, const char*> ends[] = {
         {LockAsked{1, id_of(1), "root"}, "ReadActivity StoreSession EraseGrant Audit Lock"},
@@ -443,6 +490,7 @@ int main() {
                             {a_proof_is_stored_and_audited_before_the_answer,
                              a_grant_is_good_for_nothing_else,
                              a_grant_ends_at_its_time,
+                             what_a_person_has_is_not_asked_for_where_nothing_hangs_on_it,
                              a_grant_dies_with_a_lock_a_logout_an_end_the_factors_and_the_policy,
                              a_new_policy_with_the_same_rule_gives_what_the_old_one_gave,
                              where_two_are_asked_for_proofs_both_rules_hold_and_nothing_lasts,
