@@ -1,8 +1,8 @@
 #include "pam_module/login.hpp"
 
-#include "pam_module/blocked.hpp"
 #include "pam_module/conversation.hpp"
 #include "pam_module/login_factors.hpp"
+#include "wire/block_mark.hpp"
 #include "wire/codec.hpp"
 
 #include <cerrno>
@@ -79,13 +79,8 @@ struct Answer {
     std::string reason; ///< for the user, of `refused`
 };
 
-Answer ask_for_reservation(Call& call) {
-    const auto user = find_user(call.pam);
-    if (!user)
-        return {user.error(), {}};
-    if (auto reason = blocked(call.pam, call.options.socket, user->uid))
-        return {Outcome::refused, std::move(*reason)};
-    const auto login = gather_login(call.pam, *user);
+Answer ask_for_reservation(Call& call, const User& user) {
+    const auto login = gather_login(call.pam, user);
     if (!login)
         return {unavailable(call, login.error()), {}};
     auto reply = wire::read_reply<Reservation>(call_manager(call, "Reserve", &*login));
@@ -107,12 +102,18 @@ Answer ask_for_reservation(Call& call) {
 } // namespace
 
 Outcome reserve_login(Call& call) {
+    const auto user = find_user(call.pam);
+    if (!user)
+        return user.error();
     Answer answer{Outcome::unavailable, {}};
     try {
-        answer = ask_for_reservation(call);
+        answer = ask_for_reservation(call, *user);
     } catch (const std::exception& exception) {
         answer.outcome = unavailable(call, Error{0, exception.what()});
     }
+    if (answer.outcome == Outcome::unavailable)
+        if (const auto reason = wire::blocked_by_mark(call.options.socket, user->uid))
+            answer = {Outcome::refused, "vigil: " + *reason};
     if (answer.outcome == Outcome::unavailable && is_proof_owing(call.pam))
         answer = {Outcome::refused, "vigil: this login needs a proof, and vigild cannot be asked "
                                     "about it. See: systemctl status vigild"};

@@ -1,9 +1,9 @@
 #include "pam_module/login_factors.hpp"
 
 #include "base/base64.hpp"
-#include "pam_module/blocked.hpp"
 #include "pam_module/conversation.hpp"
 #include "pam_module/proof.hpp"
+#include "wire/block_mark.hpp"
 #include "wire/security_key.hpp"
 #include "wire/step_up.hpp"
 
@@ -91,8 +91,6 @@ Outcome decide(Call& call) {
     const auto user = find_user(call.pam);
     if (!user)
         return user.error();
-    if (const auto reason = blocked(call.pam, call.options.socket, user->uid))
-        return refuse(call, *reason);
     const auto login = gather_login(call.pam, *user);
     if (!login)
         return unavailable(call, login.error());
@@ -144,7 +142,12 @@ Outcome ask_at_login(Call& call) {
     } catch (const std::exception& exception) {
         outcome = unavailable(call, Error{0, exception.what()});
     }
-    if (outcome == Outcome::unavailable && call.options.unavailable != Options::Unavailable::allow)
+    if (outcome != Outcome::unavailable)
+        return outcome;
+    if (const auto user = find_user(call.pam))
+        if (const auto reason = wire::blocked_by_mark(call.options.socket, user->uid))
+            return refuse(call, "vigil: " + *reason);
+    if (call.options.unavailable != Options::Unavailable::allow)
         say_error(call.pam, "vigil: vigild cannot be asked whether this login needs a proof, so "
                             "nobody is let in. See: systemctl status vigild");
     return outcome;

@@ -1,10 +1,11 @@
 #include "pam_module/step_up.hpp"
 
+#include "base/process.hpp"
 #include "pam_module/arguments.hpp"
-#include "pam_module/blocked.hpp"
 #include "pam_module/conversation.hpp"
 #include "pam_module/proof.hpp"
 #include "wire/answer.hpp"
+#include "wire/block_mark.hpp"
 #include "wire/step_up.hpp"
 
 #include <algorithm>
@@ -73,11 +74,6 @@ Outcome decide_step_up(Call& call) {
     const auto user = find_user(call.pam);
     if (!user)
         return user.error();
-    // Who one is and who one wants to be: su's PAM_USER is the second.
-    for (const uid_t uid : {user->uid, getuid()}) {
-        if (const auto reason = blocked(call.pam, call.options.socket, uid))
-            return refuse(call, *reason);
-    }
     if (is_sudos_plugin_here(call.service_text))
         return Outcome::not_applicable;
     const auto login = describe_login(call.pam, *user);
@@ -138,12 +134,28 @@ bool is_root_already(const Call& call) {
     return getuid() == 0 && call.service_text != "polkit-1";
 }
 
+/// By a mark, as vigild would have it: who runs this, whose login it is, and whom PAM names. That
+/// root becomes a blocked user by su is root's affair.
+std::optional<std::string> blocked_by_mark(const Call& call) {
+    std::vector<uid_t> concerned{getuid()};
+    if (const auto login = base::read_login_uid(getpid()))
+        concerned.push_back(*login);
+    if (const auto user = find_user(call.pam); user && !(is_su(call.service_text) && getuid() == 0))
+        concerned.push_back(user->uid);
+    for (const uid_t uid : concerned)
+        if (auto reason = wire::blocked_by_mark(call.options.socket, uid))
+            return reason;
+    return std::nullopt;
+}
+
 } // namespace
 
 Outcome step_up(Call& call) {
     const Outcome outcome = decide_step_up(call);
     if (outcome != Outcome::unavailable)
         return outcome;
+    if (const auto reason = blocked_by_mark(call))
+        return refuse(call, "vigil: " + *reason);
     if (is_root_already(call))
         return Outcome::not_applicable;
     if (call.options.unavailable != Options::Unavailable::allow)

@@ -170,16 +170,15 @@ START_TEST(a_refusal_is_told_and_ends_it) {
 }
 END_TEST
 
-START_TEST(who_is_blocked_is_not_asked) {
+START_TEST(who_is_blocked_is_refused_with_vigild_away) {
     leave_the_terminal();
     FakeVigild vigild;
-    wants_code(vigild);
     std::filesystem::create_directory(vigild.directory() + "/blocked");
-    std::ofstream{vigild.directory() + "/blocked/0"} << "gone\n";
-    PamHost host{vigild, "login"};
+    std::ofstream{vigild.directory() + "/blocked/0"} << "root is blocked: gone\n";
+    vigild.remove();
+    PamHost host{vigild, "login", "root", "unavailable=allow"};
     ck_assert_int_eq(host.authenticate(), PAM_MAXTRIES);
-    ck_assert(host.was_told("blocked: gone"));
-    ck_assert_int_eq(vigild->connections, 0);
+    ck_assert(host.was_told("vigil: root is blocked: gone"));
 }
 END_TEST
 
@@ -301,7 +300,7 @@ int main() {
          what_is_no_code_is_sent_to_nobody,
          an_empty_answer_is_nobody,
          a_refusal_is_told_and_ends_it,
-         who_is_blocked_is_not_asked,
+         who_is_blocked_is_refused_with_vigild_away,
          a_locker_of_a_users_own_asks_nothing_of_vigild,
          a_key_that_sshd_took_is_told_by_its_fingerprint,
          what_is_no_key_is_none,

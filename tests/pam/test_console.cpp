@@ -18,7 +18,9 @@ namespace {
 
 const std::string deny = "unavailable=deny";
 
-void block(const FakeVigild& vigild, unsigned uid) {
+/// Where vigild cannot be asked: that is what a mark is for.
+void block(FakeVigild& vigild, unsigned uid) {
+    vigild.remove();
     std::filesystem::create_directory(vigild.directory() + "/blocked");
     std::ofstream{vigild.directory() + "/blocked/" + std::to_string(uid)} << "gone\n";
 }
@@ -77,7 +79,6 @@ START_TEST(what_a_program_says_of_its_terminal_is_no_console) {
         host.set(PAM_TTY, name);
         ck_assert_int_eq(host.account(), PAM_PERM_DENIED);
     }
-    vigild.remove();
     std::filesystem::remove_all(vigild.directory() + "/blocked");
     ck_assert_int_eq(PamHost(vigild, "login", "root", deny).account(), PAM_AUTHINFO_UNAVAIL);
 }
@@ -110,7 +111,6 @@ START_TEST(others_at_the_console_are_refused_as_anywhere) {
     FakeVigild vigild;
     block(vigild, 65534);
     ck_assert_int_eq(PamHost(vigild, "login", "nobody", deny).account(), PAM_PERM_DENIED);
-    vigild.remove();
     std::filesystem::remove_all(vigild.directory() + "/blocked");
     ck_assert_int_eq(PamHost(vigild, "login", "nobody", deny).account(), PAM_AUTHINFO_UNAVAIL);
 }

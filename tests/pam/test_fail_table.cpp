@@ -1,18 +1,24 @@
 // Every cell of the fail table that is the module's: an entry point, and what is wrong with vigild.
 
+#include "base/clock.hpp"
 #include "tests/pam/console.hpp"
 #include "tests/pam/pam_host.hpp"
 #include "tests/pam/troubles.hpp"
 #include "tests/unit/test.hpp"
+#include "wire/block_mark.hpp"
 
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <string>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
+using namespace vigil;
 using namespace vigil::test;
 using std::chrono_literals::operator""ms;
 
@@ -25,6 +31,12 @@ void check_code(const char* entry, const Trouble& trouble, int got, int wanted) 
 /// As in sudo when alice runs it. Each test is a process of its own, so nothing has to be put back.
 void become_setuid_program() {
     ck_assert_int_eq(setresuid(65534, 0, 0), 0);
+}
+
+void block(const FakeVigild& vigild, unsigned uid, const std::string& mark) {
+    const auto folder = vigild.directory() + "/blocked";
+    std::filesystem::create_directory(folder);
+    std::ofstream{folder + "/" + std::to_string(uid)} << mark;
 }
 
 } // namespace
@@ -183,42 +195,82 @@ START_TEST(an_argument_misspelt_changes_nothing) {
 }
 END_TEST
 
-START_TEST(a_blocked_user_is_refused_with_vigild_down) {
+START_TEST(a_blocked_user_is_refused_where_vigild_cannot_be_asked) {
+    const Trouble& trouble = troubles[_i];
     FakeVigild vigild;
-    std::filesystem::create_directory(vigild.directory() + "/blocked");
-    std::ofstream{vigild.directory() + "/blocked/0"} << "left the \033[31mcompany\nsecond line\n";
-    vigild.remove();
-    for (const char* const service : {"sshd", "login", "sudo", "su", "polkit-1"}) {
+    block(vigild, 0, "left the \033[31mcompany\nsecond line\n");
+    make(vigild, trouble);
+    for (const char* const service : {"sshd", "sudo", "polkit-1"}) {
         PamHost host{vigild, service, "root", "unavailable=allow"};
-        ck_assert_int_eq(host.account(), PAM_PERM_DENIED);
-        ck_assert(host.was_told("blocked: left the \\x1b[31mcompany"));
+        check_code(service, trouble, host.account(), PAM_PERM_DENIED);
+        ck_assert(host.was_told("vigil: left the \\x1b[31mcompany"));
         ck_assert(!host.was_told("second line"));
     }
 }
 END_TEST
 
-START_TEST(a_blocked_user_is_refused_whatever_vigild_says) {
+START_TEST(who_can_be_asked_knows_better_than_a_mark) {
     FakeVigild vigild;
-    std::filesystem::create_directory(vigild.directory() + "/blocked");
-    std::ofstream{vigild.directory() + "/blocked/0"};
+    block(vigild, 0, "left the company\n");
+    ck_assert_int_eq(PamHost(vigild, "sshd").account(), PAM_SUCCESS);
+    ck_assert_int_eq(PamHost(vigild, "sudo").account(), PAM_SUCCESS);
+    vigild->reserve_verdict = 0;
+    std::strcpy(vigild->reason, "vigil: root is blocked on this host");
     PamHost host{vigild, "sshd"};
     ck_assert_int_eq(host.account(), PAM_PERM_DENIED);
-    ck_assert_int_eq(vigild->reserved, 0);
+    ck_assert(host.was_told("is blocked on this host"));
 }
 END_TEST
 
-START_TEST(only_a_file_of_roots_in_a_directory_of_roots_blocks) {
+START_TEST(whatever_has_the_name_of_a_mark_blocks) {
     FakeVigild vigild;
-    const std::string directory = vigild.directory() + "/blocked";
-    std::filesystem::create_directory(directory);
-    std::ofstream{directory + "/1"} << "another user\n";
-    std::filesystem::create_symlink(directory + "/1", directory + "/0");
-    ck_assert_int_eq(PamHost(vigild, "sshd").account(), PAM_SUCCESS);
-    std::filesystem::remove(directory + "/0");
-    std::ofstream{directory + "/0"};
-    ck_assert_int_eq(PamHost(vigild, "sshd").account(), PAM_PERM_DENIED);
-    std::filesystem::permissions(directory, std::filesystem::perms{0777});
-    ck_assert_int_eq(PamHost(vigild, "sshd").account(), PAM_SUCCESS);
+    block(vigild, 1, "another user\n");
+    vigild.remove();
+    const std::string mark = vigild.directory() + "/blocked/0";
+    ck_assert_int_eq(PamHost(vigild, "sshd").account(), ignored);
+    const std::function<void()> kinds[] = {
+        [&] { std::filesystem::create_symlink(vigild.directory() + "/blocked/1", mark); },
+        [&] { std::filesystem::create_symlink("/nowhere", mark); },
+        [&] { ck_assert_int_eq(::mkfifo(mark.c_str(), 0600), 0); },
+        [&] { std::filesystem::create_directory(mark); },
+        [&] { std::ofstream{mark}; },
+        [&] { std::ofstream{mark} << std::string(1 << 20, 'x'); },
+        [&] {
+            std::ofstream{mark} << "somebody's\n";
+            ck_assert_int_eq(::chown(mark.c_str(), 65534, 65534), 0);
+        }};
+    for (const auto& make_it : kinds) {
+        make_it();
+        PamHost host{vigild, "sshd", "root", "unavailable=allow"};
+        ck_assert_int_eq(host.account(), PAM_PERM_DENIED);
+        ck_assert(host.was_told("vigil: This account is blocked on this host."));
+        std::filesystem::remove(mark);
+    }
+}
+END_TEST
+
+START_TEST(a_mark_whose_time_is_over_lets_in) {
+    FakeVigild vigild;
+    vigild.remove();
+    const auto write = [&](Microseconds from_now) {
+        block(vigild, 0,
+              wire::text_of({.line = "gone", .until = base::read_boot_time() + from_now}));
+        return PamHost(vigild, "sshd").account();
+    };
+    ck_assert_int_eq(write(Seconds{-1}), ignored);
+    ck_assert_int_eq(write(Seconds{60}), PAM_PERM_DENIED);
+}
+END_TEST
+
+START_TEST(root_may_become_a_blocked_user_and_nobody_else) {
+    FakeVigild vigild;
+    block(vigild, 65534, "gone\n");
+    vigild.remove();
+    ck_assert_int_eq(PamHost(vigild, "su", "nobody").account(), ignored);
+    ck_assert_int_eq(PamHost(vigild, "sudo", "nobody").account(), PAM_PERM_DENIED);
+    become_setuid_program();
+    ck_assert_int_eq(PamHost(vigild, "su", "nobody").account(), PAM_PERM_DENIED);
+    ck_assert_int_eq(PamHost(vigild, "su", "root").account(), PAM_PERM_DENIED); // runs as nobody
 }
 END_TEST
 
@@ -249,9 +301,11 @@ int main() {
          unavailable_deny_refuses_logins,
          {unavailable_allow_lets_step_up_pass_where_vigild_is_down, 0, trouble_count},
          an_argument_misspelt_changes_nothing,
-         a_blocked_user_is_refused_with_vigild_down,
-         a_blocked_user_is_refused_whatever_vigild_says,
-         only_a_file_of_roots_in_a_directory_of_roots_blocks,
+         {a_blocked_user_is_refused_where_vigild_cannot_be_asked, 0, trouble_count},
+         who_can_be_asked_knows_better_than_a_mark,
+         whatever_has_the_name_of_a_mark_blocks,
+         a_mark_whose_time_is_over_lets_in,
+         root_may_become_a_blocked_user_and_nobody_else,
          a_restart_of_vigild_is_waited_out},
         {.seconds = 30});
 }

@@ -129,7 +129,7 @@ START_TEST(a_blocked_user_is_refused_short_of_descriptors) {
     std::filesystem::create_directory(vigild.directory() + "/blocked");
     PamHost login{vigild, "sshd"};
     ck_assert_int_eq(login.account(), PAM_SUCCESS);
-    std::ofstream{vigild.directory() + "/blocked/0"};
+    std::ofstream{vigild.directory() + "/blocked/0"} << "gone\n";
     const FewDescriptors few;
     ck_assert_int_eq(login.account(), PAM_PERM_DENIED);
 }

@@ -7,6 +7,8 @@
 #include "wire/names.hpp"
 
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -49,6 +51,21 @@ START_TEST(without_an_answer_root_does_as_ever) {
     SudoHost sudo{vigild};
     ck_assert_int_eq(sudo.approve(by_root()), yes);
     ck_assert(sudo.lines.empty());
+}
+END_TEST
+
+START_TEST(a_blocked_user_runs_nothing_where_vigild_cannot_be_asked) {
+    const Trouble& trouble = troubles[_i];
+    FakeVigild vigild;
+    std::filesystem::create_directory(vigild.directory() + "/blocked");
+    std::ofstream{vigild.directory() + "/blocked/65534"} << "nobody is blocked: gone\x1b\n";
+    make(vigild, trouble);
+    SudoHost sudo{vigild};
+    SudoRun lenient;
+    lenient.options = {"unavailable=allow"};
+    ck_assert_int_eq(sudo.approve(lenient), no);
+    ck_assert(sudo.was_told("vigil: nobody is blocked: gone\\x1b"));
+    ck_assert_int_eq(sudo.approve(by_root()), yes);
 }
 END_TEST
 
@@ -364,30 +381,32 @@ START_TEST(a_factor_that_cannot_be_typed_is_not_asked_for) {
 END_TEST
 
 int main() {
-    return vigil::test::run("plugin",
-                            {{without_an_answer_nobody_runs_anything, 0, trouble_count},
-                             {without_an_answer_root_does_as_ever, 0, trouble_count},
-                             {an_answer_that_fails_behind_the_question_is_a_no, 0, trouble_count},
-                             a_restart_of_vigild_is_waited_out,
-                             what_vigild_says_is_done,
-                             the_command_is_asked_about_as_it_will_run,
-                             another_group_is_nobodys_own,
-                             a_folder_of_ones_own_settles_nothing,
-                             an_environment_of_ones_own_settles_nothing,
-                             a_link_of_procs_leads_nowhere,
-                             edited_files_are_known_by_their_folders,
-                             what_a_command_starts_is_where_that_one_is,
-                             a_login_shell_is_another_service,
-                             unavailable_allow_lets_pass_and_no_more,
-                             {unavailable_allow_is_for_a_vigild_that_is_down, 0, trouble_count},
-                             more_than_a_message_carries_is_said_to_be_cut,
-                             what_sudo_does_not_say_is_no_yes,
-                             a_sudo_that_is_too_new_does_not_run_with_it,
-                             a_right_code_is_a_yes_and_goes_to_vigild_with_the_command,
-                             three_wrong_codes_are_a_no,
-                             too_many_wrong_codes_are_waited_for_by_nobody,
-                             with_nobody_to_ask_the_answer_is_at_once,
-                             what_is_no_answer_is_not_sent,
-                             a_factor_that_cannot_be_typed_is_not_asked_for},
-                            {.seconds = 30});
+    return vigil::test::run(
+        "plugin",
+        {{without_an_answer_nobody_runs_anything, 0, trouble_count},
+         {without_an_answer_root_does_as_ever, 0, trouble_count},
+         {a_blocked_user_runs_nothing_where_vigild_cannot_be_asked, 0, trouble_count},
+         {an_answer_that_fails_behind_the_question_is_a_no, 0, trouble_count},
+         a_restart_of_vigild_is_waited_out,
+         what_vigild_says_is_done,
+         the_command_is_asked_about_as_it_will_run,
+         another_group_is_nobodys_own,
+         a_folder_of_ones_own_settles_nothing,
+         an_environment_of_ones_own_settles_nothing,
+         a_link_of_procs_leads_nowhere,
+         edited_files_are_known_by_their_folders,
+         what_a_command_starts_is_where_that_one_is,
+         a_login_shell_is_another_service,
+         unavailable_allow_lets_pass_and_no_more,
+         {unavailable_allow_is_for_a_vigild_that_is_down, 0, trouble_count},
+         more_than_a_message_carries_is_said_to_be_cut,
+         what_sudo_does_not_say_is_no_yes,
+         a_sudo_that_is_too_new_does_not_run_with_it,
+         a_right_code_is_a_yes_and_goes_to_vigild_with_the_command,
+         three_wrong_codes_are_a_no,
+         too_many_wrong_codes_are_waited_for_by_nobody,
+         with_nobody_to_ask_the_answer_is_at_once,
+         what_is_no_answer_is_not_sent,
+         a_factor_that_cannot_be_typed_is_not_asked_for},
+        {.seconds = 30});
 }

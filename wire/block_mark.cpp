@@ -1,0 +1,78 @@
+#include "wire/block_mark.hpp"
+
+#include "base/clock.hpp"
+#include "base/number.hpp"
+#include "base/unique_fd.hpp"
+
+#include <array>
+#include <cerrno>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace vigil::wire {
+
+namespace {
+
+constexpr std::string_view until_word = "until ";
+constexpr const char* no_words = "This account is blocked on this host.";
+
+/// The first line of a text, which it takes away.
+std::string_view take_line(std::string_view& text) {
+    const auto end = text.find('\n');
+    const auto line = text.substr(0, end);
+    text.remove_prefix(end == text.npos ? text.size() : end + 1);
+    return line;
+}
+
+/// "": there is something, and it is no mark of vigild's. nullopt: there is nothing.
+std::optional<std::string> read_mark(const std::string& path) {
+    const base::UniqueFd file{
+        ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)};
+    struct stat status{};
+    if (!file) {
+        if (errno == ENOENT || errno == ENOTDIR)
+            return std::nullopt;
+        // No descriptor is left, it is a link, or not this user's to read: that it is there does.
+        return ::lstat(path.c_str(), &status) == 0 ? std::optional<std::string>{""} : std::nullopt;
+    }
+    if (::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_uid != 0)
+        return "";
+    std::array<char, max_mark_bytes + 1> buffer{};
+    const ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
+    if (got < 0 || static_cast<std::size_t>(got) > max_mark_bytes)
+        return "";
+    return std::string{buffer.data(), static_cast<std::size_t>(got)};
+}
+
+} // namespace
+
+std::string text_of(const BlockMark& mark) {
+    std::string text = mark.line + "\n";
+    if (mark.until != BootTime::max())
+        text += std::string{until_word} + std::to_string(mark.until.time_since_epoch().count());
+    return text + "\n";
+}
+
+BlockMark mark_of(std::string_view text) {
+    BlockMark mark{.line = std::string{take_line(text)}};
+    const auto end = take_line(text);
+    Microseconds::rep until = 0;
+    if (end.starts_with(until_word) && base::parse_number(end.substr(until_word.size()), until))
+        mark.until = BootTime{Microseconds{until}};
+    return mark;
+}
+
+std::optional<std::string> blocked_by_mark(const std::string& socket, uid_t uid) {
+    const auto found = read_mark(socket.substr(0, socket.rfind('/') + 1) + blocked_folder + "/" +
+                                 std::to_string(uid));
+    if (!found)
+        return std::nullopt;
+    const auto mark = mark_of(*found);
+    if (mark.until <= base::read_boot_time())
+        return std::nullopt;
+    return mark.line.empty() ? no_words : mark.line;
+}
+
+} // namespace vigil::wire
