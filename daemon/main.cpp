@@ -93,6 +93,8 @@ Result<store::RuntimeStore> open_whole(const std::string& path) {
         return std::unexpected{grants.error()};
     if (const auto logins = opened->remembered(); !logins)
         return std::unexpected{logins.error()};
+    if (const auto blocks = opened->blocks(); !blocks)
+        return std::unexpected{blocks.error()};
     return opened;
 }
 
@@ -222,7 +224,11 @@ int run(const Arguments& arguments) {
     auto policy = keeper.start(base::read_clocks().wall);
     auto inherited = take_inherited();
     auto store = open_store(arguments.runtime + "/state.db");
-    shell::Shell shell{raw, std::move(store.store), std::move(policy), std::move(inherited.queues),
+    shell::Shell shell{raw,
+                       std::move(store.store),
+                       std::move(policy),
+                       std::move(inherited.queues),
+                       store::BlockFiles{arguments.runtime, arguments.state},
                        std::move(store.trouble)};
     leave_with_pid1(shell);
 

@@ -54,6 +54,7 @@ Result<> append(base::ValueSink& sink, const std::vector<Session>& sessions);
 Result<> append(base::ValueSink& sink, const std::vector<Factor>& factors);
 Result<> append(base::ValueSink& sink, const std::vector<Finding>& findings);
 Result<> append(base::ValueSink& sink, const std::vector<Grant>& grants);
+Result<> append(base::ValueSink& sink, const std::vector<Block>& blocks);
 Result<> append_fd(base::ValueSink& sink, int fd);
 Result<> append_text(base::ValueSink& sink, const std::string& text);
 
@@ -103,6 +104,8 @@ template <>
 Result<std::vector<Finding>> read<std::vector<Finding>>(base::ValueSource& source);
 template <>
 Result<std::vector<Grant>> read<std::vector<Grant>>(base::ValueSource& source);
+template <>
+Result<std::vector<Block>> read<std::vector<Block>>(base::ValueSource& source);
 template <>
 Result<std::string> read<std::string>(base::ValueSource& source);
 template <>

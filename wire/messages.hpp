@@ -270,6 +270,21 @@ struct Grant {
     bool operator==(const Grant&) const = default;
 };
 
+// org.vigil1.Manager.Block    in: s user, s reason, t seconds, 0 for no end  out: -
+// org.vigil1.Manager.Unblock  in: s user, or his number                      out: -
+// org.vigil1.Manager.Blocks   out: aa{sv}, a Block each
+//   (for root)
+struct Block {
+    std::uint32_t uid = UINT32_MAX;
+    std::string user;
+    std::string reason;
+    std::string by;
+    std::uint64_t since = 0;
+    std::uint64_t until = 0; ///< 0: it has no end
+
+    bool operator==(const Block&) const = default;
+};
+
 // org.vigil1.Manager.Status  out: a{sv}
 struct Status {
     std::string version;

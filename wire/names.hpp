@@ -45,6 +45,8 @@ inline constexpr const char* reauth_stack = "vigil-reauth";
 /// What pam_vigil puts into the PAM environment (pam_putenv(3)) when it took a code.
 inline constexpr const char* factor_variable = "VIGIL_FACTOR";
 inline constexpr std::size_t max_reason_bytes = 1024;
+/// Of a block: told at a login in one line.
+inline constexpr std::size_t max_block_reason_bytes = 200;
 inline constexpr std::size_t max_path_bytes = 4096; ///< the kernel's PATH_MAX
 inline constexpr std::size_t max_arguments = 1024;
 inline constexpr std::size_t max_arguments_bytes = 64 * 1024;

@@ -89,6 +89,18 @@ void each_field(Field&& field, auto& grant)
 }
 
 template <typename Field>
+void each_field(Field&& field, auto& block)
+    requires std::is_same_v<std::remove_cvref_t<decltype(block)>, Block>
+{
+    field("uid", block.uid);
+    field("user", block.user);
+    field("reason", block.reason);
+    field("by", block.by);
+    field("since", block.since);
+    field("until", block.until);
+}
+
+template <typename Field>
 void each_field(Field&& field, auto& request)
     requires std::is_same_v<std::remove_cvref_t<decltype(request)>, Request>
 {
@@ -309,6 +321,15 @@ Result<> append(base::ValueSink& sink, const std::vector<Session>& sessions) {
 template <>
 Result<std::vector<Session>> read<std::vector<Session>>(base::ValueSource& source) {
     return read_records<Session>(source);
+}
+
+Result<> append(base::ValueSink& sink, const std::vector<Block>& blocks) {
+    return append_records(sink, blocks);
+}
+
+template <>
+Result<std::vector<Block>> read<std::vector<Block>>(base::ValueSource& source) {
+    return read_records<Block>(source);
 }
 
 Result<> append(base::ValueSink& sink, const std::vector<Grant>& grants) {

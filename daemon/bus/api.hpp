@@ -73,6 +73,9 @@ public:
     Result<> deny(const Call& call);
     Result<> list_grants(const Call& call); // grant_methods.cpp
     Result<> revoke(const Call& call);
+    Result<> block(const Call& call); // block_methods.cpp
+    Result<> unblock(const Call& call);
+    Result<> list_blocks(const Call& call);
     Result<> lock_info(const Call& call); // lock_methods.cpp
     Result<> unlocked(const Call& call);
     Result<> unlock_failed(const Call& call);

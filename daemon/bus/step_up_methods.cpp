@@ -55,7 +55,7 @@ Result<Question> read_question(const Call& call, With with) {
 
 namespace {
 
-void reply_denied(const Call& call, const char* why) {
+void reply_denied(const Call& call, const std::string& why) {
     reply(call, [&](auto& sink) {
         return wire::append(
             sink, wire::AskReply{.verdict = wire::AskReply::Verdict::denied, .text = why});
@@ -142,6 +142,11 @@ Result<core::StepUpAsked> Api::gather(const Question& question) {
     asked.session = shell_.session_of(pid);
     if (!question.request.run_as.empty())
         asked.target.run_as = question.request.run_as;
+    if (const auto login = base::read_login_uid(pid); login && *login != static_cast<uid_t>(-1))
+        asked.login_uid = *login;
+    // Of su's PAM_USER, and of no other's, it is said that he is whom the command runs as.
+    if (!question.is_sudos && question.request.run_as == question.request.login.user)
+        asked.becomes = question.request.login.uid;
     asked.target.command = question.command;
     const auto view = asked.session ? shell_.machine().view(*asked.session) : std::nullopt;
     // Who is in which groups decides which rule holds: not knowing it is no reason for none.
@@ -163,9 +168,8 @@ Result<core::StepUpAsked> Api::gather(const Question& question) {
     if (*runner != 0 || is_polkits) {
         if (view) {
             asked.subjects.push_back(view->record->facts);
-        } else if (const auto login = base::read_login_uid(pid);
-                   login && *login != static_cast<uid_t>(-1)) {
-            if (const auto added = add(*login); !added)
+        } else if (asked.login_uid) {
+            if (const auto added = add(*asked.login_uid); !added)
                 return std::unexpected{added.error()};
         }
     }
@@ -263,6 +267,9 @@ Result<> Api::reply_to(const Call& call, const Result<Question>& question) {
         wire::AskReply offer{.verdict = wire::AskReply::Verdict::prove};
         if (!view || view->record->facts.user != question->request.login.user)
             offer = {.verdict = wire::AskReply::Verdict::denied, .text = "Nothing is locked here."};
+        else if (const auto why =
+                     shell_.machine().why_blocked(view->record->facts.uid, base::read_clocks()))
+            offer = {.verdict = wire::AskReply::Verdict::denied, .text = *why};
         else
             for (const auto factor :
                  unlock_factors(*view, shell_.foreign_holders(view->record->id, shell::shown_age)))
@@ -279,18 +286,22 @@ Result<> Api::reply_to(const Call& call, const Result<Question>& question) {
         });
         return {};
     }
+    auto asked = gather(*question);
     if (!policy_.usable()) {
-        if (is_root_already(*question)) {
+        // Who is blocked is known without a policy.
+        const auto blocked =
+            asked ? shell_.machine().why_blocked(*asked, base::read_clocks()) : std::nullopt;
+        if (is_root_already(*question) && !blocked) {
             reply(call, [](auto& sink) {
                 return wire::append(
                     sink, wire::AskReply{.verdict = wire::AskReply::Verdict::not_applicable});
             });
             return {};
         }
-        reply_denied(call, "vigil has no policy it can read: see `vigilctl status`.");
+        reply_denied(call, blocked.value_or("vigil has no policy it can read: see `vigilctl "
+                                            "status`."));
         return {};
     }
-    auto asked = gather(*question);
     if (!asked)
         return std::unexpected{asked.error()};
     if (shell_.machine().needs_factors(*asked, base::read_clocks()))

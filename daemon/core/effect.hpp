@@ -26,6 +26,22 @@ struct EraseRemembered {
     SessionId id;
 };
 
+/// In the state, in the copy that outlives a reboot, and as a mark for those who cannot ask vigild.
+/// Answer with BlockKept. Idempotent.
+struct StoreBlock {
+    Token token = 0;
+    BlockRecord record;
+    bool marked = true; ///< false: there is to be no mark
+};
+struct EraseBlock {
+    Token token = 0;
+    std::uint32_t uid = UINT32_MAX;
+};
+/// Nobody else has a mark.
+struct KeepMarks {
+    std::vector<std::uint32_t> uids;
+};
+
 /// Watch the leader's end (pidfd), for new terminals of its user, and the hints of a desktop, from
 /// now on. Idempotent.
 struct Watch {
@@ -144,6 +160,9 @@ enum class AuditKind : std::uint8_t {
     approval_answered,
     approval_lapsed,
     grant_revoked,
+    user_blocked,
+    user_unblocked,
+    block_expired,
     factors_rekeyed,
     factor_enrolled,
     factor_forgotten,
@@ -210,12 +229,13 @@ struct ReplyDone {
     std::string text;
 };
 
-using Effect = std::variant<StoreSession, EraseSession, StoreGrant, EraseGrant, StoreRemembered,
-                            EraseRemembered, Watch, HoldElevated, Forget, ReadActivity, Say,
-                            WipeLine, Lock, LockDesktop, UnlockDesktop, ForgetHint, LookForGaps,
-                            RenewPrompts, Unlock, KillFrozen, Terminate, KillScope, CheckGone,
-                            WatchAsker, ForgetAsker, Audit, ReplyReserve, ReplyLimit, ReplyAsk,
-                            ReplyProve, ReplyRequested, ReplyWait, ReplyId, ReplyDone>;
+using Effect =
+    std::variant<StoreSession, EraseSession, StoreGrant, EraseGrant, StoreRemembered,
+                 EraseRemembered, StoreBlock, EraseBlock, KeepMarks, Watch, HoldElevated, Forget,
+                 ReadActivity, Say, WipeLine, Lock, LockDesktop, UnlockDesktop, ForgetHint,
+                 LookForGaps, RenewPrompts, Unlock, KillFrozen, Terminate, KillScope, CheckGone,
+                 WatchAsker, ForgetAsker, Audit, ReplyReserve, ReplyLimit, ReplyAsk, ReplyProve,
+                 ReplyRequested, ReplyWait, ReplyId, ReplyDone>;
 using Effects = std::vector<Effect>;
 
 } // namespace vigil::core

@@ -269,8 +269,10 @@ struct StepUpAsked {
     std::string directory;               ///< where it runs; "": not known
     std::vector<policy::Facts> subjects; ///< the first is the person whose factor is asked
     policy::StepUpTarget target;
-    std::optional<SessionId> session; ///< nullopt: outside every session, so no grant either
-    std::uint64_t terminal = 0;       ///< device number, 0 none
+    std::optional<SessionId> session;       ///< nullopt: outside every session, so no grant either
+    std::optional<std::uint32_t> login_uid; ///< of who asks (proc(5): loginuid); nullopt: not set
+    std::optional<std::uint32_t> becomes;   ///< whose shell su is to open
+    std::uint64_t terminal = 0;             ///< device number, 0 none
     /// Who leads the terminal's session (setsid(2)), for numbers of terminals are used again; pid
     /// 0: not known.
     base::Process terminal_leader;
@@ -363,6 +365,31 @@ struct RevokeAsked {
     std::string by;
 };
 
+// --- who is kept out -----------------------------------------------------------------------------
+
+/// Of who is blocked already: with another reason, until another time.
+struct BlockAsked {
+    Token token = 0;
+    std::uint32_t uid = UINT32_MAX;
+    std::string user;
+    std::string reason;
+    std::string by;
+    std::optional<Seconds> lasts; ///< nullopt: until somebody takes it back
+};
+
+struct UnblockAsked {
+    Token token = 0;
+    std::uint32_t uid = UINT32_MAX;
+    std::string user; ///< as the operator named him
+    std::string by;
+};
+
+/// What came of a StoreBlock or an EraseBlock.
+struct BlockKept {
+    Token token = 0;
+    std::string failure; ///< "": it is written down
+};
+
 /// A factor was added or forgotten.
 struct FactorsChanged {
     std::uint32_t uid = UINT32_MAX;
@@ -400,7 +427,7 @@ using Event =
                  TimePassed, LockAsked, SleepAsked, LockDone, GapsSeen, LookCutShort, PromptAsks,
                  ScreenAsked, ScreenSeen, UnlockAsked, UnlockDone, UnlockRefused, ThawedByHand,
                  TerminateAsked, ScopeSeen, StepUpAsked, ProofChecked, CodeRefused, ApprovalAsked,
-                 ApprovalAwaited, ApprovalAnswered, AskerGone, GrantStored, RevokeAsked,
-                 FactorsChanged, FactorNews, KeyChanged, PolicyChanged>;
+                 ApprovalAwaited, ApprovalAnswered, AskerGone, GrantStored, RevokeAsked, BlockAsked,
+                 UnblockAsked, BlockKept, FactorsChanged, FactorNews, KeyChanged, PolicyChanged>;
 
 } // namespace vigil::core

@@ -99,19 +99,22 @@ Effects Machine::Data::on(const RevokeAsked& asked, const Now&) {
 
 Effects Machine::Data::on(const FactorsChanged& change, const Now&) {
     Effects effects;
-    std::erase_if(begun_proofs, [&](const BegunProof& begun) {
-        return begun.asked.subjects.front().uid == change.uid;
-    });
-    forget_remembered(change.uid, "the factors changed", effects);
+    revoke_of(change.uid, "the factors changed", effects);
+    return effects;
+}
+
+void Machine::Data::revoke_of(std::uint32_t uid, const char* why, Effects& effects) {
+    std::erase_if(begun_proofs,
+                  [&](const BegunProof& begun) { return begun.asked.subjects.front().uid == uid; });
+    forget_remembered(uid, why, effects);
     // By whose proof it was, which need not be the session's own user.
     std::vector<SessionId> concerned;
     for (const auto& [id, grant] : grants)
-        if ((grant.uid == change.uid || find(id)->record.facts.uid == change.uid) &&
+        if ((grant.uid == uid || find(id)->record.facts.uid == uid) &&
             (concerned.empty() || concerned.back() != id))
             concerned.push_back(id);
     for (const auto& id : concerned)
-        revoke(id, "the factors changed", effects);
-    return effects;
+        revoke(id, why, effects);
 }
 
 namespace {

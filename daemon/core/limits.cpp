@@ -7,6 +7,7 @@ namespace vigil::core {
 Effects Machine::Data::on(const TimePassed&, const Now& now) {
     Effects effects;
     lapse_requests(now, effects);
+    lapse_blocks(now, effects);
     // Each session is handled once a tick: what it schedules for this very moment waits for the
     // next, and so do those beyond the bound, since logins wait for this one's end.
     std::vector<SessionId> ripe;

@@ -113,7 +113,9 @@ Effects Machine::Data::on(const ReserveAsked& asked, const Now& now) {
     }
     const auto decision = policy::decide_session(policy, asked.facts, now);
     const auto user = per_user.find(asked.facts.uid);
-    auto why = refusal(decision, user == per_user.end() ? 0 : user->second);
+    const auto* const block = find_block(asked.facts.uid, now);
+    auto why = block ? std::optional{"vigil: " + block_text(*block, now.utc_offset)}
+                     : refusal(decision, user == per_user.end() ? 0 : user->second);
     if (!why)
         why = unproved(decision, asked.facts, asked.leader, now);
     const bool full = login_count() >= max_sessions_total;
@@ -123,7 +125,7 @@ Effects Machine::Data::on(const ReserveAsked& asked, const Now& now) {
             ReplyReserve{asked.token, {.verdict = wire::ReserveReply::Verdict::not_a_login}});
         return effects;
     }
-    const auto rule = why ? decision.rule : std::string{};
+    const auto rule = why && !block ? decision.rule : std::string{};
     if (full && !why)
         why = "This host has reached the number of sessions it can watch.";
     if (why && is_break_glass(asked)) {
@@ -311,7 +313,10 @@ void Machine::Data::over(Tracked& session, const char* how, Effects& effects) {
 
 Effects Machine::Data::on(const PolicyChanged& change, const Now& now) {
     Effects effects;
+    const bool was_enforcing = enforcing();
     set_policy(change.policy);
+    if (enforcing() != was_enforcing)
+        store_blocks(effects);
     for (auto& [id, session] : sessions) {
         session.decision = decide(session.record, now);
         const auto given = session.record.end_warnings_given;

@@ -32,6 +32,16 @@ Effects Machine::start(const Now& now) {
         effects.push_back(EraseGrant{id});
     for (const auto& id : std::exchange(data_->stale_remembered, {}))
         effects.push_back(EraseRemembered{id});
+    // A crash can come before the mark was made, or before the proofs were taken back.
+    std::vector<std::uint32_t> marked;
+    for (const auto& [uid, block] : data_->blocks) {
+        if (data_->enforcing()) {
+            marked.push_back(uid);
+            data_->end_proofs(uid, effects);
+        }
+    }
+    data_->store_blocks(effects);
+    effects.push_back(KeepMarks{std::move(marked)});
     for (auto& [id, session] : data_->sessions) {
         effects.push_back(Watch{id});
         switch (session.record.state) {
@@ -81,6 +91,8 @@ std::optional<BootTime> Machine::next_deadline() const {
         next = data_->deadlines.begin()->first;
     for (const auto& request : data_->requests)
         next = std::min(next.value_or(request.until), request.until);
+    if (const auto end = data_->next_block_end)
+        next = std::min(next.value_or(*end), *end);
     return next;
 }
 

@@ -40,6 +40,9 @@ inline constexpr Microseconds request_lasts = std::chrono::minutes{5};
 /// After a denial, so that nobody is worn down by being asked again and again.
 inline constexpr Microseconds request_pause = std::chrono::minutes{1};
 
+/// Users who are blocked at one time.
+inline constexpr std::size_t max_blocks = 1024;
+
 /// A session without input and output is looked at this long before its end: what began to work
 /// since then shows at the end, however long it was quiet before. Long enough for a few keepalives,
 /// short enough that a copy that has just begun stands out.
@@ -93,6 +96,9 @@ public:
     /// Proofs of logins that the store had too; before start().
     void restore(std::vector<RememberedLogin> logins, const Now& now);
 
+    /// Likewise who was blocked; of one who is there twice the first counts.
+    void restore(std::vector<BlockRecord> blocks);
+
     /// Watches for every restored session, locks and thaws what a crash left half done.
     Effects start(const Now& now);
 
@@ -129,6 +135,12 @@ public:
     /// The same of logins that are not asked again.
     std::vector<const RememberedLogin*> remembered(std::optional<std::uint32_t> uid,
                                                    const Now& now) const;
+    /// Why he is refused whatever it is that he asks for; nullopt: he is not blocked.
+    std::optional<std::string> why_blocked(std::uint32_t uid, const Now& now) const;
+    /// The same of all who stand behind a question.
+    std::optional<std::string> why_blocked(const StepUpAsked& asked, const Now& now) const;
+    /// By their numbers, also where the policy only observes.
+    std::vector<const BlockRecord*> blocks(const Now& now) const;
     /// Of a grant, or a login that is not asked again.
     std::optional<std::uint32_t> owner_of_grant(const SessionId& id) const;
     policy::Mode mode() const noexcept;

@@ -115,6 +115,9 @@ bool Machine::takes(const StepUpAsked& asked, std::string_view factor, const Now
 Effects Machine::Data::on(const ProofChecked& checked, const Now& now) {
     if (checked.request.subjects.empty())
         return {reply(checked.token, Verdict::denied, cannot_tell_who)};
+    if (const auto why = why_blocked(checked.request, now))
+        return {about(AuditKind::step_up_refused, checked.request, *why),
+                reply(checked.token, Verdict::denied, *why)};
     const auto factor = policy::factor_from_text(checked.factor);
     if (checked.outcome != ProofChecked::Outcome::accepted || !factor)
         return not_accepted(checked);

@@ -150,6 +150,22 @@ struct RememberedLogin {
     bool operator==(const RememberedLogin&) const = default;
 };
 
+/// Whom an operator keeps out: no login, no step-up, no unlock.
+struct BlockRecord {
+    std::uint32_t uid = UINT32_MAX;
+    std::string user;
+    std::string reason;
+    std::string by; ///< "root (login of alice)"
+    WallTime since{};
+    BootTime until = BootTime::max(); ///< max(): until somebody takes it back
+    WallTime until_wall{};            ///< the same for people, and behind a reboot
+
+    bool operator==(const BlockRecord&) const = default;
+};
+
+/// What who is refused for it is told: "alice is blocked on this host until 2026-11-24 09:12: ...".
+std::string block_text(const BlockRecord& block, Seconds utc_offset);
+
 using wire::Cursor;
 using wire::Screen;
 

@@ -28,13 +28,6 @@ bool asks_for_approval(const policy::StepUpRule& rule) {
     });
 }
 
-/// Whoever stands behind it in any way: by whom it runs, and whose login it is.
-bool is_behind(const ApprovalRequest& request, std::uint32_t uid) {
-    return request.login_uid == uid ||
-           std::ranges::any_of(request.asked.subjects,
-                               [&](const policy::Facts& facts) { return facts.uid == uid; });
-}
-
 /// Of each rule that takes an approval: nobody says yes for approvers that he is none of.
 bool is_approver_of(const policy::Policy& policy, const policy::StepUpDecision& decision,
                     const Answerer& by) {
@@ -66,6 +59,12 @@ std::optional<std::string> why_not(const policy::Policy& policy, const ApprovalR
 
 } // namespace
 
+bool is_behind(const ApprovalRequest& request, std::uint32_t uid) {
+    return request.login_uid == uid ||
+           std::ranges::any_of(request.asked.subjects,
+                               [&](const policy::Facts& facts) { return facts.uid == uid; });
+}
+
 ApprovalRequest* Machine::Data::find_request(const SessionId& id) {
     const auto found = std::ranges::find(requests, id, &ApprovalRequest::id);
     return found == requests.end() ? nullptr : &*found;
@@ -80,6 +79,8 @@ Effects Machine::Data::on(const ApprovalAsked& event, const Now& now) {
     const auto& asked = event.asked;
     if (asked.subjects.empty() || asked.asker.pid == 0)
         return {refused_request(event.token, cannot_tell_who)};
+    if (const auto why = why_blocked(asked, now))
+        return {refused_request(event.token, *why)};
     const auto uid = asked.subjects.front().uid;
     const auto decision = strictest(policy, asked, now);
     const auto wanted = decision.verdict == policy::StepUpDecision::Verdict::prove
@@ -151,6 +152,8 @@ Effects Machine::Data::on(const ApprovalAnswered& event, const Now& now) {
     auto* const request = find_request(event.request);
     if (request == nullptr || request->answered || request->until <= now.boot)
         return no(wire::error_not_found, gone);
+    if (const auto why = why_blocked(event.by, now))
+        return no(wire::error_denied, *why);
     if (const auto why = why_not(policy, *request, event.by, now))
         return no(wire::error_denied, *why);
     if (request->digest != event.digest)
@@ -180,6 +183,15 @@ Effects Machine::Data::on(const AskerGone& event, const Now&) {
         effects.push_back(denied_proof(request->waiter, gone));
     erase_request(event.request, effects);
     return effects;
+}
+
+void Machine::Data::drop_request(const SessionId& id, const char* why, Effects& effects) {
+    const auto* const request = find_request(id);
+    effects.push_back(about(AuditKind::approval_lapsed, request->asked,
+                            "request " + id.text().substr(0, 8) + " is over: " + why));
+    if (request->waiter != 0)
+        effects.push_back(denied_proof(request->waiter, why));
+    erase_request(id, effects);
 }
 
 void Machine::Data::lapse_requests(const Now& now, Effects& effects) {
@@ -214,7 +226,9 @@ std::vector<RequestView> Machine::requests(const Answerer& by, const Now& now) c
         if (request.until <= now.boot || request.answered)
             continue;
         const bool own = is_behind(request, by.person.uid);
-        if (own || by.person.uid == 0 || !why_not(data_->policy, request, by, now))
+        const bool is_his =
+            !data_->why_blocked(by, now) && !why_not(data_->policy, request, by, now);
+        if (own || by.person.uid == 0 || is_his)
             views.push_back({.id = &request.id,
                              .asked = &request.asked,
                              .reason = &request.reason,

@@ -199,6 +199,8 @@ struct Machine::Data {
     std::vector<RememberedLogin> remembered;  ///< oldest first
     std::vector<SessionId> stale_remembered;  ///< as stale_grants
     std::vector<ApprovalRequest> requests;    ///< oldest first
+    std::map<std::uint32_t, BlockRecord> blocks;
+    std::optional<BootTime> next_block_end;
     /// After a denial, by user.
     std::unordered_map<std::uint32_t, BootTime> asks_again_at;
     Microseconds asleep{0};          ///< as it was when this was last looked at
@@ -366,6 +368,21 @@ struct Machine::Data {
     void tell(ApprovalRequest& request, const Now& now, Effects& effects);
     void lapse_requests(const Now& now, Effects& effects);
 
+    void drop_request(const SessionId& id, const char* why, Effects& effects);
+
+    // blocks.cpp
+    Effects on(const BlockAsked&, const Now&);
+    Effects on(const UnblockAsked&, const Now&);
+    Effects on(const BlockKept&, const Now&);
+    const BlockRecord* find_block(std::uint32_t uid, const Now& now) const;
+    std::optional<std::string> why_blocked(std::uint32_t uid, const Now& now) const;
+    std::optional<std::string> why_blocked(const StepUpAsked& asked, const Now& now) const;
+    std::optional<std::string> why_blocked(const Answerer& by, const Now& now) const;
+    void store_blocks(Effects& effects) const;
+    void note_block_ends();
+    void lapse_blocks(const Now& now, Effects& effects);
+    void end_proofs(std::uint32_t uid, Effects& effects);
+
     // grants.cpp
     Effects on(const GrantStored&, const Now&);
     /// Whose proof counts for this still, at `when`; null: none does.
@@ -377,8 +394,13 @@ struct Machine::Data {
     Effects on(const FactorNews&, const Now&);
     Effects on(const KeyChanged&, const Now&);
     void revoke(const SessionId& session, const char* why, Effects& effects);
+    /// All that this person has proved, and all that was proved in sessions of his.
+    void revoke_of(std::uint32_t uid, const char* why, Effects& effects);
     void revoke_withdrawn(Effects& effects);
 };
+
+/// Whoever stands behind it in any way: by whom it runs, and whose login it is.
+bool is_behind(const ApprovalRequest& request, std::uint32_t uid);
 
 // The two answers to whoever waits.
 Effect done(Token token);

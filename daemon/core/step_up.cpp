@@ -68,19 +68,6 @@ bool is_met_by_enrolling(const StepUpDecision& decision) {
     });
 }
 
-/// "2026-11-30 09:12", where the machine is.
-std::string date_text(WallTime when, Seconds utc_offset) {
-    const auto local = std::chrono::floor<std::chrono::minutes>(when + utc_offset);
-    const auto day = std::chrono::floor<std::chrono::days>(local);
-    const std::chrono::year_month_day date{day};
-    const std::chrono::hh_mm_ss time{local - day};
-    char text[64] = {};
-    std::snprintf(text, sizeof text, "%04d-%02u-%02u %02d:%02d", static_cast<int>(date.year()),
-                  static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-                  static_cast<int>(time.hours().count()), static_cast<int>(time.minutes().count()));
-    return text;
-}
-
 /// Recovery codes take a proof, which he has none for.
 std::string how_to_enroll(const policy::Factors& factors, const std::string& user) {
     if (std::ranges::count(factors, policy::Factor::totp) > 0)
@@ -99,6 +86,18 @@ std::string time_left_text(const StepUpDecision& decision, const StepUpAsked& as
 }
 
 } // namespace
+
+std::string date_text(WallTime when, Seconds utc_offset) {
+    const auto local = std::chrono::floor<std::chrono::minutes>(when + utc_offset);
+    const auto day = std::chrono::floor<std::chrono::days>(local);
+    const std::chrono::year_month_day date{day};
+    const std::chrono::hh_mm_ss time{local - day};
+    char text[64] = {};
+    std::snprintf(text, sizeof text, "%04d-%02u-%02u %02d:%02d", static_cast<int>(date.year()),
+                  static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                  static_cast<int>(time.hours().count()), static_cast<int>(time.minutes().count()));
+    return text;
+}
 
 StepUpDecision strictest(const policy::Policy& policy, const StepUpAsked& asked, const Now& now) {
     auto decision = strictest_rule(policy, asked, now);
@@ -281,6 +280,10 @@ Effects Machine::Data::on(const StepUpAsked& asked, const Now& now) {
     };
     if (asked.subjects.empty())
         return answer(denied(cannot_tell_who));
+    if (const auto why = why_blocked(asked, now)) {
+        effects.push_back(about(AuditKind::step_up_refused, asked, *why));
+        return answer(denied(*why));
+    }
     if (asked.login)
         return ask_at_login(asked, now);
     const auto decision = strictest(policy, asked, now);

@@ -17,6 +17,9 @@ inline wire::AskReply allowed(std::string why) {
     return {.verdict = wire::AskReply::Verdict::allowed, .text = std::move(why)};
 }
 
+/// "2026-11-30 09:12", where the machine is.
+std::string date_text(WallTime when, Seconds utc_offset);
+
 /// What the policy says of everyone who stands behind the command, the strictest of it, and of two
 /// who are asked both; without what the person still has time to enrol: where nothing is left the
 /// verdict is `none`.

@@ -49,6 +49,8 @@ Effects Machine::Data::on(const UnlockAsked& asked, const Now& now) {
         return {done(asked.token)};
     if (record.state == State::ending)
         return {refused(asked.token, wire::error_not_found, "The session is being ended.")};
+    if (const auto why = why_blocked(record.facts.uid, now); why && record.state == State::locked)
+        return {refused(asked.token, wire::error_invalid, *why)}; // whoever asks, root too
     Effects effects;
     answer_waiting(*session, effects);
     session->unlock_token = asked.token;

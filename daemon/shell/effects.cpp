@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <initializer_list>
 #include <utility>
 
 namespace vigil::shell {
@@ -56,6 +57,47 @@ void Shell::perform(const core::StoreRemembered& effect) {
 
 void Shell::perform(const core::EraseRemembered& effect) {
     stored(store_.erase_remembered(effect.id));
+}
+
+namespace {
+
+/// The first of them that failed, in a line; "": none.
+std::string first_failure(std::initializer_list<Result<>> all) {
+    for (const auto& done : all)
+        if (!done)
+            return done.error().text();
+    return {};
+}
+
+} // namespace
+
+void Shell::perform(const core::StoreBlock& effect) {
+    const auto& record = effect.record;
+    const auto written = store_.put(record);
+    stored(written);
+    const auto marked = effect.marked
+                            ? block_files_.put_mark(record, base::read_clocks().utc_offset)
+                            : block_files_.erase_mark(record.uid);
+    const auto copied = block_files_.put_copy(record);
+    base::log_failure("marking a blocked user", marked);
+    base::log_failure("keeping a block for after a reboot", copied);
+    events_.push_back(core::BlockKept{effect.token, first_failure({written, marked, copied})});
+}
+
+/// The copy first: one that is left behind without the state counts as a block.
+void Shell::perform(const core::EraseBlock& effect) {
+    const auto copied = block_files_.erase_copy(effect.uid);
+    const auto marked = block_files_.erase_mark(effect.uid);
+    const auto erased = store_.erase_block(effect.uid);
+    stored(erased);
+    base::log_failure("unblocking a user", copied);
+    base::log_failure("unblocking a user", marked);
+    events_.push_back(core::BlockKept{effect.token, first_failure({copied, marked, erased})});
+}
+
+void Shell::perform(const core::KeepMarks& effect) {
+    base::log_failure("taking marks of blocked users away",
+                      block_files_.keep_marks({effect.uids.begin(), effect.uids.end()}));
 }
 
 void Shell::perform(const core::Audit& effect) {

@@ -25,8 +25,8 @@ constexpr std::uint64_t timer_accuracy_us = 1000;
 } // namespace
 
 Shell::Shell(sd_event* loop, store::RuntimeStore store, policy::Policy policy,
-             enforce::ActivityQueues queues, std::string store_trouble)
-    : loop_{loop}, store_{std::move(store)},
+             enforce::ActivityQueues queues, store::BlockFiles blocks, std::string store_trouble)
+    : loop_{loop}, store_{std::move(store)}, block_files_{std::move(blocks)},
       machine_{std::move(policy), store_.sessions().value_or(std::vector<core::SessionRecord>{}),
                store_.grants().value_or(std::vector<core::GrantRecord>{}), base::read_clocks()},
       redraw_{loop},
@@ -36,6 +36,7 @@ Shell::Shell(sd_event* loop, store::RuntimeStore store, policy::Policy policy,
       store_trouble_{std::move(store_trouble)}, store_error_{store_trouble_} {
     machine_.restore(store_.remembered().value_or(std::vector<core::RememberedLogin>{}),
                      base::read_clocks());
+    machine_.restore(known_blocks(base::read_clocks()));
     auto activity = enforce::ActivityWatch::create(
         loop_,
         {.new_terminal = [this](const std::string& path,
@@ -62,6 +63,18 @@ Shell::Shell(sd_event* loop, store::RuntimeStore store, policy::Policy policy,
 }
 
 Shell::~Shell() = default;
+
+/// What the state has counts first; copies are of before a reboot, or of a state that was lost.
+std::vector<core::BlockRecord> Shell::known_blocks(const Now& now) {
+    auto blocks = store_.blocks().value_or(std::vector<core::BlockRecord>{});
+    const auto copies = block_files_.copies(now);
+    if (!copies)
+        base::log(base::Level::error,
+                  "who was blocked before cannot be read: " + copies.error().text());
+    else
+        blocks.insert(blocks.end(), copies->begin(), copies->end());
+    return blocks;
+}
 
 void Shell::start() {
     draining_ = true;

@@ -12,6 +12,7 @@
 #include "daemon/enforce/logind.hpp"
 #include "daemon/enforce/moved.hpp"
 #include "daemon/enforce/service_manager.hpp"
+#include "daemon/store/block_files.hpp"
 #include "daemon/store/store.hpp"
 
 #include <concepts>
@@ -52,7 +53,7 @@ public:
     /// `loop` outlives this. `store_trouble`: what was wrong with the store at its start, for
     /// store_error(). Throws std::runtime_error if the loop takes no sources.
     Shell(sd_event* loop, store::RuntimeStore store, policy::Policy policy,
-          enforce::ActivityQueues queues, std::string store_trouble = {});
+          enforce::ActivityQueues queues, store::BlockFiles blocks, std::string store_trouble = {});
     ~Shell();
     Shell(const Shell&) = delete;
     Shell& operator=(const Shell&) = delete;
@@ -173,6 +174,7 @@ private:
     void finish(Held& held, enforce::LockReport& report);
     void perform_all(const core::Effects& effects) noexcept;
     void arm_timer() noexcept;
+    std::vector<core::BlockRecord> known_blocks(const Now& now);
     void adopt(const enforce::LogindSession& session);
     core::SessionId id_for(const enforce::LogindSession& session);
     void new_terminal(const std::string& path, uid_t owner);
@@ -238,6 +240,9 @@ private:
     void perform(const core::EraseGrant& effect);
     void perform(const core::StoreRemembered& effect);
     void perform(const core::EraseRemembered& effect);
+    void perform(const core::StoreBlock& effect);
+    void perform(const core::EraseBlock& effect);
+    void perform(const core::KeepMarks& effect);
     void perform(const core::Watch& effect);
     void perform(const core::HoldElevated& effect);
     void perform(const core::Forget& effect);
@@ -274,6 +279,7 @@ private:
     sd_bus* system_bus_ = nullptr;
     std::optional<enforce::ServiceManager> service_manager_;
     store::RuntimeStore store_;
+    store::BlockFiles block_files_;
     core::Machine machine_;
     std::unique_ptr<enforce::ActivityWatch> activity_;
     std::unique_ptr<enforce::ConsoleWatch> console_watch_; ///< while a lock console asks

@@ -273,6 +273,18 @@ Result<> read(const base::Statement& row, core::RememberedLogin& r) {
     return in.done("remembered_login");
 }
 
+Result<> write(base::Statement& statement, const core::BlockRecord& r) {
+    Writer out{statement};
+    out << r.uid << r.user << r.reason << r.by << r.since << r.until << r.until_wall;
+    return out.run();
+}
+
+Result<> read(const base::Statement& row, core::BlockRecord& r) {
+    Reader in{row};
+    in >> r.uid >> r.user >> r.reason >> r.by >> r.since >> r.until >> r.until_wall;
+    return in.done("block");
+}
+
 Result<> write(base::Statement& statement, const core::SavedTerminal& r) {
     Writer out{statement};
     out << r.session << r.path << bits(r.device);

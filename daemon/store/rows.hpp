@@ -37,6 +37,7 @@ inline constexpr Table grant{"grant_", "id",
                              "uses_left"};
 inline constexpr Table remembered{"remembered_login", "id",
                                   "uid, user, source, host, after, proved, since, expires"};
+inline constexpr Table block{"block", "uid", "user, reason, ordered_by, since, until, until_wall"};
 inline constexpr Table terminal{"terminal", "session, path",
                                 "device, settings, uid, gid, mode, lock_console, keyboard_mode, "
                                 "screen, cursor"};
@@ -44,11 +45,13 @@ inline constexpr Table terminal{"terminal", "session, path",
 Result<> write(base::Statement& statement, const core::SessionRecord& record);
 Result<> write(base::Statement& statement, const core::GrantRecord& record);
 Result<> write(base::Statement& statement, const core::RememberedLogin& record);
+Result<> write(base::Statement& statement, const core::BlockRecord& record);
 Result<> write(base::Statement& statement, const core::SavedTerminal& record);
 
 Result<> read(const base::Statement& row, core::SessionRecord& record);
 Result<> read(const base::Statement& row, core::GrantRecord& record);
 Result<> read(const base::Statement& row, core::RememberedLogin& record);
+Result<> read(const base::Statement& row, core::BlockRecord& record);
 Result<> read(const base::Statement& row, core::SavedTerminal& record);
 
 Result<> bind_id(base::Statement& statement, int place, const core::SessionId& id);

@@ -40,6 +40,10 @@ CREATE TABLE remembered_login (
   host TEXT NOT NULL, after TEXT NOT NULL, proved BLOB NOT NULL, since INTEGER NOT NULL,
   expires INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE block (
+  uid INTEGER PRIMARY KEY, user TEXT NOT NULL, reason TEXT NOT NULL, ordered_by TEXT NOT NULL,
+  since INTEGER NOT NULL, until INTEGER NOT NULL, until_wall INTEGER NOT NULL
+) STRICT;
 CREATE TABLE terminal (
   session BLOB NOT NULL, path TEXT NOT NULL, device INTEGER NOT NULL, settings BLOB NOT NULL,
   uid INTEGER NOT NULL, gid INTEGER NOT NULL, mode INTEGER NOT NULL,
@@ -144,8 +148,18 @@ CREATE TABLE remembered_login (
 )");
 }
 
+/// Nobody was blocked.
+Result<> from_5(base::Database& database) {
+    return database.exec(R"(
+CREATE TABLE block (
+  uid INTEGER PRIMARY KEY, user TEXT NOT NULL, reason TEXT NOT NULL, ordered_by TEXT NOT NULL,
+  since INTEGER NOT NULL, until INTEGER NOT NULL, until_wall INTEGER NOT NULL
+) STRICT;
+)");
+}
+
 /// The first leads from 1 to 2, and so on. None is ever changed once a vigild with it was used.
-constexpr std::array steps{from_1, from_2, from_3, from_4};
+constexpr std::array steps{from_1, from_2, from_3, from_4, from_5};
 constexpr std::int64_t current = steps.size() + 1;
 
 Result<> set_version(base::Database& database) {

@@ -31,6 +31,7 @@ struct RuntimeStore::State {
     base::Statement put_session, erase_session, all_sessions;
     base::Statement put_grant, erase_grant, all_grants;
     base::Statement put_remembered, erase_remembered, all_remembered;
+    base::Statement put_block, erase_block, all_blocks;
     base::Statement put_terminal, erase_terminal, erase_terminals, session_terminals;
     base::Statement put_activity, session_activity;
 };
@@ -69,6 +70,9 @@ Result<RuntimeStore> RuntimeStore::open(const std::string& path) {
     auto put_remembered = prepare(rows::remembered.put());
     auto erase_remembered = prepare("DELETE FROM remembered_login WHERE id = ?1");
     auto all_remembered = prepare(rows::remembered.select("ORDER BY since, id"));
+    auto put_block = prepare(rows::block.put());
+    auto erase_block = prepare("DELETE FROM block WHERE uid = ?1");
+    auto all_blocks = prepare(rows::block.select("ORDER BY uid"));
     auto put_terminal = prepare(rows::terminal.put());
     auto erase_terminal = prepare("DELETE FROM terminal WHERE session = ?1 AND path = ?2");
     auto erase_terminals = prepare("DELETE FROM terminal WHERE session = ?1");
@@ -82,7 +86,8 @@ Result<RuntimeStore> RuntimeStore::open(const std::string& path) {
         new State{std::move(*database), std::move(put_session), std::move(erase_session),
                   std::move(all_sessions), std::move(put_grant), std::move(erase_grant),
                   std::move(all_grants), std::move(put_remembered), std::move(erase_remembered),
-                  std::move(all_remembered), std::move(put_terminal), std::move(erase_terminal),
+                  std::move(all_remembered), std::move(put_block), std::move(erase_block),
+                  std::move(all_blocks), std::move(put_terminal), std::move(erase_terminal),
                   std::move(erase_terminals), std::move(session_terminals), std::move(put_activity),
                   std::move(session_activity)}}};
 }
@@ -139,6 +144,23 @@ Result<> RuntimeStore::erase_remembered(const core::SessionId& id) {
 
 Result<std::vector<core::RememberedLogin>> RuntimeStore::remembered() {
     return rows::read_all<core::RememberedLogin>(state_->all_remembered);
+}
+
+Result<> RuntimeStore::put(const core::BlockRecord& record) {
+    const base::Running running{state_->put_block};
+    return rows::write(state_->put_block, record);
+}
+
+Result<> RuntimeStore::erase_block(std::uint32_t uid) {
+    auto& statement = state_->erase_block;
+    const base::Running running{statement};
+    if (const auto bound = statement.bind(1, std::int64_t{uid}); !bound)
+        return bound;
+    return statement.run();
+}
+
+Result<std::vector<core::BlockRecord>> RuntimeStore::blocks() {
+    return rows::read_all<core::BlockRecord>(state_->all_blocks);
 }
 
 Result<> RuntimeStore::put(const core::SavedTerminal& terminal) {

@@ -36,6 +36,10 @@ public:
     Result<> erase_remembered(const core::SessionId& id);
     Result<std::vector<core::RememberedLogin>> remembered();
 
+    Result<> put(const core::BlockRecord& record);
+    Result<> erase_block(std::uint32_t uid);
+    Result<std::vector<core::BlockRecord>> blocks();
+
     Result<> put(const core::SavedTerminal& terminal);
     Result<> erase_terminal(const core::SessionId& session, const std::string& path);
     Result<> erase_terminals(const core::SessionId& session);

@@ -35,6 +35,7 @@ METHODS = [
     (MANAGER, "EnrollKey", "sss", ("nobody", "", "")), (MANAGER, "EnrollKeyFinish", "sss", ("[]", "key", "AAAA")),
     (MANAGER, "KeyChallenge", "s", ("nobody",)),
     (MANAGER, "Forget", "ss", ("[]", "")), (MANAGER, "MakeTicket", "st", ("nobody", 3600)), (MANAGER, "Revoke", "s", ("{}",)),
+    (MANAGER, "Block", "sst", ("daemon", "why", 0)), (MANAGER, "Unblock", "s", ("daemon",)), (MANAGER, "Blocks", "", ()),
     (MANAGER, "FactorsKey", "", ()), (MANAGER, "Rekey", "hs", (0, "vigil.key.2")),
     # Called on the session's object.
     (SESSION, "Show", "", ()), (SESSION, "Lock", "s", ("",)), (SESSION, "Unlock", "s", ("",)),

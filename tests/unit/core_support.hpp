@@ -116,39 +116,24 @@ std::size_t count(const Effects& effects) {
 
 /// "StoreSession Audit Lock": which effects, in their order.
 inline std::string kinds(const Effects& effects) {
-    static constexpr const char* names[] = {"StoreSession",
-                                            "EraseSession",
-                                            "StoreGrant",
-                                            "EraseGrant",
-                                            "StoreRemembered",
-                                            "EraseRemembered",
-                                            "Watch",
-                                            "HoldElevated",
-                                            "Forget",
-                                            "ReadActivity",
-                                            "Say",
-                                            "WipeLine",
-                                            "Lock",
-                                            "LockDesktop",
-                                            "UnlockDesktop",
-                                            "ForgetHint",
-                                            "LookForGaps",
-                                            "RenewPrompts",
-                                            "Unlock",
-                                            "KillFrozen",
-                                            "Terminate",
-                                            "KillScope",
-                                            "CheckGone",
-                                            "WatchAsker",
-                                            "ForgetAsker",
-                                            "Audit",
-                                            "ReplyReserve",
-                                            "ReplyLimit",
-                                            "ReplyAsk",
-                                            "ReplyProve",
-                                            "ReplyRequested",
-                                            "ReplyWait",
-                                            "ReplyId",
+    static constexpr const char* names[] = {"StoreSession",    "EraseSession",
+                                            "StoreGrant",      "EraseGrant",
+                                            "StoreRemembered", "EraseRemembered",
+                                            "StoreBlock",      "EraseBlock",
+                                            "KeepMarks",       "Watch",
+                                            "HoldElevated",    "Forget",
+                                            "ReadActivity",    "Say",
+                                            "WipeLine",        "Lock",
+                                            "LockDesktop",     "UnlockDesktop",
+                                            "ForgetHint",      "LookForGaps",
+                                            "RenewPrompts",    "Unlock",
+                                            "KillFrozen",      "Terminate",
+                                            "KillScope",       "CheckGone",
+                                            "WatchAsker",      "ForgetAsker",
+                                            "Audit",           "ReplyReserve",
+                                            "ReplyLimit",      "ReplyAsk",
+                                            "ReplyProve",      "ReplyRequested",
+                                            "ReplyWait",       "ReplyId",
                                             "ReplyDone"};
     static_assert(std::size(names) == std::variant_size_v<Effect>);
     std::string text;
@@ -192,6 +177,7 @@ struct Written {
     std::map<SessionId, SessionRecord> sessions;
     std::map<SessionId, GrantRecord> grants;
     std::map<SessionId, RememberedLogin> remembered;
+    std::map<std::uint32_t, BlockRecord> blocks;
 
     void take(const Effect& effect) {
         if (const auto* store = std::get_if<StoreSession>(&effect))
@@ -206,6 +192,10 @@ struct Written {
             remembered[store->record.id] = store->record;
         if (const auto* erase = std::get_if<EraseRemembered>(&effect))
             remembered.erase(erase->id);
+        if (const auto* store = std::get_if<StoreBlock>(&effect))
+            blocks[store->record.uid] = store->record;
+        if (const auto* erase = std::get_if<EraseBlock>(&effect))
+            blocks.erase(erase->uid);
     }
     Machine restart(const policy::Policy& policy, const Now& now) const {
         std::vector<SessionRecord> all_sessions;
@@ -219,6 +209,10 @@ struct Written {
             logins.push_back(record);
         Machine machine{policy, std::move(all_sessions), std::move(all_grants), now};
         machine.restore(std::move(logins), now);
+        std::vector<BlockRecord> all_blocks;
+        for (const auto& [uid, block] : blocks)
+            all_blocks.push_back(block);
+        machine.restore(std::move(all_blocks));
         return machine;
     }
 };
@@ -237,12 +231,11 @@ struct Host {
         if (const auto* change = std::get_if<PolicyChanged>(&event))
             policy = change->policy;
         auto effects = kept(machine.step(event, at(now)));
-        // The shell's answer to each StoreGrant.
+        // What the shell answers to those that are to be written down.
         for (std::size_t i = 0; i < effects.size(); ++i)
-            if (const auto* store = std::get_if<StoreGrant>(&effects[i]))
-                std::ranges::copy(
-                    kept(machine.step(GrantStored{store->record.id, store_works}, at(now))),
-                    std::back_inserter(effects));
+            if (const auto outcome = outcome_of(effects[i]))
+                std::ranges::copy(kept(machine.step(*outcome, at(now))),
+                                  std::back_inserter(effects));
         return effects;
     }
     /// kill -9, and up again.
@@ -271,6 +264,16 @@ struct Host {
     }
 
 private:
+    std::optional<Event> outcome_of(const Effect& effect) const {
+        const std::string failure = store_works ? "" : "No space left on device";
+        if (const auto* store = std::get_if<StoreGrant>(&effect))
+            return GrantStored{store->record.id, store_works};
+        if (const auto* store = std::get_if<StoreBlock>(&effect))
+            return BlockKept{store->token, failure};
+        if (const auto* erase = std::get_if<EraseBlock>(&effect))
+            return BlockKept{erase->token, failure};
+        return std::nullopt;
+    }
     Effects kept(Effects effects) {
         for (const auto& effect : effects)
             written.take(effect);

@@ -139,7 +139,7 @@ END_TEST
 
 START_TEST(it_is_the_same_after_a_crash) {
     auto host = locked_host();
-    CHECK_TEXT(kinds(host.restart(3s)), "Watch Lock");
+    CHECK_TEXT(kinds(host.restart(3s)), "KeepMarks Watch Lock");
     const auto effects = host.step(none_left(1), 3s);
     CHECK_TEXT(kinds(effects), "Audit KillFrozen LookForGaps");
     ck_assert(host.state(1) == State::locked);

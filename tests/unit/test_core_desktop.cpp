@@ -373,7 +373,7 @@ END_TEST
 
 START_TEST(after_a_crash_a_console_is_looked_at_anew) {
     auto host = locked_at_console();
-    CHECK_TEXT(kinds(host.restart(60s)), "Watch Lock");
+    CHECK_TEXT(kinds(host.restart(60s)), "KeepMarks Watch Lock");
     ck_assert(host.step(a_program_has_it(), 60s).empty());
     CHECK_TEXT(told(host.step(hint(false), 60s)), "[unlocked by its desktop]");
     // It was not asked, or its answer not believed.

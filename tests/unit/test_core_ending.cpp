@@ -111,7 +111,7 @@ START_TEST(an_end_goes_on_after_a_crash_and_programs_still_get_their_time) {
     Host host{policy_of({.max_sessions = policy::MaxSessions{.per_user = 1}})};
     host.login(1, 0s);
     host.step(terminate(1), 1s);
-    CHECK_TEXT(kinds(host.restart(60s)), "Watch");
+    CHECK_TEXT(kinds(host.restart(60s)), "KeepMarks Watch");
     CHECK_TEXT(kinds(host.tick(60s)), "KillFrozen Terminate");
     ck_assert(host.deadline() == 62s);
     CHECK_TEXT(kinds(host.tick(62s)), "KillScope");

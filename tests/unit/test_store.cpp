@@ -100,6 +100,16 @@ core::RememberedLogin remembered(std::uint8_t number) {
             .expires = BootTime{Microseconds{LLONG_MAX}}};
 }
 
+core::BlockRecord block(std::uint32_t uid) {
+    return {.uid = uid,
+            .user = "al'ice",
+            .reason = "left'; DROP",
+            .by = "root (login of bob)",
+            .since = WallTime{Microseconds{1'700'000'000'123'456}},
+            .until = BootTime::max(),
+            .until_wall = WallTime{Microseconds{-1}}};
+}
+
 core::SavedTerminal terminal(std::uint8_t session, const char* name) {
     return {id_of(session),
             name,
@@ -146,6 +156,8 @@ START_TEST(every_field_comes_back) {
         ck_assert(store.put(first_terminal).has_value());
         ck_assert(store.put(remembered(8)).has_value());
         ck_assert(store.put(remembered(7)).has_value());
+        ck_assert(store.put(block(UINT32_MAX - 1)).has_value());
+        ck_assert(store.put(block(1000)).has_value());
     }
     auto store = open_store();
     const auto sessions = store.sessions();
@@ -160,6 +172,12 @@ START_TEST(every_field_comes_back) {
     ck_assert((logins && *logins == std::vector{remembered(7), remembered(8)}));
     ck_assert(store.erase_remembered(id_of(7)).has_value());
     ck_assert((*store.remembered() == std::vector{remembered(8)}));
+    ck_assert((*store.blocks() == std::vector{block(1000), block(UINT32_MAX - 1)}));
+    ck_assert(store.erase_block(UINT32_MAX - 1).has_value());
+    auto changed = block(1000);
+    changed.until = BootTime{Microseconds{5}};
+    ck_assert(store.put(changed).has_value());
+    ck_assert(*store.blocks() == std::vector{changed});
 }
 END_TEST
 

@@ -154,6 +154,15 @@ const std::string fourth = third +
                            "ALTER TABLE session ADD COLUMN login BLOB; "
                            "ALTER TABLE session ADD COLUMN run_as TEXT NOT NULL DEFAULT '';";
 
+/// Number 5: with those, and nobody blocked.
+const std::string fifth = fourth + R"(
+CREATE TABLE remembered_login (
+  id BLOB PRIMARY KEY, uid INTEGER NOT NULL, user TEXT NOT NULL, source BLOB NOT NULL,
+  host TEXT NOT NULL, after TEXT NOT NULL, proved BLOB NOT NULL, since INTEGER NOT NULL,
+  expires INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+)";
+
 core::SessionId id_of(std::uint8_t number) {
     core::SessionId id;
     id.bytes.fill(number);
@@ -217,7 +226,7 @@ struct Older {
 };
 
 /// Made anew for each test.
-std::array<Older, 6> older() {
+std::array<Older, 7> older() {
     return {Older{first, session_of_first(), terminal(0, 0, core::Screen::unknown), false},
             Older{middle, session_of_middle(), terminal(13, 3, core::Screen::alternate), true},
             Older{last, session_of_last(), terminal(13, 3, core::Screen::alternate), true},
@@ -227,7 +236,9 @@ std::array<Older, 6> older() {
             Older{third.c_str(), session_of_last(), terminal(13, 3, core::Screen::alternate), true,
                   "PRAGMA user_version = 3"},
             Older{fourth.c_str(), session_of_last(), terminal(13, 3, core::Screen::alternate), true,
-                  "PRAGMA user_version = 4"}};
+                  "PRAGMA user_version = 4"},
+            Older{fifth.c_str(), session_of_last(), terminal(13, 3, core::Screen::alternate), true,
+                  "PRAGMA user_version = 5"}};
 }
 
 base::Database open_database() {
@@ -296,6 +307,7 @@ START_TEST(what_an_older_vigild_knew_is_known) {
             ck_assert_uint_eq(store.grants()->front().uses_left, 20);
             const auto activity = store.activity(id_of(1));
             ck_assert(activity.has_value() && activity->has_value() == one.has_activity);
+            ck_assert(store.blocks()->empty());
         }
     }
 }
@@ -375,7 +387,7 @@ START_TEST(one_of_a_newer_vigild_is_refused_with_a_line_and_left_as_it_is) {
     sql("ALTER TABLE session RENAME COLUMN locked_by TO locked_how; PRAGMA user_version = 99");
     const auto error = error_of_open();
     ck_assert_int_eq(error.code, EBADMSG);
-    ck_assert_msg(error.what.contains("newer vigild (schema 99; this one knows 5)"), "%s",
+    ck_assert_msg(error.what.contains("newer vigild (schema 99; this one knows 6)"), "%s",
                   error.what.c_str());
     ck_assert(!error.what.contains('\n'));
     ck_assert(text_of("PRAGMA user_version") == "99\n");

@@ -368,6 +368,20 @@ START_TEST(findings_come_back_as_they_were) {
 }
 END_TEST
 
+START_TEST(blocks_come_back_as_they_were) {
+    Pair pair;
+    check_roundtrip(pair,
+                    std::vector<wire::Block>{{.uid = 1000,
+                                              .user = "alice",
+                                              .reason = "left the company",
+                                              .by = "root",
+                                              .since = 5,
+                                              .until = 6},
+                                             {}},
+                    "aa{sv}");
+}
+END_TEST
+
 START_TEST(text_and_numbers_come_back) {
     Pair pair;
     const base::BusMessage message = pair.make();
@@ -604,11 +618,11 @@ END_TEST
 int main() {
     return vigil::test::run(
         "wire", {every_request_and_reply_comes_back_as_it_was, every_record_comes_back_as_it_was,
-                 findings_come_back_as_they_were, text_and_numbers_come_back,
-                 a_descriptor_outlives_its_message, what_an_asker_may_not_send_is_not_written,
-                 the_bounds_themselves_are_allowed, an_oversized_field_is_refused_by_the_reader,
-                 another_signature_is_refused, a_number_that_is_no_verdict_is_refused,
-                 an_attempt_of_another_length_is_refused, keys_of_a_newer_daemon_are_passed_over,
-                 a_known_key_of_another_type_is_refused, a_sentence_is_cut_between_characters,
-                 a_screen_is_a_word_where_it_can_be_told});
+                 findings_come_back_as_they_were, blocks_come_back_as_they_were,
+                 text_and_numbers_come_back, a_descriptor_outlives_its_message,
+                 what_an_asker_may_not_send_is_not_written, the_bounds_themselves_are_allowed,
+                 an_oversized_field_is_refused_by_the_reader, another_signature_is_refused,
+                 a_number_that_is_no_verdict_is_refused, an_attempt_of_another_length_is_refused,
+                 keys_of_a_newer_daemon_are_passed_over, a_known_key_of_another_type_is_refused,
+                 a_sentence_is_cut_between_characters, a_screen_is_a_word_where_it_can_be_told});
 }

@@ -1,0 +1,229 @@
+// Blocks as files: what is written is read again, over a reboot too, and what is odd blocks.
+
+#include "base/clock.hpp"
+#include "daemon/store/block_files.hpp"
+#include "tests/unit/folder.hpp"
+#include "wire/block_mark.hpp"
+
+#include <fstream>
+#include <functional>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+using namespace vigil;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string folder;
+
+void make_folder() {
+    folder = test::new_folder();
+    fs::create_directory(folder + "/run");
+    fs::create_directory(folder + "/lib");
+}
+
+void remove_folder() {
+    fs::remove_all(folder);
+}
+
+store::BlockFiles files() {
+    return {folder + "/run", folder + "/lib"};
+}
+
+std::string mark_of(unsigned uid) {
+    return folder + "/run/blocked/" + std::to_string(uid);
+}
+
+std::optional<std::string> refusal(uid_t uid = 1000) {
+    return wire::blocked_by_mark(folder + "/run/bus", uid);
+}
+
+core::BlockRecord record(Microseconds lasts = std::chrono::hours{1}) {
+    const auto now = base::read_clocks();
+    return {.uid = 1000,
+            .user = "alice",
+            .reason = "left the company",
+            .by = "root (login of bob)",
+            .since = now.wall,
+            .until = now.boot + lasts,
+            .until_wall = now.wall + lasts};
+}
+
+core::BlockRecord without_end() {
+    auto one = record();
+    one.until = BootTime::max();
+    one.until_wall = {};
+    return one;
+}
+
+std::string text_in(const std::string& path) {
+    std::ifstream file{path};
+    return {std::istreambuf_iterator<char>{file}, {}};
+}
+
+void change(const std::string& path, const std::string& from, const std::string& to) {
+    auto text = text_in(path);
+    ck_assert(text.contains(from));
+    std::ofstream{path} << text.replace(text.find(from), from.size(), to);
+}
+
+} // namespace
+
+START_TEST(a_mark_refuses_until_its_time_is_over) {
+    auto here = files();
+    ck_assert(!refusal());
+    for (const auto& one : {record(), without_end()}) {
+        ck_assert(here.put_mark(one, {}).has_value());
+        CHECK_TEXT(*refusal(), core::block_text(one, {}));
+        ck_assert(!refusal(1001));
+    }
+    ck_assert(here.put_mark(record(Microseconds{-1}), {}).has_value());
+    ck_assert(!refusal());
+    ck_assert(here.erase_mark(1000).has_value() && here.erase_mark(1000).has_value());
+    ck_assert(!refusal());
+}
+END_TEST
+
+START_TEST(marks_are_roots_to_read_and_anybodys_to_find) {
+    const auto before = ::umask(0077);
+    ck_assert(files().put_mark(record(), {}).has_value());
+    ck_assert(files().put_copy(record()).has_value());
+    ::umask(before);
+    const auto mode = [](const std::string& path) {
+        return static_cast<int>(fs::status(path).permissions());
+    };
+    ck_assert_int_eq(mode(folder + "/run/blocked"), 0755);
+    ck_assert_int_eq(mode(folder + "/lib/blocked"), 0700);
+    ck_assert_int_eq(mode(mark_of(1000)), 0600);
+    ck_assert_int_eq(mode(folder + "/lib/blocked/1000"), 0600);
+}
+END_TEST
+
+START_TEST(a_mark_that_is_right_already_is_left) {
+    const auto one = record();
+    ck_assert(files().put_mark(one, {}).has_value());
+    struct stat first{};
+    ck_assert_int_eq(::stat(mark_of(1000).c_str(), &first), 0);
+    ck_assert(files().put_mark(one, {}).has_value());
+    struct stat second{};
+    ck_assert_int_eq(::stat(mark_of(1000).c_str(), &second), 0);
+    ck_assert(first.st_ino == second.st_ino);
+}
+END_TEST
+
+START_TEST(whatever_else_has_a_marks_name_refuses_and_is_put_right) {
+    const auto elsewhere = folder + "/elsewhere";
+    std::ofstream{elsewhere} << "";
+    const auto path = mark_of(1000);
+    fs::create_directory(folder + "/run/blocked");
+    const std::function<void()> oddities[] = {
+        [&] { fs::create_symlink(elsewhere, path); },
+        [&] { fs::create_symlink("/nowhere", path); },
+        [&] { ck_assert_int_eq(::mkfifo(path.c_str(), 0600), 0); },
+        [&] { std::ofstream{path} << std::string(1 << 20, 'x'); },
+        [&] { std::ofstream{path}; },
+        [&] { std::ofstream{path} << "\nuntil never\n"; },
+        [&] {
+            std::ofstream{path} << "another user's\n";
+            ck_assert_int_eq(::chown(path.c_str(), 65534, 65534), 0);
+        }};
+    for (const auto& make : oddities) {
+        make();
+        CHECK_TEXT(*refusal(), "This account is blocked on this host.");
+        ck_assert(files().put_mark(record(), {}).has_value());
+        CHECK_TEXT(*refusal(), core::block_text(record(), {}));
+        fs::remove(path);
+    }
+    fs::create_directory(path);
+    ck_assert(refusal().has_value());
+}
+END_TEST
+
+START_TEST(a_second_line_that_makes_no_sense_gives_no_end) {
+    for (const char* const line : {"", "until", "until ", "until  5", "until x", "until x y",
+                                   "until 5 6", "until 99999999999999999999", "Until 5"})
+        ck_assert(wire::mark_of("line\n" + std::string{line} + "\n").until == BootTime::max());
+    const auto mark = wire::mark_of("line\nuntil 5\nmore");
+    ck_assert(mark.line == "line");
+    ck_assert(mark.until == BootTime{Microseconds{5}});
+}
+END_TEST
+
+START_TEST(marks_of_nobody_who_is_blocked_go) {
+    auto here = files();
+    ck_assert(here.keep_marks({1000}).has_value()); // there is no folder yet
+    auto other = record();
+    other.uid = 1001;
+    ck_assert(here.put_mark(record(), {}) && here.put_mark(other, {}));
+    std::ofstream{folder + "/run/blocked/01000"};
+    std::ofstream{folder + "/run/blocked/1000.new"};
+    ck_assert(here.keep_marks({1000}).has_value());
+    ck_assert(fs::exists(mark_of(1000)));
+    ck_assert_int_eq(std::distance(fs::directory_iterator{folder + "/run/blocked"}, {}), 1);
+}
+END_TEST
+
+START_TEST(copies_come_back) {
+    auto here = files();
+    const auto now = base::read_clocks();
+    ck_assert(here.copies(now)->empty());
+    for (const auto& one : {record(), without_end()}) {
+        ck_assert(here.put_copy(one).has_value());
+        ck_assert(*here.copies(now) == std::vector{one});
+    }
+    ck_assert(here.erase_copy(1000).has_value() && here.copies(now)->empty());
+}
+END_TEST
+
+START_TEST(after_a_reboot_the_wall_clock_has_the_end) {
+    using std::chrono::minutes;
+    auto one = record(minutes{60});
+    ck_assert(files().put_copy(one).has_value());
+    change(folder + "/lib/blocked/1000", "boot ", "boot another");
+    const auto left = [&](Microseconds later) {
+        const Now now{.boot = BootTime{minutes{1}}, .wall = one.since + later};
+        return files().copies(now)->front().until - now.boot;
+    };
+    ck_assert(left(minutes{20}) == minutes{40});
+    ck_assert(left(minutes{70}) == minutes{-10});
+    ck_assert(left(-minutes{1000}) == minutes{60}); // a clock that was lost makes it no longer
+}
+END_TEST
+
+START_TEST(a_copy_that_cannot_be_read_is_a_block) {
+    fs::create_directory(folder + "/lib/blocked");
+    std::ofstream{folder + "/lib/blocked/1000"};
+    std::ofstream{folder + "/lib/blocked/1001"} << "until 5\nnonsense\n";
+    std::ofstream{folder + "/lib/blocked/0"} << "user root\nreason a slip\n";
+    std::ofstream{folder + "/lib/blocked/notes"};
+    const auto copies = files().copies(base::read_clocks());
+    ck_assert(copies && copies->size() == 2);
+    for (const auto& one : *copies) {
+        ck_assert(one.until == BootTime::max());
+        CHECK_TEXT(one.user, "uid " + std::to_string(one.uid));
+        CHECK_TEXT(one.reason, "what is known of it cannot be read");
+    }
+}
+END_TEST
+
+START_TEST(a_place_that_does_not_work_is_an_error) {
+    store::BlockFiles nowhere{folder + "/none", folder + "/none"};
+    ck_assert(!nowhere.put_mark(record(), {}) && !nowhere.put_copy(record()));
+    ck_assert(nowhere.erase_mark(1000) && nowhere.erase_copy(1000));
+    ck_assert(nowhere.copies(base::read_clocks())->empty());
+}
+END_TEST
+
+int main() {
+    return vigil::test::run(
+        "block_files",
+        {a_mark_refuses_until_its_time_is_over, marks_are_roots_to_read_and_anybodys_to_find,
+         a_mark_that_is_right_already_is_left,
+         whatever_else_has_a_marks_name_refuses_and_is_put_right,
+         a_second_line_that_makes_no_sense_gives_no_end, marks_of_nobody_who_is_blocked_go,
+         copies_come_back, after_a_reboot_the_wall_clock_has_the_end,
+         a_copy_that_cannot_be_read_is_a_block, a_place_that_does_not_work_is_an_error},
+        {.before = make_folder, .after = remove_folder});
+}

@@ -1,0 +1,369 @@
+// A blocked user: what he is refused, what of his ends, and until when, whatever vigild goes
+// through.
+
+#include "tests/unit/core_support.hpp"
+
+#include <cstring>
+
+using namespace vigil;
+using namespace vigil::test;
+
+namespace {
+
+constexpr std::uint32_t alice = 1000;
+constexpr const char* sentence =
+    "alice is blocked on this host until further notice: left the company";
+
+BlockAsked block(std::optional<Seconds> lasts = {}, std::uint32_t uid = alice,
+                 std::string user = "alice") {
+    return {.token = 7,
+            .uid = uid,
+            .user = std::move(user),
+            .reason = "left the company",
+            .by = "root",
+            .lasts = lasts};
+}
+
+UnblockAsked unblock(std::uint32_t uid = alice, std::string user = "alice") {
+    return {.token = 8, .uid = uid, .user = std::move(user), .by = "root"};
+}
+
+policy::Policy codes_for_all(policy::Mode mode = policy::Mode::enforce) {
+    auto policy = policy_of({.idle_lock = 15min}, mode);
+    policy.step_up.push_back({.require = {{policy::Factor::totp}}, .valid_for = 5min});
+    return policy;
+}
+
+/// sudo of alice's, in her first login.
+StepUpAsked command(policy::Facts runner = facts_of()) {
+    return {.token = 5,
+            .asker = {.pid = 700, .start_time = 1},
+            .subjects = {std::move(runner)},
+            .target = {.run_as = "root", .command = {}},
+            .session = id_of(1),
+            .terminal = 3,
+            .terminal_leader = {.pid = 500, .start_time = 9},
+            .person_has = {policy::Factor::totp}};
+}
+
+ProofChecked proof(StepUpAsked request) {
+    return {.token = 6,
+            .request = std::move(request),
+            .fresh_id = id_of(900),
+            .outcome = ProofChecked::Outcome::accepted,
+            .factor = "totp"};
+}
+
+wire::AskReply asked(Host& host, const StepUpAsked& question, Microseconds now) {
+    return find<ReplyAsk>(host.step(question, now))->reply;
+}
+
+void check_denied(Host& host, const StepUpAsked& question, Microseconds now) {
+    const auto reply = asked(host, question, now);
+    ck_assert(reply.verdict == wire::AskReply::Verdict::denied);
+    CHECK_TEXT(reply.text, sentence);
+}
+
+bool gets_in(Host& host, std::uint32_t number, Microseconds now, policy::Facts who = facts_of()) {
+    return find<ReplyReserve>(host.step(reserve(number, std::move(who)), now))->reply.verdict ==
+           wire::ReserveReply::Verdict::reserved;
+}
+
+START_TEST(it_is_written_down_before_the_answer) {
+    Host host{codes_for_all()};
+    const auto effects = host.step(block(8h), 0s);
+    CHECK_TEXT(kinds(effects), "StoreBlock Audit ReplyDone");
+    CHECK_TEXT(answer(effects), "");
+    ck_assert(find<StoreBlock>(effects)->marked);
+    const auto& record = find<StoreBlock>(effects)->record;
+    ck_assert(record.until == at(8h).boot && record.until_wall == at(8h).wall);
+    ck_assert_ptr_nonnull(std::strstr(told(effects).c_str(), "by root: left the company"));
+    CHECK_TEXT(find<Audit>(effects)->reason, "left the company");
+}
+END_TEST
+
+START_TEST(a_login_is_refused_with_the_reason_and_nobody_elses) {
+    Host host{codes_for_all()};
+    host.step(block(), 0s);
+    const auto effects = host.step(reserve(1), 1s);
+    CHECK_TEXT(kinds(effects), "Audit ReplyReserve");
+    CHECK_TEXT(find<ReplyReserve>(effects)->reply.reason, std::string{"vigil: "} + sentence);
+    ck_assert(find<Audit>(effects)->kind == AuditKind::login_refused);
+    ck_assert(gets_in(host, 2, 1s, facts_of("bob", 1001)));
+}
+END_TEST
+
+START_TEST(a_login_is_asked_for_no_code) {
+    auto rules = policy_of({.login_factors = {{{policy::Factor::totp}}}});
+    Host host{rules};
+    host.step(block(), 0s);
+    auto question = command();
+    question.session.reset();
+    question.login = AtLogin{.leader = process_of(1), .after = "password", .host = "192.0.2.7"};
+    check_denied(host, question, 1s);
+}
+END_TEST
+
+START_TEST(no_step_up_of_his_passes_whatever_the_rules_say) {
+    for (const bool asks : {true, false}) {
+        Host host{asks ? codes_for_all() : policy_of({})};
+        host.login(1, 0s);
+        host.step(block(), 1s);
+        check_denied(host, command(), 2s);
+        // Become root or bob in his login; polkit for somebody at his screen.
+        check_denied(host, command(facts_of("root", 0)), 2s);
+        check_denied(host, command(facts_of("bob", 1001)), 2s);
+        auto elsewhere = command(facts_of("root", 0));
+        elsewhere.session.reset();
+        ck_assert(asked(host, elsewhere, 2s).verdict != wire::AskReply::Verdict::denied ||
+                  asked(host, elsewhere, 2s).text != sentence);
+        elsewhere.login_uid = alice;
+        check_denied(host, elsewhere, 2s);
+    }
+}
+END_TEST
+
+START_TEST(nobody_but_root_becomes_him) {
+    Host host{policy_of({})};
+    host.login(1, 0s, facts_of("bob", 1001));
+    host.step(block(), 1s);
+    auto su = command(facts_of("bob", 1001));
+    su.target.run_as = "alice";
+    su.becomes = alice;
+    check_denied(host, su, 2s);
+    su.subjects = {facts_of("root", 0)};
+    ck_assert(asked(host, su, 2s).verdict != wire::AskReply::Verdict::denied);
+}
+END_TEST
+
+START_TEST(a_proof_that_was_under_way_is_worth_nothing) {
+    Host host{codes_for_all()};
+    host.login(1, 0s);
+    ck_assert(asked(host, command(), 1s).verdict == wire::AskReply::Verdict::prove);
+    host.step(block(), 2s);
+    const auto reply = find<ReplyProve>(host.step(proof(command()), 3s))->reply;
+    ck_assert(reply.verdict == wire::ProveReply::Verdict::denied);
+    CHECK_TEXT(reply.text, sentence);
+    ck_assert_uint_eq(host.machine.grant_count(), 0);
+}
+END_TEST
+
+START_TEST(his_proofs_are_taken_back) {
+    Host host{codes_for_all()};
+    host.login(1, 0s);
+    host.step(proof(command()), 0s);
+    ck_assert_uint_eq(host.machine.grant_count(), 1);
+    CHECK_TEXT(kinds(host.step(block(), 1s)), "StoreBlock Audit EraseGrant Audit ReplyDone");
+    ck_assert(host.machine.grant_count() == 0 && host.written.grants.empty());
+    host.step(unblock(), 2s);
+    ck_assert(asked(host, command(), 3s).verdict == wire::AskReply::Verdict::prove);
+}
+END_TEST
+
+START_TEST(remembered_logins_of_his_are_forgotten) {
+    RememberedLogin login{.id = id_of(70),
+                          .uid = alice,
+                          .user = "alice",
+                          .host = "192.0.2.7",
+                          .after = "password",
+                          .proved = {policy::Factor::totp},
+                          .since = at(0s).boot,
+                          .expires = at(8h).boot};
+    Host host{codes_for_all()};
+    host.machine.restore(std::vector{login}, at(0s));
+    CHECK_TEXT(kinds(host.step(block(), 1s)), "StoreBlock Audit EraseRemembered Audit ReplyDone");
+}
+END_TEST
+
+START_TEST(his_requests_end_and_he_answers_none) {
+    auto policy = policy_of({});
+    policy.step_up.push_back(
+        {.require = {{policy::Factor::approval}}, .approvers = {.users = {"alice", "bob"}}});
+    Host host{policy};
+    host.login(1, 0s);
+    const auto request = [&](std::uint32_t number, policy::Facts who) {
+        auto question = command(std::move(who));
+        const auto uid = question.subjects.front().uid;
+        if (uid != alice)
+            question.session.reset();
+        return ApprovalAsked{.token = 20 + number,
+                             .asked = std::move(question),
+                             .fresh_id = id_of(number),
+                             .reason = {},
+                             .digest = "d",
+                             .login_uid = uid};
+    };
+    host.step(request(40, facts_of()), 1s);
+    host.step(ApprovalAwaited{30, id_of(40), {.pid = 700, .start_time = 1}}, 1s);
+    host.step(request(41, facts_of("carol", 1002)), 1s);
+    const auto effects = host.step(block(), 2s);
+    CHECK_TEXT(kinds(effects), "StoreBlock Audit Audit ReplyProve ForgetAsker ReplyDone");
+    ck_assert(!host.machine.has_request(id_of(40)) && host.machine.has_request(id_of(41)));
+    const Answerer by{.person = facts_of(), .login_uid = alice};
+    ck_assert(host.machine.requests(by, at(3s)).empty());
+    const auto refused = host.step(
+        ApprovalAnswered{.token = 9, .request = id_of(41), .digest = "d", .by = by, .yes = true},
+        3s);
+    CHECK_TEXT(answer(refused), wire::error_denied);
+    CHECK_TEXT(find<ReplyDone>(refused)->text, sentence);
+    const auto another = find<ReplyRequested>(host.step(request(42, facts_of()), 3s))->reply;
+    CHECK_TEXT(another.text, sentence);
+}
+END_TEST
+
+START_TEST(locked_stays_locked) {
+    Host host{codes_for_all()};
+    host.login(1, 0s);
+    host.lock(1, 1s);
+    host.step(block(), 2s);
+    const auto effects = host.step(UnlockAsked{4, id_of(1), "password at pts/3", {}}, 3s);
+    CHECK_TEXT(answer(effects), wire::error_invalid);
+    CHECK_TEXT(find<ReplyDone>(effects)->text, sentence);
+    ck_assert(host.state(1) == State::locked);
+    host.step(unblock(), 4s);
+    host.step(UnlockAsked{4, id_of(1), "password at pts/3", {}}, 5s);
+    ck_assert(host.state(1) == State::unlocking);
+}
+END_TEST
+
+START_TEST(open_sessions_go_on) {
+    Host host{codes_for_all()};
+    host.login(1, 0s);
+    for (const auto& effect : host.step(block(), 1s))
+        ck_assert(!touches(effect));
+    ck_assert(host.state(1) == State::active);
+}
+END_TEST
+
+START_TEST(it_ends_at_its_time) {
+    Host host{codes_for_all()};
+    host.step(block(1h), 0s);
+    ck_assert(host.deadline() == 1h);
+    ck_assert(!gets_in(host, 1, 1h - 1us));
+    ck_assert(gets_in(host, 2, 1h)); // also before the timer has told
+    const auto effects = host.tick(1h);
+    CHECK_TEXT(kinds(effects), "EraseBlock Audit");
+    ck_assert(find<Audit>(effects)->kind == AuditKind::block_expired);
+    ck_assert(host.written.blocks.empty() && host.machine.blocks(at(1h)).empty());
+}
+END_TEST
+
+START_TEST(another_one_takes_its_place) {
+    Host host{codes_for_all()};
+    host.step(block(1h), 0s);
+    auto longer = block();
+    longer.reason = "an inquiry";
+    host.step(longer, 1s);
+    ck_assert(host.deadline() == Microseconds::max());
+    ck_assert(host.tick(2h).empty());
+    CHECK_TEXT(find<ReplyReserve>(host.step(reserve(1), 2h))->reply.reason,
+               "vigil: alice is blocked on this host until further notice: an inquiry");
+    host.step(block(1h), 2h);
+    ck_assert(host.deadline() == 3h);
+    ck_assert_uint_eq(host.machine.blocks(at(2h)).size(), 1);
+}
+END_TEST
+
+START_TEST(unblocked_he_is_let_in) {
+    Host host{codes_for_all()};
+    host.step(block(), 0s);
+    CHECK_TEXT(kinds(host.step(unblock(), 1s)), "EraseBlock Audit ReplyDone");
+    ck_assert(gets_in(host, 1, 1s) && host.written.blocks.empty());
+    const auto again = host.step(unblock(), 2s);
+    CHECK_TEXT(answer(again), wire::error_not_found);
+    CHECK_TEXT(find<ReplyDone>(again)->text, "alice is not blocked.");
+}
+END_TEST
+
+START_TEST(a_restart_keeps_it_and_makes_its_mark_anew) {
+    Host host{codes_for_all()};
+    host.step(block(1h), 0s);
+    const auto effects = host.restart(1min);
+    ck_assert(find<StoreBlock>(effects)->marked && find<StoreBlock>(effects)->token == 0);
+    ck_assert(find<KeepMarks>(effects)->uids == std::vector{alice});
+    ck_assert(!gets_in(host, 2, 2min) && host.deadline() == 1h);
+    // Over while vigild was down.
+    host.restart(2h);
+    CHECK_TEXT(kinds(host.tick(2h)).substr(0, 16), "EraseBlock Audit");
+    ck_assert(gets_in(host, 3, 2h));
+}
+END_TEST
+
+START_TEST(a_crash_before_the_proofs_were_taken_back_leaves_none) {
+    Host host{codes_for_all()};
+    host.login(1, 0s);
+    host.step(proof(command()), 0s);
+    const auto grants = host.written.grants;
+    host.step(block(), 1s);
+    host.written.grants = grants;
+    host.restart(2s);
+    ck_assert(host.machine.grant_count() == 0 && host.written.grants.empty());
+}
+END_TEST
+
+START_TEST(root_cannot_be_blocked) {
+    Host host{codes_for_all()};
+    const auto effects = host.step(block({}, 0, "root"), 0s);
+    CHECK_TEXT(kinds(effects), "ReplyDone");
+    CHECK_TEXT(answer(effects), wire::error_denied);
+    CHECK_TEXT(find<ReplyDone>(effects)->text,
+               "Root cannot be blocked: there is always a way back in.");
+}
+END_TEST
+
+START_TEST(their_number_has_a_bound) {
+    Host host{codes_for_all()};
+    for (std::uint32_t i = 0; i < max_blocks; ++i)
+        CHECK_TEXT(answer(host.step(block({}, 5000 + i, "user"), 0s)), "");
+    CHECK_TEXT(answer(host.step(block(), 0s)), wire::error_too_many);
+    CHECK_TEXT(answer(host.step(block(1h, 5000, "user"), 0s)), ""); // is there already
+}
+END_TEST
+
+START_TEST(what_cannot_be_written_down_is_in_force_and_said) {
+    Host host{codes_for_all()};
+    host.store_works = false;
+    const auto effects = host.step(block(), 0s);
+    CHECK_TEXT(answer(effects), wire::error_broken);
+    ck_assert_ptr_nonnull(std::strstr(find<ReplyDone>(effects)->text.c_str(), "No space left"));
+    ck_assert(!gets_in(host, 1, 1s));
+}
+END_TEST
+
+START_TEST(where_vigil_only_observes_nobody_is_kept_out) {
+    Host host{codes_for_all()};
+    host.step(block(), 0s);
+    const auto observing = codes_for_all(policy::Mode::observe);
+    ck_assert(!find<StoreBlock>(host.step(PolicyChanged{observing}, 1s))->marked);
+    ck_assert(gets_in(host, 1, 2s));
+    CHECK_TEXT(answer(host.step(block({}, 1001, "bob"), 2s)), wire::error_denied);
+    ck_assert(find<KeepMarks>(host.restart(3s))->uids.empty());
+    ck_assert(find<StoreBlock>(host.step(PolicyChanged{codes_for_all()}, 4s))->marked);
+    ck_assert(!gets_in(host, 2, 5s));
+}
+END_TEST
+
+} // namespace
+
+int main() {
+    return vigil::test::run("core_blocks", {it_is_written_down_before_the_answer,
+                                            a_login_is_refused_with_the_reason_and_nobody_elses,
+                                            a_login_is_asked_for_no_code,
+                                            no_step_up_of_his_passes_whatever_the_rules_say,
+                                            nobody_but_root_becomes_him,
+                                            a_proof_that_was_under_way_is_worth_nothing,
+                                            his_proofs_are_taken_back,
+                                            remembered_logins_of_his_are_forgotten,
+                                            his_requests_end_and_he_answers_none,
+                                            locked_stays_locked,
+                                            open_sessions_go_on,
+                                            it_ends_at_its_time,
+                                            another_one_takes_its_place,
+                                            unblocked_he_is_let_in,
+                                            a_restart_keeps_it_and_makes_its_mark_anew,
+                                            a_crash_before_the_proofs_were_taken_back_leaves_none,
+                                            root_cannot_be_blocked,
+                                            their_number_has_a_bound,
+                                            what_cannot_be_written_down_is_in_force_and_said,
+                                            where_vigil_only_observes_nobody_is_kept_out});
+}
