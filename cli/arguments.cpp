@@ -164,6 +164,27 @@ void add_grants(CLI::App& app, Choice& choice) {
     });
 }
 
+void add_blocks(CLI::App& app, Choice& choice) {
+    const auto what = std::make_shared<Blocking>();
+    auto* const block_command =
+        app.add_subcommand("block", "Keep a user out: no login, no sudo, no unlock. For root.");
+    block_command->add_option("USER", what->user, "whom")->required();
+    block_command->add_option("--reason", what->reason, "for whoever is refused, and for the log")
+        ->required();
+    block_command->add_option("--for", what->time, "how long; without it until unblock");
+    block_command->callback([&choice, what] {
+        choice.call = [&choice, what] { return block(choice.context, *what); };
+    });
+
+    const auto user = std::make_shared<std::string>();
+    auto* const unblock_command =
+        app.add_subcommand("unblock", "Let a blocked user in again. For root.");
+    unblock_command->add_option("USER", *user, "whom; also by his number")->required();
+    unblock_command->callback([&choice, user] {
+        choice.call = [&choice, user] { return unblock(choice.context, *user); };
+    });
+}
+
 void add_requests(CLI::App& app, Choice& choice) {
     const auto json = std::make_shared<bool>(false);
     auto* const requests_command =
@@ -293,6 +314,7 @@ int run(int argc, char** argv, Context& context) {
     add_sessions(app, choice);
     add_factors(app, choice);
     add_grants(app, choice);
+    add_blocks(app, choice);
     add_requests(app, choice);
     add_policy(app, choice);
     add_sudo(app, choice);

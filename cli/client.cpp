@@ -146,6 +146,22 @@ Result<> Client::revoke(const std::string& grant) const {
     return tell("Revoke", {&grant}, patience_);
 }
 
+Result<> Client::block(const std::string& user, const std::string& reason, Seconds lasts) const {
+    auto reply =
+        call("Block", {&user, &reason}, patience_, static_cast<std::uint64_t>(lasts.count()));
+    if (!reply)
+        return std::unexpected{reply.error()};
+    return {};
+}
+
+Result<> Client::unblock(const std::string& user) const {
+    return tell("Unblock", {&user}, patience_);
+}
+
+Result<std::vector<wire::Block>> Client::blocks() const {
+    return get<std::vector<wire::Block>>("Blocks", {});
+}
+
 Result<std::vector<wire::Request>> Client::requests() const {
     return get<std::vector<wire::Request>>("Requests", {});
 }

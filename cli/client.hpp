@@ -32,6 +32,10 @@ public:
     Result<std::vector<wire::Finding>> examine() const;
     Result<std::vector<wire::Grant>> grants() const;
     Result<> revoke(const std::string& grant) const;
+    /// `lasts`: zero for no end. For root, as the next two.
+    Result<> block(const std::string& user, const std::string& reason, Seconds lasts) const;
+    Result<> unblock(const std::string& user) const;
+    Result<std::vector<wire::Block>> blocks() const;
     Result<std::vector<wire::Request>> requests() const;
     /// As it was shown: with its digest.
     Result<> approve(const wire::Request& request) const;

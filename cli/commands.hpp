@@ -82,6 +82,17 @@ int grants(const Context& context, bool json);
 /// `ids`: by at least 4 digits; or all of this user's.
 int revoke(const Context& context, const std::vector<std::string>& ids, const std::string& user);
 
+// --- blocks.cpp ----------------------------------------------------------------------------------
+
+struct Blocking {
+    std::string user;
+    std::string reason;
+    std::string time; ///< as in the policy ("8h"); "": it has no end
+};
+
+int block(const Context& context, const Blocking& what);
+int unblock(const Context& context, const std::string& user);
+
 // --- requests.cpp --------------------------------------------------------------------------------
 
 int requests(const Context& context, bool json);

@@ -198,7 +198,26 @@ Json to_json(const wire::Request& request) {
             {"own", request.own}};
 }
 
-Json to_json(const wire::Status& status) {
+namespace {
+
+Json to_json(const wire::Block& block) {
+    return {{"user", block.user},
+            {"uid", block.uid},
+            {"reason", block.reason},
+            {"by", block.by},
+            {"since", rfc3339(block.since)},
+            {"until", moment(block.until)}};
+}
+
+} // namespace
+
+Json to_json(const wire::Status& status, const std::optional<std::vector<wire::Block>>& blocks) {
+    Json blocked = nullptr;
+    if (blocks) {
+        blocked = Json::array();
+        for (const auto& block : *blocks)
+            blocked.push_back(to_json(block));
+    }
     const auto problem = [](const std::string& text) {
         return text.empty() ? Json(nullptr) : Json(text);
     };
@@ -213,7 +232,8 @@ Json to_json(const wire::Status& status) {
             {"factors_error", problem(status.factors_error)},
             {"sessions", status.sessions},
             {"locked", status.locked},
-            {"grants", status.grants}};
+            {"grants", status.grants},
+            {"blocked", blocked}};
 }
 
 std::string json_text(const Json& json) {
@@ -460,7 +480,19 @@ std::string request_details(const wire::Request& request, const Now& now, Look l
     return details.take();
 }
 
-std::string status_text(const wire::Status& status, const Now& now, Look look) {
+namespace {
+
+/// "alice (uid 1000) until 14:02, by root: left the company".
+std::string block_text(const wire::Block& block, const Now& now) {
+    return block.user + " (uid " + std::to_string(block.uid) + ") " +
+           (block.until == 0 ? "until further notice" : "until " + clock_text(block.until, now)) +
+           ", by " + block.by + ": " + block.reason;
+}
+
+} // namespace
+
+std::string status_text(const wire::Status& status, const std::vector<wire::Block>& blocks,
+                        const Now& now, Look look) {
     Details details{look};
     details.add("vigild", status.version + (status.degraded ? ", degraded" : ""),
                 status.degraded ? "31" : "");
@@ -475,6 +507,8 @@ std::string status_text(const wire::Status& status, const Now& now, Look look) {
     details.add("sessions",
                 std::to_string(status.sessions) + ", " + std::to_string(status.locked) + " locked");
     details.add("grants", std::to_string(status.grants));
+    for (const auto& block : blocks)
+        details.add("blocked", block_text(block, now), "33");
     return details.take();
 }
 

@@ -5,6 +5,7 @@
 #include "base/time.hpp"
 #include "wire/messages.hpp"
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,7 +35,9 @@ nlohmann::ordered_json to_json(const wire::Session& session,
 nlohmann::ordered_json to_json(const wire::Factor& factor);
 nlohmann::ordered_json to_json(const wire::Grant& grant);
 nlohmann::ordered_json to_json(const wire::Request& request);
-nlohmann::ordered_json to_json(const wire::Status& status);
+/// `blocks`: nullopt for who is not told of them.
+nlohmann::ordered_json to_json(const wire::Status& status,
+                               const std::optional<std::vector<wire::Block>>& blocks);
 /// As it is printed: indented, ASCII, so that no terminal is harmed.
 std::string json_text(const nlohmann::ordered_json& json);
 
@@ -72,7 +75,8 @@ std::string factor_table(const std::vector<wire::Factor>& factors, const Now& no
 std::string grant_table(const std::vector<wire::Grant>& grants, const Now& now, Look look);
 std::string request_table(const std::vector<wire::Request>& requests, const Now& now, Look look);
 std::string request_details(const wire::Request& request, const Now& now, Look look);
-std::string status_text(const wire::Status& status, const Now& now, Look look);
+std::string status_text(const wire::Status& status, const std::vector<wire::Block>& blocks,
+                        const Now& now, Look look);
 
 /// The shortest beginning, at least 8 digits, that tells these ids apart.
 std::size_t short_id_length(const std::vector<wire::Session>& sessions);

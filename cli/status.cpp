@@ -11,11 +11,18 @@
 namespace vigil::cli {
 
 int status(const Context& context, bool json) {
-    const auto found = Client{context.socket}.status();
+    const Client client{context.socket};
+    const auto found = client.status();
     if (!found)
         return complain(found.error());
-    const std::string text =
-        json ? json_text(to_json(*found)) : status_text(*found, context.now, context.look);
+    // Others than root are not told, and an older vigild knows of none.
+    const auto told = client.blocks();
+    if (!told && exit_status(told.error()) == exit_away)
+        return complain(told.error());
+    const auto blocks = told ? std::optional{*told} : std::nullopt;
+    const std::string text = json ? json_text(to_json(*found, blocks))
+                                  : status_text(*found, blocks.value_or(std::vector<wire::Block>{}),
+                                                context.now, context.look);
     std::fputs(text.c_str(), stdout);
     // vigild has seen the keys of its start; what is there now is on the disk, for root to see.
     if (const auto left = left_by_rekey(); left && !left->empty())

@@ -27,7 +27,7 @@ _vigilctl() {
         --reason | --name | --key | --for) return ;;
     esac
     case $verb in
-        '') words=(list show lock unlock terminate enroll recovery-codes factors forget rekey grants revoke requests approve deny policy sudo status doctor reload thaw --help --version --socket) ;;
+        '') words=(list show lock unlock terminate enroll recovery-codes factors forget rekey grants revoke block unblock requests approve deny policy sudo status doctor reload thaw --help --version --socket) ;;
         list | status | doctor | grants | requests) words=(--json) ;;
         show | lock | unlock | terminate)
             mapfile -t words < <(vigilctl list 2>/dev/null | awk 'NR > 1 { print $1 }')
@@ -53,6 +53,13 @@ _vigilctl() {
         revoke)
             mapfile -t words < <(vigilctl grants 2>/dev/null | awk 'NR > 1 { print $1 }')
             words+=(--user)
+            ;;
+        block)
+            mapfile -t words < <(compgen -u)
+            words+=(--for --reason)
+            ;;
+        unblock)
+            mapfile -t words < <(vigilctl status 2>/dev/null | awk '$1 == "blocked" { print $2 }')
             ;;
         approve | deny)
             mapfile -t words < <(vigilctl requests 2>/dev/null | awk 'NR > 1 { print $1 }')

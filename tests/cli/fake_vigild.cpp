@@ -135,6 +135,19 @@ int answer(const std::string& method, const std::vector<std::string>& arguments,
             return refuse(call, wire::error_not_found, "no such session");
         if (method == "Lock" && arguments[0] == answers.no_terminal)
             return refuse(call, wire::error_denied, "no terminal");
+    } else if (method == "Block" || method == "Unblock") {
+    } else if (method == "Blocks") {
+        filled = wire::append(reply, std::vector<wire::Block>{{.uid = 1000,
+                                                               .user = "alice",
+                                                               .reason = "gone\x1B[31m",
+                                                               .by = "root",
+                                                               .since = 1'795'262'400'000'000,
+                                                               .until = 1'795'276'800'000'000},
+                                                              {.uid = 1001,
+                                                               .user = "bob",
+                                                               .reason = "an inquiry",
+                                                               .by = "root",
+                                                               .since = 1'795'262'400'000'000}});
     } else if (method == "Status") {
         filled = wire::append(reply, wire::Status{.version = "0.1.0",
                                                   .mode = "enforce",

@@ -85,6 +85,54 @@ def test_json_is_the_contracts(host):
     assert json.loads(host.run("factors", "--json").stdout)[0]["id"] == FACTOR
 
 
+def test_status_tells_root_who_is_blocked(host):
+    host.vigild()
+    lines = [line.split(None, 1)[1] for line in host.run("status").stdout.splitlines() if line.startswith("blocked")]
+    assert lines[0].startswith("alice (uid 1000) until ") and lines[0].endswith("by root: gone\\x1b[31m")
+    assert lines[1] == "bob (uid 1001) until further notice, by root: an inquiry"
+    first, second = json.loads(host.run("status", "--json").stdout)["blocked"]
+    assert first == {"user": "alice", "uid": 1000, "reason": "gone\x1b[31m", "by": "root",
+                     "since": "2026-11-21T12:00:00Z", "until": "2026-11-21T16:00:00Z"}
+    assert second["until"] is None
+
+
+def test_status_tells_others_nothing_of_blocks(host):
+    host.vigild("--refuse", "Blocks")
+    done = host.run("status")
+    assert done.returncode == DONE and "blocked" not in done.stdout and not done.stderr
+    assert json.loads(host.run("status", "--json").stdout)["blocked"] is None
+
+
+def test_block_says_until_when_and_which_sessions_go_on(host):
+    host.vigild()
+    done = host.run("block", "alice", "--reason", "left the company")
+    assert (done.returncode, done.stderr) == (DONE, "")
+    assert done.stdout == ("blocked alice until `vigilctl unblock`\n"
+                           "alice has 1 session, left as it is; to end it: vigilctl terminate --user alice --reason TEXT\n")
+    done = host.run("block", "carol", "--for", "8h", "--reason", "x")
+    assert re.fullmatch(r"blocked carol until [0-9: -]+\n", done.stdout)
+    assert host.run("unblock", "alice").stdout == "unblocked alice\n"
+    assert host.stop() == ["Block [alice] [left the company]", "List", "Block [carol] [x]", "List", "Unblock [alice]"]
+
+
+@pytest.mark.parametrize("words", [["block", "alice"], ["block", "--reason", "x"], ["unblock"],
+                                   ["block", "alice", "--reason", "x", "--for", "soon"],
+                                   ["block", "alice", "--reason", "x", "--for", "0s"],
+                                   ["block", "alice", "--reason", "x", "--for", "never"]])
+def test_a_block_without_a_user_a_reason_or_a_time_is_a_mistake(host, words):
+    host.vigild()
+    done = host.run(*words)
+    assert done.returncode == USAGE and "vigilctl" in one_line(done)
+    assert host.stop() == []
+
+
+def test_a_block_that_is_refused_says_why(host):
+    host.vigild("--refuse", "Block,Unblock")
+    for words in (["block", "alice", "--reason", "x"], ["unblock", "alice"]):
+        done = host.run(*words)
+        assert done.returncode == REFUSED and "only root may do that" in one_line(done) and not done.stdout
+
+
 def test_show_escapes_what_comes_from_outside(host):
     host.vigild()
     done = host.run("show", ALICE)

@@ -178,7 +178,7 @@ START_TEST(text_from_outside_is_escaped_everywhere) {
                                     cli::session_details(session, some_now(), {80}),
                                     cli::factor_table({factor}, some_now(), {80}),
                                     cli::grant_table({grant}, some_now(), {120}),
-                                    cli::status_text(status, some_now(), {80})}) {
+                                    cli::status_text(status, {}, some_now(), {80})}) {
         ck_assert(std::ranges::all_of(
             text, [](char c) { return c == '\n' || static_cast<unsigned char>(c) >= 0x20; }));
     }
