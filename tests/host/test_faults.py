@@ -173,20 +173,20 @@ def test_a_broken_state_is_put_aside_and_the_sessions_are_adopted(host, user):
     inside.terminal.close()
 
 
-@pytest.mark.parametrize("trouble", [contextlib.nullcontext, gone, stuck])
-def test_a_blocked_user_is_refused_whatever_else_holds(host, user, trouble):
+@pytest.mark.parametrize("trouble", [no_policy, no_key, no_factors, no_state])
+def test_a_blocked_user_is_refused_whatever_is_broken(host, user, trouble):
+    """With vigild gone or stuck: test_block.py."""
     enroll(host, user)
     inside = shell(host, user)
-    mark = f"/run/vigil/blocked/{host.run('id', '-u', user).stdout.strip()}"
-    host.write(mark, "Ask the security office.\n")
+    host.vigilctl("block", user, "--reason", "Ask the security office.")
     with trouble(host):
         done = host.ssh_run(user, "echo got in", timeout=15)
         assert done.returncode != 0 and "got in" not in done.stdout
-        assert "security office" in one_line(done.stderr, "blocked")
+        assert "security office" in one_line(done.stderr, "is blocked on this host")
         result = inside.run("sudo id -un")
         assert result[0] != 0 and "security office" in result[1], result
         root_gets_in(host)
-    host.run("rm", mark)
+    host.vigilctl("unblock", user)
     inside.terminal.close()
 
 
