@@ -59,7 +59,8 @@ BlockMark mark_of(std::string_view text) {
     BlockMark mark{.line = std::string{take_line(text)}};
     const auto end = take_line(text);
     Microseconds::rep until = 0;
-    if (end.starts_with(until_word) && base::parse_number(end.substr(until_word.size()), until))
+    if (end.starts_with(until_word) && base::parse_number(end.substr(until_word.size()), until) &&
+        until >= 0)
         mark.until = BootTime{Microseconds{until}};
     return mark;
 }

@@ -365,31 +365,6 @@ struct RevokeAsked {
     std::string by;
 };
 
-// --- who is kept out -----------------------------------------------------------------------------
-
-/// Of who is blocked already: with another reason, until another time.
-struct BlockAsked {
-    Token token = 0;
-    std::uint32_t uid = UINT32_MAX;
-    std::string user;
-    std::string reason;
-    std::string by;
-    std::optional<Seconds> lasts; ///< nullopt: until somebody takes it back
-};
-
-struct UnblockAsked {
-    Token token = 0;
-    std::uint32_t uid = UINT32_MAX;
-    std::string user; ///< as the operator named him
-    std::string by;
-};
-
-/// What came of a StoreBlock or an EraseBlock.
-struct BlockKept {
-    Token token = 0;
-    std::string failure; ///< "": it is written down
-};
-
 /// A factor was added or forgotten.
 struct FactorsChanged {
     std::uint32_t uid = UINT32_MAX;
@@ -415,6 +390,33 @@ struct KeyChanged {
     std::string by;
     std::string text; ///< what was done
 };
+
+// --- who is kept out -----------------------------------------------------------------------------
+
+/// Of who is blocked already: with another reason, until another time.
+struct BlockAsked {
+    Token token = 0;
+    std::uint32_t uid = UINT32_MAX;
+    std::string user;
+    std::string reason;
+    std::string by;
+    std::optional<Seconds> lasts; ///< nullopt: until somebody takes it back
+};
+
+struct UnblockAsked {
+    Token token = 0;
+    std::uint32_t uid = UINT32_MAX;
+    std::string user; ///< as the operator named him
+    std::string by;
+};
+
+/// What came of a StoreBlock or an EraseBlock.
+struct BlockKept {
+    Token token = 0;
+    std::string failure; ///< "": it is written down
+};
+
+// --- the rules ----------------------------------------------------------------------------------
 
 struct PolicyChanged {
     policy::Policy policy;

@@ -219,8 +219,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
         return 0;
     read_as_each<Login, ReserveReply, StepUpRequest, AskReply, Proof, ProveReply, LockInfo, Session,
                  Status, Enrollment, KeyEnrollment, KeyChallenge, std::vector<Session>,
-                 std::vector<Factor>, std::vector<Finding>, std::vector<Grant>, Command,
-                 RecoveryCodes, std::string, std::uint64_t>(message.get());
+                 std::vector<Factor>, std::vector<Finding>, std::vector<Grant>, std::vector<Block>,
+                 Command, RecoveryCodes, std::string, std::uint64_t>(message.get());
     // The second of two values in a message is read behind the first.
     if (sd_bus_message_rewind(message.get(), 1) >= 0 && read<StepUpRequest>(message.get())) {
         const auto proof = read<Proof>(message.get());

@@ -142,8 +142,9 @@ START_TEST(whatever_else_has_a_marks_name_refuses_and_is_put_right) {
 END_TEST
 
 START_TEST(a_second_line_that_makes_no_sense_gives_no_end) {
-    for (const char* const line : {"", "until", "until ", "until  5", "until x", "until x y",
-                                   "until 5 6", "until 99999999999999999999", "Until 5"})
+    for (const char* const line :
+         {"", "until", "until ", "until  5", "until x", "until x y", "until -5", "until 5 6",
+          "until 99999999999999999999", "Until 5"})
         ck_assert(wire::mark_of("line\n" + std::string{line} + "\n").until == BootTime::max());
     const auto mark = wire::mark_of("line\nuntil 5\nmore");
     ck_assert(mark.line == "line");
