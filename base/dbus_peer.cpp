@@ -41,11 +41,11 @@ bool take_rights(msghdr& message, std::vector<UniqueFd>& descriptors) {
         if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
             continue;
         const std::size_t count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        descriptors.reserve(descriptors.size() + count);
         for (std::size_t i = 0; i < count; ++i) {
             int fd = -1;
             std::memcpy(&fd, CMSG_DATA(head) + i * sizeof fd, sizeof fd);
-            UniqueFd owned{fd};
-            descriptors.push_back(std::move(owned));
+            descriptors.emplace_back(fd);
         }
     }
     return (message.msg_flags & MSG_CTRUNC) == 0;
@@ -129,13 +129,14 @@ Result<bool> DbusPeer::read_more() {
 Result<> DbusPeer::receive(const Handler& handler) {
     is_receiving_ = true;
     auto more = read_more();
-    while (more) {
+    // Whoever keeps talking does not keep the loop: what he says then is there the next time.
+    for (int reads = 1; more; ++reads) {
         auto taken = take_greeting();
         if (taken && is_greeted_)
             taken = take_messages(handler);
         if (!taken)
             return taken;
-        if (!*more)
+        if (!*more || reads == max_reads_at_once)
             break;
         more = read_more();
     }
@@ -198,8 +199,10 @@ Result<> DbusPeer::take_messages(const Handler& handler) {
         if (!message)
             return std::unexpected{message.error()};
         auto descriptors = take_descriptors(message->descriptors);
-        if (!descriptors)
+        if (!descriptors) {
+            wipe(message->body.data(), message->body.capacity());
             return std::unexpected{descriptors.error()};
+        }
         if (message->kind == DbusMessage::Kind::call) // nothing was asked, nothing is subscribed to
             handler(std::make_shared<DbusRequest>(shared_from_this(), std::move(*message),
                                                   std::move(*descriptors)));
@@ -216,7 +219,9 @@ Result<std::vector<UniqueFd>> DbusPeer::take_descriptors(std::size_t count) {
     return taken;
 }
 
+/// What has gone out is not kept for somebody who reads slowly, and never all.
 void DbusPeer::say(std::string_view text) {
+    erase_wiping(unsent_, std::exchange(sent_, 0));
     append_wiping(unsent_, text);
 }
 

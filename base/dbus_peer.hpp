@@ -18,6 +18,8 @@ namespace vigil::base {
 /// Lines of a handshake; beyond them somebody plays.
 inline constexpr int max_greeting_lines = 16;
 inline constexpr std::size_t max_greeting_line_bytes = 256;
+/// Of 4 KiB each, before others have their turn.
+inline constexpr int max_reads_at_once = 64;
 /// What a peer leaves unread of its answers before it is hung up on.
 inline constexpr std::size_t max_unread_bytes = max_dbus_answer_bytes;
 

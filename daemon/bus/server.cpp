@@ -157,7 +157,8 @@ void DirectServer::accept_all() {
         pause(true);
         return;
     }
-    while (connections_.size() < max_connections) {
+    for (std::size_t taken = 0;
+         taken < max_accepted_at_once && connections_.size() < max_connections; ++taken) {
         base::UniqueFd peer{
             accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
         if (!peer) {
@@ -182,10 +183,16 @@ bool DirectServer::make_room() noexcept {
 
 /// Mostly the call is there already, and the answer goes out before the loop hears of any of it.
 void DirectServer::serve(base::UniqueFd socket) {
+    auto peer = std::make_shared<base::DbusPeer>(std::move(socket), guid_);
     auto& connection = connections_.emplace_back();
     connection.server = this;
-    connection.peer = std::make_shared<base::DbusPeer>(std::move(socket), guid_);
-    auto done = take(connection);
+    connection.peer = std::move(peer);
+    Result<> done;
+    try {
+        done = take(connection);
+    } catch (const std::exception& error) {
+        done = fail(ENOMEM, error.what());
+    }
     if (done) {
         sd_event_source* source = nullptr;
         const int r = sd_event_add_io(loop_, &source, connection.peer->socket(), EPOLLIN, on_ready,

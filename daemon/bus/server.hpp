@@ -13,6 +13,8 @@ namespace vigil::bus {
 /// Connections at one time. For one more the oldest that has nothing to wait for is hung up on, and
 /// without such a one it waits in the socket's backlog.
 inline constexpr std::size_t max_connections = 1024;
+/// Connections that are taken, and mostly answered, before what else waits has its turn.
+inline constexpr std::size_t max_accepted_at_once = 16;
 /// Without descriptors to accept with. Others hold them, so no connection that closes has to be
 /// ours.
 inline constexpr Microseconds accept_again_after = std::chrono::milliseconds{100};

@@ -207,6 +207,11 @@ Effects Machine::Data::on(const ConfirmAsked& asked, const Now& now) {
     if (fresh && record.remote_host.empty())
         effects.push_back(ReadActivity{record.id});
     effects.push_back(ReplyId{asked.token, record.id.text()});
+    // Blocked between the two, as while he was asked for a new password.
+    if (fresh)
+        if (const auto why = why_blocked(record.facts.uid, now))
+            std::ranges::move(on(TerminateAsked{0, record.id, "vigil", *why}, now),
+                              std::back_inserter(effects));
     return effects;
 }
 

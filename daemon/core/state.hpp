@@ -304,6 +304,7 @@ struct Machine::Data {
     Effects on(const ScreenAsked&, const Now&);
     Effects on(const ScreenSeen&, const Now&);
     Effects on(const UnlockAsked&, const Now&);
+    Effects unlock(const UnlockAsked& asked, const Now& now);
     Effects on(const UnlockDone&, const Now&);
     Effects on(const UnlockRefused&, const Now&);
     Effects on(const ThawedByHand&, const Now&);

@@ -41,6 +41,14 @@ void Machine::Data::give_back(Tracked& session, const Now& now, Effects& effects
 }
 
 Effects Machine::Data::on(const UnlockAsked& asked, const Now& now) {
+    const auto* const session = find(asked.session);
+    if (session && session->record.state == State::locked)
+        if (const auto why = why_blocked(session->record.facts.uid, now))
+            return {refused(asked.token, wire::error_invalid, *why)}; // whoever asks, root too
+    return unlock(asked, now);
+}
+
+Effects Machine::Data::unlock(const UnlockAsked& asked, const Now& now) {
     auto* session = find(asked.session);
     if (auto refusal = not_open(session, asked.token))
         return {std::move(*refusal)};
@@ -49,8 +57,6 @@ Effects Machine::Data::on(const UnlockAsked& asked, const Now& now) {
         return {done(asked.token)};
     if (record.state == State::ending)
         return {refused(asked.token, wire::error_not_found, "The session is being ended.")};
-    if (const auto why = why_blocked(record.facts.uid, now); why && record.state == State::locked)
-        return {refused(asked.token, wire::error_invalid, *why)}; // whoever asks, root too
     Effects effects;
     answer_waiting(*session, effects);
     session->unlock_token = asked.token;
@@ -127,12 +133,13 @@ Effects Machine::Data::on(const UnlockDone& outcome, const Now& now) {
 }
 
 /// As an operator's unlock: held again behind his back it would be locked for ever in a loop that
-/// he cannot see. A thaw from before this lock is another's.
+/// he cannot see, so a block does not stand in his way either. A thaw from before this lock is
+/// another's.
 Effects Machine::Data::on(const ThawedByHand& thaw, const Now& now) {
     const auto* session = find(thaw.session);
     if (!session || session->record.state != State::locked || !undoes(thaw.when, session->record))
         return {};
-    return on(UnlockAsked{0, thaw.session, "root: thawed by hand", {}}, now);
+    return unlock(UnlockAsked{0, thaw.session, "root: thawed by hand", {}}, now);
 }
 
 Effects Machine::Data::on(const UnlockRefused& refusal, const Now& now) {

@@ -192,8 +192,10 @@ void Shell::arm_timer() noexcept {
         sd_event_source_set_enabled(timer_.get(), SD_EVENT_OFF);
         return;
     }
+    // What was due before the boot is due now; as a number without a sign it would never be.
+    const auto due = std::max(*deadline, BootTime{});
     sd_event_source_set_time(timer_.get(),
-                             static_cast<std::uint64_t>(deadline->time_since_epoch().count()));
+                             static_cast<std::uint64_t>(due.time_since_epoch().count()));
     sd_event_source_set_enabled(timer_.get(), SD_EVENT_ONESHOT);
 }
 

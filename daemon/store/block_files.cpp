@@ -102,10 +102,11 @@ std::optional<Time> time_of(const std::string& text) {
                                             : std::nullopt;
 }
 
-/// Of another boot: no longer than it was to last in all, should the clock have gone back.
+/// Of another boot: no longer than it was to last in all, should the clock have gone back. What
+/// ended while the machine was off ends now: before the boot there is no time.
 BootTime end_by_wall(const core::BlockRecord& record, const Now& now) {
     const auto left = std::min(record.until_wall - now.wall, record.until_wall - record.since);
-    return now.boot + left;
+    return now.boot + std::max(left, WallTime::duration{0});
 }
 
 core::BlockRecord copy_of(std::uint32_t uid, const std::string& text, const std::string& boot_id,

@@ -1,6 +1,5 @@
 """The fail table on a real host: vigild gone, stuck or with nothing it can read; and who gets in and who does not."""
 
-import contextlib
 import os
 import re
 import subprocess

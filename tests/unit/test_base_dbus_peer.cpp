@@ -336,6 +336,49 @@ START_TEST(who_reads_nothing_is_hung_up_on) {
 }
 END_TEST
 
+/// Asks on and reads a little: what has gone out is not kept with what has not.
+START_TEST(who_reads_slowly_costs_what_is_unread) {
+    Line line;
+    line.say(greeting);
+    CHECK_OK(line.receive());
+    const std::string large(max_dbus_answer_bytes / 4, 'x');
+    DbusWriter values;
+    ck_assert_int_ge(values.basic('s', large.c_str()), 0);
+    line.say(call_of("Echo"));
+    CHECK_OK(line.receive());
+    std::size_t heard = 0;
+    // More in all than may be unread at one time.
+    for (int i = 0; i < 8; ++i) {
+        CHECK_OK(line.requests.back()->answer(values));
+        while (heard < static_cast<std::size_t>(i) * large.size()) {
+            heard += line.hear().size();
+            CHECK_OK(line.peer->flush());
+        }
+        ck_assert(line.peer->has_unsent());
+    }
+}
+END_TEST
+
+START_TEST(who_keeps_talking_does_not_keep_the_loop) {
+    Line line;
+    line.say(greeting);
+    CHECK_OK(line.receive());
+    // As much as the socket takes; each message is read in part only.
+    const std::string call = call_of("Echo");
+    std::size_t said = 0;
+    while (send(line.own.get(), call.data(), call.size(), MSG_NOSIGNAL) ==
+           static_cast<ssize_t>(call.size()))
+        ++said;
+    std::size_t times = 0;
+    while (line.requests.size() < said) {
+        CHECK_OK(line.receive());
+        ++times;
+    }
+    ck_assert_uint_ge(times, 1);
+    ck_assert_uint_le(line.requests.size(), times * max_reads_at_once * 4096 / call.size() + times);
+}
+END_TEST
+
 START_TEST(it_is_known_how_many_wait) {
     Line line;
     line.say(std::string{greeting} + call_of("Echo") + call_of("Echo"));
@@ -386,6 +429,7 @@ int main() {
          an_index_beyond_the_descriptors_is_none, who_wants_no_answer_gets_none,
          a_refusal_keeps_its_name_and_words,
          an_answer_larger_than_the_socket_goes_out_as_it_is_read, who_reads_nothing_is_hung_up_on,
+         who_reads_slowly_costs_what_is_unread, who_keeps_talking_does_not_keep_the_loop,
          it_is_known_how_many_wait, sd_bus_is_served},
         {.seconds = 60});
 }

@@ -226,6 +226,27 @@ START_TEST(locked_stays_locked) {
 }
 END_TEST
 
+/// Held again behind root's back it would stay locked, and nobody could open it.
+START_TEST(what_root_has_thawed_is_given_back) {
+    Host host{codes_for_all()};
+    host.login(1, 0s);
+    host.lock(1, 1s);
+    host.step(block(), 2s);
+    host.step(ThawedByHand{id_of(1), at(3s).boot}, 4s);
+    ck_assert(host.state(1) == State::unlocking);
+}
+END_TEST
+
+/// As while he is asked for a new password.
+START_TEST(a_login_that_was_let_in_and_has_not_begun_is_ended) {
+    Host host{codes_for_all()};
+    ck_assert(gets_in(host, 1, 0s));
+    host.step(block(), 1s);
+    host.step(confirm(1), 2s);
+    ck_assert(host.state(1) == State::ending);
+}
+END_TEST
+
 START_TEST(open_sessions_go_on) {
     Host host{codes_for_all()};
     host.login(1, 0s);
@@ -356,6 +377,8 @@ int main() {
                                             remembered_logins_of_his_are_forgotten,
                                             his_requests_end_and_he_answers_none,
                                             locked_stays_locked,
+                                            what_root_has_thawed_is_given_back,
+                                            a_login_that_was_let_in_and_has_not_begun_is_ended,
                                             open_sessions_go_on,
                                             it_ends_at_its_time,
                                             another_one_takes_its_place,
