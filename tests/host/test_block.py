@@ -23,7 +23,7 @@ REASON = "Ask the security office."
 
 
 @contextlib.contextmanager
-def nothing(_host, _user):
+def nothing(_host):
     yield
 
 
@@ -73,7 +73,7 @@ def test_no_login_and_no_sudo_whatever_else_holds(host, user, trouble):
     inside = shell(host, user)
     assert inside.run("sudo id -un")[1].strip().endswith("root")
     block(host, user)
-    with trouble(host, user):
+    with trouble(host):
         is_refused(host, user)
         status, said = inside.run("sudo id -un")
         assert status != 0
@@ -92,7 +92,7 @@ def test_nor_with_unavailable_allow(host, user, trouble):
     block(host, user)
     host.run("sed", "-i.kept", "/pam_vigil.so/s/$/ unavailable=allow/", "/etc/pam.d/common-account")
     try:
-        with trouble(host, user):
+        with trouble(host):
             is_refused(host, user)
             told(inside.run("sudo id -un")[1], user)
     finally:
@@ -106,7 +106,7 @@ def test_who_has_become_root_is_known_by_his_login(host, user, trouble):
     inside.terminal.send("sudo -s\r")
     inside.terminal.wait_for(r"^root@")
     block(host, user)
-    with trouble(host, user):
+    with trouble(host):
         for command in ("su -c id bob", "sudo id"):
             since = inside.terminal.mark()
             inside.terminal.send(f"{command}; echo \"status=\"$?\r")
@@ -166,7 +166,7 @@ def test_locked_stays_locked(host, user):
 @pytest.mark.parametrize("trouble", [nothing, gone])
 def test_its_time_runs_out(host, user, trouble):
     block(host, user, "--for", "12s")
-    with trouble(host, user):
+    with trouble(host):
         assert re.search(r"until \d{4}-\d\d-\d\d \d\d:\d\d: ", is_refused(host, user))
         wait_until(lambda: gets_in(host, user), 30, "the time of the block is over")
     wait_until(lambda: host.run("test", "-e", mark_of(host, user), check=False).returncode != 0, 10, "the mark is gone")
