@@ -61,6 +61,7 @@ def root_gets_in(host):
     assert done.stdout == "su too\nsudo too\n", done
 
 
+PLUGIN = "Plugin vigil_approval vigil_approval.so\n"
 # What is typed, and whose password comes first.
 WAYS = {"sudo, by PAM": ("sudo id -un", None),
         "sudo, by its plugin": ("sudo id -un", None),
@@ -70,7 +71,7 @@ WAYS = {"sudo, by PAM": ("sudo id -un", None),
 
 
 def tried(host, user, inside, way, code=None):
-    host.write("/etc/sudo.conf", "Plugin vigil_approval vigil_approval.so\n" if "plugin" in way else "")
+    host.write("/etc/sudo.conf", PLUGIN if "plugin" in way else "")
     path = re.search(r"^/dev/pts/\d+", inside.run("tty")[1], re.MULTILINE)[0]
     command, whose = WAYS[way]
     since = at = inside.start(command)
@@ -143,6 +144,14 @@ def test_who_logs_in_while_vigild_is_away_is_watched_afterwards(host, user, name
     wait_until(lambda: not host.vigil_sessions(user=name), 10, "the session is over")
 
 
+@pytest.fixture(name="by_plugin_or_pam", params=["", PLUGIN], ids=["PAM", "plugin"])
+def by_plugin_or_pam_fixture(host, request):
+    host.write("/etc/sudo.conf", request.param)
+    yield
+    host.run("rm", "/etc/sudo.conf")
+
+
+@pytest.mark.usefixtures("by_plugin_or_pam")
 def test_a_broken_policy_leaves_the_last_good_one(host, user):
     codes = enroll(host, user)
     host.write("/etc/vigil/policy.yaml", "version: 1\nsessions: [{name: x, idle_lok: 5m}]\n")
@@ -161,6 +170,7 @@ def test_a_broken_policy_leaves_the_last_good_one(host, user):
     assert "root" in shell(host, user).run("sudo id -un", codes.fresh())[1].splitlines()
 
 
+@pytest.mark.usefixtures("by_plugin_or_pam")
 def test_a_broken_state_is_put_aside_and_the_sessions_are_adopted(host, user):
     codes = enroll(host, user)
     inside = shell(host, user)

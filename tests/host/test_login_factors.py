@@ -397,6 +397,14 @@ def test_without_vigild_nobody_but_root_at_a_console_is_let_in(host, user):
     host.run("systemctl", "mask", "--runtime", "--now", "vigild.socket", "vigild.service")
     try:
         refused(host.ssh(user, by=KEY), "vigild cannot be asked whether this login needs a proof")
+        terminal = at_console(host, user)
+        try:
+            at = terminal.wait_to_hear("assword:", 15).end()
+            terminal.send(PASSWORDS[user] + "\r")
+            terminal.wait_to_hear("vigild cannot be asked whether this login needs a proof", 15, at)
+            assert not re.search(SHELL, terminal.said()[at:])
+        finally:
+            terminal.close()
         terminal = at_console(host, "root")
         try:
             terminal.wait_to_hear("assword:", 15)

@@ -295,7 +295,7 @@ END_TEST
 
 START_TEST(no_two_rules_have_one_digest) {
     const policy::StepUpRule plain{.require = {{policy::Factor::totp}}, .valid_for = 5min};
-    std::vector rules(22, plain);
+    std::vector rules(25, plain);
     rules[1].match.users = {"ab"};
     rules[2].match.users = {"a", "b"};
     rules[3].match.groups = {"ab"};
@@ -317,6 +317,9 @@ START_TEST(no_two_rules_have_one_digest) {
     rules[16].match.commands = {{.path = "/a", .arguments = {"b"}}};
     rules[17].match.commands = {{.path = "/a", .arguments = {"b", "c"}}};
     rules[18].match.commands = {{.path = "/a"}, {.path = "/b"}};
+    rules[22].key_verified = true;
+    rules[23].enroll_within = Seconds{1};
+    rules[24].enroll_within = Seconds{2};
     std::set<std::string> digests;
     for (const auto& rule : rules)
         digests.insert(policy::digest(rule));
