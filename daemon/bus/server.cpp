@@ -243,7 +243,10 @@ int DirectServer::on_ready(sd_event_source*, int, std::uint32_t events, void* us
 }
 
 void DirectServer::hang_up(Connection& connection) noexcept {
-    if (!connection.was_heard)
+    // Whether it asked nothing, or is not there for the answer: it may have been a login's, which
+    // goes on without us.
+    const auto& peer = *connection.peer;
+    if (!connection.was_heard || peer.waiting() != 0 || peer.has_unsent())
         look_for_missed_logins();
     connections_.remove_if([&](const Connection& each) { return &each == &connection; });
     pause(false);
@@ -251,20 +254,30 @@ void DirectServer::hang_up(Connection& connection) noexcept {
 
 /// Who came while vigild stood still and could not wait has logged in all the same.
 void DirectServer::look_for_missed_logins() noexcept {
+    looks_left_ = 2;
+    look_after(Microseconds{0});
+}
+
+/// Many may have come: one look, after all that waits.
+void DirectServer::look_after(Microseconds time) noexcept {
     sd_event_source* source = missed_.get();
     if (!source) {
-        if (sd_event_add_defer(loop_, &source, on_missed, this) < 0)
+        if (sd_event_add_time_relative(loop_, &source, CLOCK_BOOTTIME, 0, 0, on_missed, this) < 0)
             return;
         missed_.reset(source);
-        // Many may have come: one look, after all that waits.
         sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IDLE);
     }
+    sd_event_source_set_time_relative(source, static_cast<std::uint64_t>(time.count()));
     sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-int DirectServer::on_missed(sd_event_source*, void* userdata) noexcept {
+int DirectServer::on_missed(sd_event_source*, std::uint64_t, void* userdata) noexcept {
+    auto& server = *static_cast<DirectServer*>(userdata);
     try {
-        static_cast<DirectServer*>(userdata)->api_.adopt_unknown();
+        // It gave up before PAM opened the session: logind may not have it yet.
+        if (--server.looks_left_ > 0)
+            server.look_after(look_again_after);
+        server.api_.adopt_unknown();
     } catch (const std::exception& error) {
         base::log(base::Level::error, std::string_view{error.what()});
     }

@@ -18,6 +18,8 @@ inline constexpr std::size_t max_accepted_at_once = 16;
 /// Without descriptors to accept with. Others hold them, so no connection that closes has to be
 /// ours.
 inline constexpr Microseconds accept_again_after = std::chrono::milliseconds{100};
+/// From a login that did not wait for its answer to its session's being there.
+inline constexpr Microseconds look_again_after = std::chrono::seconds{5};
 
 class DirectServer {
 public:
@@ -48,10 +50,11 @@ private:
     void pause(bool paused) noexcept;
     void pause_for_a_while() noexcept;
     void look_for_missed_logins() noexcept;
+    void look_after(Microseconds time) noexcept;
 
     static int on_connect(sd_event_source*, int, std::uint32_t, void* userdata) noexcept;
     static int on_pause_over(sd_event_source*, std::uint64_t, void* userdata) noexcept;
-    static int on_missed(sd_event_source*, void* userdata) noexcept;
+    static int on_missed(sd_event_source*, std::uint64_t, void* userdata) noexcept;
     static int on_ready(sd_event_source*, int, std::uint32_t, void* userdata) noexcept;
 
     sd_event* loop_;
@@ -60,6 +63,7 @@ private:
     std::string guid_; ///< of the server, which D-Bus wants to have one
     base::EventSource source_;
     base::EventSource missed_;
+    int looks_left_ = 0;
     base::EventSource pause_over_;
     std::list<Connection> connections_;
 };
