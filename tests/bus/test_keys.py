@@ -10,12 +10,16 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "sk"))
 
-from daemon import DAEMON, NOBODY, refused  # noqa: E402
-from one_time_code import Code, enrolled as code_enrolled  # noqa: E402
+from daemon import DAEMON, NOBODY, eventually, refused  # noqa: E402
+from one_time_code import (ACCEPTED, QUESTION, WRONG, Code, enrolled as code_enrolled, request)  # noqa: E402
 from ssh_agent import ENROLL, MANAGE, SshAgent, challenge, string  # noqa: E402
 
 DENIED, INVALID, NOT_FOUND = (f"org.vigil1.Error.{name}" for name in ("Denied", "Invalid", "NotFound"))
 MIDDLEWARE = os.environ["VIGIL_SECURITY_KEY"]
+COMMAND = "ayayaaybbbay"
+# path, name, arguments, whether it edits, is settled, is cut, and its folder; whom it runs as.
+ID = {"path": b"/usr/bin/id", "named": b"id", "arguments": [b"-u", b"a b"], "edits": False, "settled": True, "cut": False,
+      "directory": b"/home", "run_as": "root"}
 
 
 @pytest.fixture(name="agent")
@@ -170,3 +174,109 @@ def test_a_key_is_nobodys_twice_and_factors_have_a_bound(host, agent):
     for _ in range(7):
         enrolled(host.call, agent, agent.key(), "nobody")
     assert refused(host.call, "EnrollKey", "sss", "nobody", "", "")[0] == "org.vigil1.Error.TooMany"
+
+
+# A privileged command
+
+BY_TOUCH = "version: 1\nstep_up:\n  - {match: {services: [sudo]}, require: [key]}\n"
+
+
+class Touch:
+    """A person with a key, whose sudo asks vigild."""
+
+    def __init__(self, vigild, agent):
+        vigild.write_policy(BY_TOUCH)
+        self.vigild, self.agent, self.key = vigild.start(), agent, agent.key()
+        enrolled(vigild.call, agent, self.key, "nobody")
+
+    def ask(self, member, sudo, about, signature="", *more):
+        purpose, login, _ = request()
+        *command, run_as = about.values()
+        return self.vigild.call(member, "h" + QUESTION + COMMAND + signature, 0, purpose, login, run_as, *command, *more,
+                                fds=[sudo.pidfd], interface="org.vigil1.StepUp")
+
+    def signed(self, sudo, about):
+        """What sudo is to have signed, and the key's answer to it."""
+        to_sign, keys = self.ask("ChallengeCommand", sudo, about)
+        assert keys == [text(self.key.blob)]
+        return f"{text(self.key.blob)} {text(self.agent.sign(self.key, base64.b64decode(to_sign)))}"
+
+    def proves(self, sudo, about, answer):
+        return self.ask("ProveCommand", sudo, about, "ssbay", "key", answer, False, os.urandom(16))[0]
+
+
+@pytest.fixture(name="touch")
+def touch_fixture(vigild, agent):
+    return Touch(vigild, agent)
+
+
+@pytest.mark.parametrize("other", [
+    {"path": b"/usr/bin/ids"}, {"named": b"/bin/id"}, {"arguments": [b"-u"]}, {"arguments": [b"-u", b"a", b"b"]},
+    {"arguments": [b"a b", b"-u"]}, {"path": b"", "named": b"", "arguments": []}, {"edits": True}, {"cut": True},
+    {"directory": b"/"}, {"directory": b""}, {"run_as": "nobody"}, {"run_as": ""}], ids=str)
+def test_a_touch_is_for_the_command_that_was_asked_about(touch, other):
+    sudo = touch.vigild.leader(NOBODY)
+    for asked, run in ((ID, ID | other), (ID | other, ID)):
+        assert touch.proves(sudo, run, touch.signed(sudo, asked)) == WRONG
+    assert touch.proves(sudo, ID | other, touch.signed(sudo, ID | other)) == ACCEPTED
+    assert touch.proves(sudo, ID, touch.signed(sudo, ID)) == ACCEPTED
+
+
+def test_a_touch_is_for_the_process_that_asked(touch):
+    sudo, another = touch.vigild.leader(NOBODY), touch.vigild.leader(NOBODY)
+    answer = touch.signed(sudo, ID)
+    assert touch.proves(another, ID, answer) == WRONG
+    touch.signed(another, ID)
+    assert touch.proves(another, ID, answer) == WRONG
+    assert touch.proves(sudo, ID, answer) == ACCEPTED
+
+
+def test_a_touch_is_for_the_last_question_and_once(vigild, agent):
+    agent.count(0)  # or the count alone would tell a second use
+    touch = Touch(vigild, agent)
+    sudo = touch.vigild.leader(NOBODY)
+    older, newer = touch.signed(sudo, ID), touch.signed(sudo, ID)
+    assert touch.proves(sudo, ID, older) == WRONG
+    assert touch.proves(sudo, ID, newer) == WRONG, "one answer to a question"
+    answer = touch.signed(sudo, ID)
+    assert touch.proves(sudo, ID, answer) == ACCEPTED
+    assert touch.proves(sudo, ID, answer) == WRONG
+    touch.signed(sudo, ID)
+    assert touch.proves(sudo, ID, answer) == WRONG
+    answer = touch.signed(sudo, ID)
+    touch.vigild.restart(signal.SIGKILL)
+    assert touch.proves(sudo, ID, answer) == WRONG, "who asked before asks again"
+
+
+# Of one terminal after the other it is the process's own, and goes on to the next at a signal.
+MOVES = """
+import fcntl, os, signal, sys, termios
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+os.setsid()
+for path in sys.argv[1:]:
+    terminal = os.open(path, os.O_RDWR)
+    signal.sigwait([signal.SIGUSR1])
+    fcntl.ioctl(terminal, termios.TIOCNOTTY)
+"""
+
+
+def test_a_touch_is_for_the_terminal_it_was_asked_at(touch):
+    pairs = [os.openpty() for _ in range(2)]
+    for _, terminal in pairs:
+        os.fchown(terminal, NOBODY, -1)
+    sudo = touch.vigild.leader(NOBODY, [sys.executable, "-c", MOVES, *(os.ttyname(terminal) for _, terminal in pairs)])
+
+    def at(terminal):
+        stat = Path(f"/proc/{sudo.process.pid}/stat").read_text()
+        return int(stat.rpartition(")")[2].split()[4]) == terminal
+    first, second = (os.fstat(terminal).st_rdev for _, terminal in pairs)
+    eventually(lambda: at(first))
+    assert touch.proves(sudo, ID, touch.signed(sudo, ID)) == ACCEPTED
+    answer = touch.signed(sudo, ID)
+    sudo.process.send_signal(signal.SIGUSR1)
+    eventually(lambda: at(second))
+    assert touch.proves(sudo, ID, answer) == WRONG
+    assert touch.proves(sudo, ID, touch.signed(sudo, ID)) == ACCEPTED
+    for end in sum(pairs, ()):
+        os.close(end)
