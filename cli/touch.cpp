@@ -25,7 +25,7 @@ Error in_words(const Error& error) {
         return {error.code,
                 std::string{"there is no ssh agent where SSH_AUTH_SOCK says: "} + how_to_get_one};
     case EACCES:
-        return {error.code, "the ssh agent does not let you, or refuses the key"};
+        return {error.code, "the ssh agent does not let you"};
     case ETIMEDOUT:
         return {error.code, "the ssh agent did not answer in time"};
     default:
@@ -71,6 +71,9 @@ Result<std::string> PersonsAgent::touch(const wire::AgentKey& key, const wire::C
     auto signature = agent_.sign(key.blob, bytes_of(challenge));
     if (!signature && signature.error().code == ETIMEDOUT)
         return fail(ETIMEDOUT, "the ssh agent did not answer in time; was the key touched?");
+    if (!signature && signature.error().code == EACCES)
+        return fail(EACCES,
+                    std::string{"the ssh agent gave no signature: "} + wire::why_not_signed);
     if (!signature)
         return std::unexpected{in_words(signature.error())};
     return signature;

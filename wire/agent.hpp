@@ -32,6 +32,10 @@ inline constexpr Microseconds agent_patience = Seconds{5};
 /// For a person who looks for the key and touches it, or types its PIN.
 inline constexpr Microseconds touch_patience = Seconds{30};
 
+/// What sign()'s EACCES can mean, for the person: agents do not say which.
+inline constexpr const char* why_not_signed =
+    "the key was not touched, its PIN was not right or not typed, or the agent refuses";
+
 class Agent {
 public:
     /// `socket`: SSH_AUTH_SOCK's value as it came. uid and gid: the person, as the kernel or the

@@ -51,6 +51,7 @@ private:
     Step ask_for_approval();
     Step prove_by_key();
     Step no_signature(const Error& error);
+    Step key_failed(std::string why);
     Result<std::string> signature_of(const Agent& agent, const AgentKey& key,
                                      const KeyQuestion& asked);
     Step judged(const Result<ProveReply>& reply);
@@ -199,12 +200,19 @@ Dialogue::Step Dialogue::prove_by_key() {
     if (keys.empty())
         return std::nullopt;
     const auto answer = signature_of(*agent, keys.front(), *asked);
+    if (!answer && answer.error().code == EACCES)
+        return key_failed(std::string{"The ssh agent gave no signature: "} + why_not_signed + ".");
     if (!answer)
         return no_signature(answer.error());
     const auto reply = prove(vigild_, question_, "key", *answer);
     if (!reply || reply->verdict != ProveReply::Verdict::wrong || reply->wait_seconds != 0)
         return judged(reply);
-    no_key_ = reply->text;
+    return key_failed(reply->text);
+}
+
+/// It was asked: who is asked for something else now hears why.
+Dialogue::Step Dialogue::key_failed(std::string why) {
+    no_key_ = std::move(why);
     if (takes_codes() || takes("password") || takes("approval"))
         person_.say(no_key_);
     return std::nullopt;

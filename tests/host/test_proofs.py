@@ -153,6 +153,34 @@ def test_what_the_key_does_not_say_is_not_taken(host, user, new_agent, flags, wo
     assert status == 1 and "Linux" not in said and word in said
 
 
+@pytest.mark.parametrize("kind", ["ed25519-sk", "ecdsa-sk"])
+def test_a_key_with_a_pin_signs_where_its_owner_types_it(host, user, new_agent, kind):
+    """ssh-agent asks for it by SSH_ASKPASS, where the key is, and vigil hears of it by the signature alone."""
+    agent = new_agent(counter=1, pin="2468")
+    key, other = (agent.key(kind, None, "-O", "verify-required") for _ in range(2))
+    enrolled(host, agent, key, user)
+    before = len(agent.asked())
+    inside = with_agent(host, user, agent)
+    status, said = inside.run("sudo uname")
+    assert status == 0 and "Linux" in said
+    asked = agent.asked()[before:]
+    assert len(asked) == 1 and key.fingerprint in asked[0] and "2468" not in said
+    agent.types("1357")
+    status, said = inside.run("sudo uname")
+    assert status == 1 and "Linux" not in said and "its PIN was not right or not typed" in one_line(said, "^vigil")
+    assert len(agent.asked()) == before + 2
+    done = host.ssh_run("root", "vigilctl", "enroll", "key", "--key", other.fingerprint, user, options=forwarded(agent))
+    assert done.returncode == 1 and "its PIN was not right or not typed" in one_line(done.stderr, "^vigilctl:")
+    # Where there is another way, that is said before it is asked for.
+    codes = enroll(host, user)
+    agent.types("2468")
+    enrolled(host, agent, other, user)
+    agent.types("")
+    status, said = inside.run("sudo hostname", codes.fresh())
+    assert status == 0 and said.index("its PIN was not right or not typed") < said.index("Code for")
+    inside.terminal.close()
+
+
 def test_a_signature_by_an_agent_that_is_not_there_any_more_holds_nobody(host, user, new_agent):
     agent = new_agent(counter=1)
     enrolled(host, agent, agent.key(), user)

@@ -4,7 +4,8 @@
 //
 // How it is used stands in the environment of whoever loads it: VIGIL_SK_FLAGS, the flags of each
 // signature (1 touch, 4 PIN; 1 if not set), and VIGIL_SK_COUNTER, a file with the number of
-// signatures, "0" for a key that does not count.
+// signatures, "0" for a key that does not count. VIGIL_SK_PIN: a key that was made to verify its
+// owner (ssh-keygen -O verify-required) signs with this PIN alone, and then says so.
 
 #include "base/openssl.hpp"
 
@@ -13,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -31,6 +33,8 @@ constexpr std::uint32_t ecdsa = 0;
 constexpr std::uint32_t ed25519 = 1;
 constexpr int failed = -1;
 constexpr int unsupported = -2;
+constexpr int pin_required = -3;
+constexpr std::uint8_t verified = 4;
 
 struct Enrolled {
     std::uint8_t flags;
@@ -106,6 +110,16 @@ std::uint8_t flags() {
     return text == nullptr ? 1 : static_cast<std::uint8_t>(std::atoi(text));
 }
 
+/// nullopt: without the right PIN it signs nothing.
+std::optional<std::uint8_t> flags_with(const char* pin, std::uint8_t wanted) {
+    const char* const right = std::getenv("VIGIL_SK_PIN");
+    if (right == nullptr || (wanted & verified) == 0)
+        return flags();
+    if (pin == nullptr || std::strcmp(pin, right) != 0)
+        return std::nullopt;
+    return static_cast<std::uint8_t>(flags() | verified);
+}
+
 /// One more than the last time, unless that was 0.
 std::uint32_t next_count() {
     const char* const path = std::getenv("VIGIL_SK_COUNTER");
@@ -153,13 +167,17 @@ extern "C" {
 [[gnu::visibility("default")]] int sk_sign(std::uint32_t algorithm, const std::uint8_t* data,
                                            std::size_t size, const char* application,
                                            const std::uint8_t* handle, std::size_t handle_size,
-                                           std::uint8_t, const char*, void**, Signed** out) {
+                                           std::uint8_t wanted, const char* pin, void**,
+                                           Signed** out) {
+    const auto said = flags_with(pin, wanted);
+    if (!said)
+        return pin_required;
     const unsigned char* at = handle;
     const Key key{d2i_AutoPrivateKey(nullptr, &at, static_cast<long>(handle_size))};
     auto* const answer = static_cast<Signed*>(std::calloc(1, sizeof(Signed)));
     if (!key || answer == nullptr)
         return failed;
-    answer->flags = flags();
+    answer->flags = *said;
     answer->counter = next_count();
     std::string bytes = digest_of(application);
     bytes += static_cast<char>(answer->flags);

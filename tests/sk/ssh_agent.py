@@ -30,10 +30,19 @@ class Key:
         self.fingerprint = said.stdout.split()[1]
 
 
-class SshAgent:
-    """flags: of each signature, 1 a touch, 4 a PIN; counter: the first signature's, 0 for keys that do not count."""
+# ssh-agent runs it to ask for a PIN, and to say that it waits for a touch.
+ASKPASS = """#!/bin/sh
+test "$SSH_ASKPASS_PROMPT" != none || exit 0
+echo "$1" >>{folder}/asked
+cat {folder}/typed
+"""
 
-    def __init__(self, folder, middleware, flags=1, counter=None):
+
+class SshAgent:
+    """flags: of each signature, 1 a touch, 4 a PIN; counter: the first signature's, 0 for keys that do not count; pin: of keys
+    that were made to ask for one, which whoever sits at the agent types."""
+
+    def __init__(self, folder, middleware, flags=1, counter=None, pin=None):
         self.folder, self.middleware = Path(folder), str(middleware)
         self.folder.mkdir(exist_ok=True)
         self.path = self.folder / "agent"
@@ -42,6 +51,12 @@ class SshAgent:
             self.counter = self.folder / "counter"
             self.count(counter)
             self.environment["VIGIL_SK_COUNTER"] = str(self.counter)
+        if pin is not None:
+            self.types(pin)
+            askpass = self.folder / "askpass"
+            askpass.write_text(ASKPASS.format(folder=self.folder))
+            askpass.chmod(0o755)
+            self.environment |= {"VIGIL_SK_PIN": pin, "SSH_ASKPASS": str(askpass), "SSH_ASKPASS_REQUIRE": "force"}
         self.process = subprocess.Popen(["ssh-agent", "-D", "-P", self.middleware, "-a", str(self.path)],
                                         env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self.process.stdout.readline(), "it says where it listens once it does"
@@ -51,11 +66,19 @@ class SshAgent:
     def count(self, number):
         self.counter.write_text(str(number))
 
-    def key(self, kind="ed25519-sk", comment=None):
+    def types(self, pin):
+        (self.folder / "typed").write_text(f"{pin}\n")
+
+    def asked(self):
+        """The questions for a PIN until now."""
+        asked = self.folder / "asked"
+        return asked.read_text().splitlines() if asked.exists() else []
+
+    def key(self, kind="ed25519-sk", comment=None, *options):
         """A new one, which the agent has from then on."""
         self.made += 1
         file = self.folder / f"key-{self.made}"
-        self.run("ssh-keygen", "-q", "-t", kind, "-N", "", "-C", comment or f"comment {self.made}", "-f", str(file))
+        self.run("ssh-keygen", "-q", "-t", kind, "-N", "", "-C", comment or f"comment {self.made}", *options, "-f", str(file))
         self.run("ssh-add", "-q", *(["-S", self.middleware] if kind.endswith("-sk") else []), str(file))
         return Key(file)
 
