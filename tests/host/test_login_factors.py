@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from people import SHELL, at_console, enroll, person, recovery_codes
 from story import CODE_PROMPT
-from troubles import gone, no_factors, no_key, no_policy, stuck
+from troubles import gone, no_factors, no_key, no_policy, no_state, stuck
 from vigilhost import PASSWORDS, SOURCE, Host, wait_until
 
 RULES = """\
@@ -117,6 +117,20 @@ def test_wrong_and_used_codes_let_nobody_in_and_make_wait(host, user):
             refused(terminal, "no right code in 3")
     refused(host.ssh(user, by=KEY), "Too many wrong answers: try again in")
     assert len(host.vigil_sessions(user=user)) == 1
+
+
+def test_the_fifth_wrong_code_in_a_row_is_an_alert(host, user):
+    codes = enroll(host, user)
+    for tries in (3, 2):
+        terminal = host.ssh(user, by=KEY)
+        since = 0
+        for _ in range(tries):
+            since += terminal.wait_to_hear(CODE_PROMPT, 10, since).end()
+            assert not host.journal(VIGIL_EVENT="codes-guessed", VIGIL_USER=user)
+            terminal.send(codes.wrong() + "\r")
+        terminal.wait_to_hear("not right|Too many wrong", 10, since)
+    alert, = host.journal(VIGIL_EVENT="codes-guessed", VIGIL_USER=user)
+    assert (alert["PRIORITY"], alert["VIGIL_SERVICE"]) == ("1", "sshd") and "5 wrong codes in a row" in alert["MESSAGE"]
 
 
 def test_who_guesses_elsewhere_makes_nobody_wait_at_his_own_place(host, user):
@@ -432,6 +446,16 @@ def test_whom_a_rule_asks_is_refused_in_a_line_where_vigil_cannot_judge(host, us
     again.wait_to_hear(f"Code for {user}: ", 10)
     again.send(codes.fresh() + "\r")
     again.wait_for(SHELL, 15)
+
+
+def test_where_the_state_is_lost_a_source_is_asked_anew_and_a_used_code_is_used(host, remembered, client):
+    """At a console, which is never remembered, as ever."""
+    assert not is_asked(client, remembered)
+    used = host.codes.at(host.codes.last)
+    with no_state(host):
+        assert is_asked(client, remembered)
+        at_a_console_gives(host, remembered, used, host.codes.fresh())
+    assert len(host.journal(VIGIL_EVENT="step-up-refused", VIGIL_USER=remembered)) == 1, "the used code"
 
 
 def test_a_broken_policy_leaves_what_the_last_good_one_asks_for(host, user):
