@@ -1,6 +1,7 @@
 """polkit's ways to root: whose code its helper asks for, where a proof counts, and what polkit keeps by itself."""
 
 import re
+import time
 
 import pytest
 from agents import enrolled, forwarded
@@ -347,6 +348,37 @@ def test_a_proof_is_bound_to_where_it_was_typed(host, user):
     sessions = {one["id"]: one["terminals"] for one in host.vigil_sessions(user=user)}
     assert [sessions[one["session"]] for one in grants] == [[answering.path.removeprefix("/dev/")]]
     assert asking.asks(START, user), "the proof is none of the login that asked"
+
+
+def test_what_pkexec_starts_has_a_clock_that_begins_behind_the_proof(host, user):
+    """And a proof that stands gives the next one no more of it."""
+    host.policy("version: 1\nelevated:\n  - {match: {run_as: [root]}, max_duration: 3s}\n" + LASTING.partition("\n")[2])
+    codes = enroll(host, user)
+    asking, answering = agent(host, user), agent(host, user)
+    answering.serve(asking.inside)
+
+    def elevated():
+        return [it for one in host.vigil_sessions(user=user) for it in one["elevated"]]
+    for code in (codes.fresh(), None):
+        seen, since = answering.terminal.mark(), asking.inside.start("pkexec sleep 86399")
+        answering.give_password(user, seen)
+        if code:
+            answering.terminal.wait_to_hear(CODE_PROMPT, 10, seen)
+            asked = time.monotonic()
+            wait_until(lambda: elevated() or time.monotonic() > asked + 1, 5, "a moment passes")
+            assert not elevated() and not host.pids("-x", "sleep"), "nothing has been started"
+            answering.give(code)
+        one, = wait_until(elevated, 10, "vigil lists what pkexec has started")
+        begun = time.monotonic()
+        assert (one["service"], one["run_as"], one["user"], one["limits"]["max_duration"]) == ("polkit-1", "root", user, 3)
+        login, = (each for each in host.vigil_sessions(user=user) if each["elevated"])
+        assert login["terminals"] == [asking.path.removeprefix("/dev/")]
+        assert asking.inside.finish(since)[0] != 0 and time.monotonic() - begun > 1.5
+        wait_until(lambda: not elevated(), 5, "nothing of it is listed")
+        assert not host.pids("-x", "sleep")
+        over, = host.journal(VIGIL_SESSION=one["id"], VIGIL_EVENT="elevated-over")
+        assert "its limit of 3 s" in over["MESSAGE"]
+        assert code or "Code for" not in answering.terminal.said()[seen:], "the proof stands"
 
 
 @pytest.mark.parametrize("scope", ["terminal", "session"])
