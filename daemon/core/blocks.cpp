@@ -109,6 +109,9 @@ Effects Machine::Data::on(const BlockAsked& asked, const Now& now) {
                               with_reason(asked.by, asked.reason),
                           asked.reason)};
     end_proofs(asked.uid, effects);
+    for (auto& [id, session] : sessions)
+        if (session.record.facts.uid == asked.uid)
+            keep_locked(session, now, effects);
     return effects;
 }
 

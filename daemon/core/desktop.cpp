@@ -134,11 +134,7 @@ void Machine::Data::desktop_failed(Tracked& session, const std::string& why, con
     session.answer_by.reset();
     session.settles_at.reset();
     if (session.record.state == State::unlocking) {
-        session.record.state = State::locked;
-        session.record.unlocking_by.clear();
-        session.record.unlocking_reason.clear();
-        effects.push_back(StoreSession{session.record});
-        effects.push_back(audit(AuditKind::unlock_failed, session, "it is still locked: " + why));
+        stay_locked(session, why, effects);
         answer(session.unlock_token, effects, wire::error_broken,
                "It is still locked: " + why + ".");
         // One that is gone does not answer: then it is asked for at a lock console.

@@ -63,6 +63,9 @@ Effects Machine::start(const Now& now) {
                 order_lock(session, effects);
             break;
         case State::unlocking:
+            // A crash can come between a block and this, too.
+            if (data_->keep_locked(session, now, effects))
+                break;
             if (is_graphical(session.record))
                 ask_desktop(session, now, effects);
             else

@@ -308,6 +308,8 @@ struct Machine::Data {
     Effects on(const UnlockDone&, const Now&);
     Effects on(const UnlockRefused&, const Now&);
     Effects on(const ThawedByHand&, const Now&);
+    /// Takes an unlock back that was begun before its user was blocked.
+    bool keep_locked(Tracked& session, const Now& now, Effects& effects);
     void give_back(Tracked& session, const Now& now, Effects& effects);
 
     // desktop.cpp
@@ -426,6 +428,9 @@ void answer_waiting(Tracked& session, Effects& effects);
 inline bool is_desktop(const Tracked& session) noexcept {
     return is_graphical(session.record) || session.desktop_at_console;
 }
+
+/// An unlock that was begun comes to nothing.
+void stay_locked(Tracked& session, const std::string& why, Effects& effects);
 
 /// Asks its desktop to do what its state says.
 void ask_desktop(Tracked& session, const Now& now, Effects& effects);

@@ -132,6 +132,38 @@ Effects Machine::Data::on(const UnlockDone& outcome, const Now& now) {
     return effects;
 }
 
+void stay_locked(Tracked& session, const std::string& why, Effects& effects) {
+    auto& record = session.record;
+    record.state = State::locked;
+    record.unlocking_by.clear();
+    record.unlocking_reason.clear();
+    effects.push_back(StoreSession{record});
+    effects.push_back(audit(AuditKind::unlock_failed, session, "it is still locked: " + why));
+}
+
+/// Of a lock that never was (take_lock_back()) there is nothing to keep up. What root has thawed by
+/// hand is found to be so when it is to be held.
+bool Machine::Data::keep_locked(Tracked& session, const Now& now, Effects& effects) {
+    const auto& record = session.record;
+    if (record.state != State::unlocking || record.unlocking_by.empty())
+        return false;
+    const auto why = why_blocked(record.facts.uid, now);
+    if (!why)
+        return false;
+    stay_locked(session, *why, effects);
+    session.retry_at.reset();
+    session.failure.clear();
+    session.answers_due.clear();
+    answer(session.unlock_token, effects, wire::error_invalid, *why);
+    // A part of it may have been given back.
+    if (is_desktop(session))
+        ask_desktop(session, now, effects);
+    else
+        order_lock(session, effects);
+    schedule(session);
+    return true;
+}
+
 /// As an operator's unlock: held again behind his back it would be locked for ever in a loop that
 /// he cannot see, so a block does not stand in his way either. A thaw from before this lock is
 /// another's.

@@ -156,9 +156,11 @@ void Shell::perform(const core::Unlock& effect) {
     for (const auto& terminal : *saved)
         enforce::dismiss_prompt(id, terminal.path);
     const auto released = enforce::release(target(*known), *saved, redraw_);
+    // They have been dismissed: a lock that is kept after all asks for new ones.
+    if (const auto found = watched_.find(id); found != watched_.end())
+        found->second.prompted.clear();
     if (released) {
         if (const auto found = watched_.find(id); found != watched_.end()) {
-            found->second.prompted.clear();
             found->second.carriers.clear();
             forget_consoles(found->second);
             found->second.looked_for_holders.reset();

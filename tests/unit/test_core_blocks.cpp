@@ -226,6 +226,95 @@ START_TEST(locked_stays_locked) {
 }
 END_TEST
 
+UnlockAsked unlock() {
+    return {4, id_of(1), "password at pts/3", {}};
+}
+
+/// It waits for a terminal's answer; or it has failed once, and is tried again.
+START_TEST(an_unlock_that_was_begun_before_does_not_come_to_pass) {
+    for (const bool waits : {true, false}) {
+        Host host{codes_for_all()};
+        host.login(1, 0s);
+        host.lock(1, 1s);
+        host.step(ScreenAsked{id_of(1), waits ? 3U : 0U}, 2s);
+        if (!waits)
+            host.step(ScreenSeen{id_of(1), 0}, 2s);
+        host.step(unlock(), 2s);
+        if (!waits)
+            host.step(UnlockDone{id_of(1), false, "busy"}, 2s);
+        ck_assert(host.state(1) == State::unlocking);
+        const auto effects = host.step(block(), 2s + 500ms);
+        CHECK_TEXT(kinds(effects),
+                   waits ? "StoreBlock Audit StoreSession Audit ReplyDone Lock ReplyDone"
+                         : "StoreBlock Audit StoreSession Audit Lock ReplyDone");
+        if (waits) {
+            const auto* const told = find<ReplyDone>(effects);
+            ck_assert_uint_eq(told->token, 4);
+            CHECK_TEXT(told->error, wire::error_invalid);
+            CHECK_TEXT(told->text, sentence);
+        }
+        ck_assert(host.state(1) == State::locked &&
+                  host.written.sessions[id_of(1)].unlocking_by.empty());
+        ck_assert(host.written.sessions[id_of(1)].locked_since == at(1s).boot);
+        for (const auto& late : {host.step(ScreenSeen{id_of(1), 3}, 2s + 600ms), host.tick(10s),
+                                 host.step(UnlockDone{id_of(1), true, {}}, 10s)})
+            ck_assert(!find<Unlock>(late));
+        ck_assert(host.state(1) == State::locked);
+        host.step(unblock(), 11s);
+        CHECK_TEXT(kinds(host.step(unlock(), 12s)), "StoreSession Unlock");
+    }
+}
+END_TEST
+
+START_TEST(an_unlock_of_a_desktop_that_was_begun_before_is_taken_back) {
+    auto who = facts_of();
+    who.session_class = policy::SessionClass::graphical;
+    Host host{codes_for_all()};
+    host.step(reserve(1, who), 0s);
+    host.step(confirm(1, who), 0s);
+    host.step(LockAsked{1, id_of(1), "root"}, 1s);
+    host.step(DesktopSeen{id_of(1), true, {}}, 1s);
+    host.tick(2s);
+    CHECK_TEXT(kinds(host.step(unlock(), 3s)), "StoreSession UnlockDesktop");
+    ck_assert(find<LockDesktop>(host.step(block(), 4s)));
+    // The answers to the one, and to the other.
+    host.step(DesktopSeen{id_of(1), false, {}}, 5s);
+    ck_assert(host.state(1) == State::locked);
+    host.step(DesktopSeen{id_of(1), true, {}}, 5s);
+    host.tick(20s);
+    ck_assert(host.state(1) == State::locked);
+}
+END_TEST
+
+START_TEST(a_crash_between_a_block_and_the_unlock_before_it_locks) {
+    Host host{codes_for_all()};
+    host.login(1, 0s);
+    host.lock(1, 1s);
+    host.step(unlock(), 2s);
+    const auto before = host.written.sessions;
+    host.step(block(), 3s);
+    host.written.sessions = before;
+    const auto effects = host.restart(4s);
+    ck_assert(find<Lock>(effects) && !find<Unlock>(effects));
+    ck_assert(host.state(1) == State::locked);
+    ck_assert(host.written.sessions[id_of(1)].state == State::locked);
+}
+END_TEST
+
+/// Nobody was to be kept from it: what was not locked is given back.
+START_TEST(a_lock_that_never_was_is_taken_back_all_the_same) {
+    Host host{codes_for_all()};
+    host.login(1, 0s);
+    host.step(LockAsked{1, id_of(1), "root"}, 1s);
+    host.step(no_terminal(1), 1s);
+    host.step(none_left(1), 1s);
+    if (host.state(1) != State::unlocking)
+        ck_abort_msg("it is not being taken back");
+    ck_assert(!find<Lock>(host.step(block(), 2s)));
+    ck_assert(host.state(1) == State::unlocking);
+}
+END_TEST
+
 /// Held again behind root's back it would stay locked, and nobody could open it.
 START_TEST(what_root_has_thawed_is_given_back) {
     Host host{codes_for_all()};
@@ -367,26 +456,31 @@ END_TEST
 } // namespace
 
 int main() {
-    return vigil::test::run("core_blocks", {it_is_written_down_before_the_answer,
-                                            a_login_is_refused_with_the_reason_and_nobody_elses,
-                                            a_login_is_asked_for_no_code,
-                                            no_step_up_of_his_passes_whatever_the_rules_say,
-                                            nobody_but_root_becomes_him,
-                                            a_proof_that_was_under_way_is_worth_nothing,
-                                            his_proofs_are_taken_back,
-                                            remembered_logins_of_his_are_forgotten,
-                                            his_requests_end_and_he_answers_none,
-                                            locked_stays_locked,
-                                            what_root_has_thawed_is_given_back,
-                                            a_login_that_was_let_in_and_has_not_begun_is_ended,
-                                            open_sessions_go_on,
-                                            it_ends_at_its_time,
-                                            another_one_takes_its_place,
-                                            unblocked_he_is_let_in,
-                                            a_restart_keeps_it_and_makes_its_mark_anew,
-                                            a_crash_before_the_proofs_were_taken_back_leaves_none,
-                                            root_cannot_be_blocked,
-                                            their_number_has_a_bound,
-                                            what_cannot_be_written_down_is_in_force_and_said,
-                                            where_vigil_only_observes_nobody_is_kept_out});
+    return vigil::test::run("core_blocks",
+                            {it_is_written_down_before_the_answer,
+                             a_login_is_refused_with_the_reason_and_nobody_elses,
+                             a_login_is_asked_for_no_code,
+                             no_step_up_of_his_passes_whatever_the_rules_say,
+                             nobody_but_root_becomes_him,
+                             a_proof_that_was_under_way_is_worth_nothing,
+                             his_proofs_are_taken_back,
+                             remembered_logins_of_his_are_forgotten,
+                             his_requests_end_and_he_answers_none,
+                             locked_stays_locked,
+                             an_unlock_that_was_begun_before_does_not_come_to_pass,
+                             an_unlock_of_a_desktop_that_was_begun_before_is_taken_back,
+                             a_crash_between_a_block_and_the_unlock_before_it_locks,
+                             a_lock_that_never_was_is_taken_back_all_the_same,
+                             what_root_has_thawed_is_given_back,
+                             a_login_that_was_let_in_and_has_not_begun_is_ended,
+                             open_sessions_go_on,
+                             it_ends_at_its_time,
+                             another_one_takes_its_place,
+                             unblocked_he_is_let_in,
+                             a_restart_keeps_it_and_makes_its_mark_anew,
+                             a_crash_before_the_proofs_were_taken_back_leaves_none,
+                             root_cannot_be_blocked,
+                             their_number_has_a_bound,
+                             what_cannot_be_written_down_is_in_force_and_said,
+                             where_vigil_only_observes_nobody_is_kept_out});
 }
