@@ -29,4 +29,11 @@ Result<> write_whole(const std::string& path, std::string_view text, mode_t mode
     return {};
 }
 
+Result<> sync_folder(const std::string& folder) {
+    const UniqueFd opened{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    if (!opened || (::fsync(opened.get()) < 0 && errno != EINVAL))
+        return fail(errno, "writing " + folder);
+    return {};
+}
+
 } // namespace vigil::base

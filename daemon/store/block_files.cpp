@@ -23,6 +23,7 @@ namespace {
 constexpr mode_t marks_mode = 0755;
 constexpr mode_t copies_mode = 0700;
 constexpr mode_t file_mode = 0600;
+constexpr mode_t all_modes = 07777;
 /// Room for a reason, a name and who gave the order, each as long as it may be.
 constexpr std::size_t largest_copy = 8192;
 
@@ -37,29 +38,45 @@ std::string path_of(const std::string& folder, std::uint32_t uid) {
     return folder + "/" + std::to_string(uid);
 }
 
-Result<> make_folder(const std::string& folder, mode_t mode) {
-    if (::mkdir(folder.c_str(), mode) < 0 && errno != EEXIST)
+/// Whether it is new.
+Result<bool> make_folder(const std::string& folder, mode_t mode) {
+    const bool is_new = ::mkdir(folder.c_str(), mode) == 0;
+    if (!is_new && errno != EEXIST)
         return fail(errno, "making " + folder);
     // Whatever the umask is.
     if (::chmod(folder.c_str(), mode) < 0)
         return fail(errno, "making " + folder);
+    return is_new;
+}
+
+/// Where it is no folder, or not everybody's to look into, the login path refuses all but root
+/// while vigild is away (wire/block_mark.hpp). Nobody but root can have done that.
+Result<> mend_marks_folder(const std::string& folder) {
+    struct stat status{};
+    if (::lstat(folder.c_str(), &status) < 0)
+        return errno == ENOENT ? Result<>{} : fail(errno, "reading " + folder);
+    if (!S_ISDIR(status.st_mode))
+        return ::unlink(folder.c_str()) < 0 ? fail(errno, "removing " + folder) : Result<>{};
+    if ((status.st_uid != 0 || status.st_gid != 0) && ::lchown(folder.c_str(), 0, 0) < 0)
+        return fail(errno, "taking " + folder + " back");
+    if ((status.st_mode & all_modes) != marks_mode && ::chmod(folder.c_str(), marks_mode) < 0)
+        return fail(errno, "opening " + folder + " to everybody's look");
     return {};
 }
 
-/// A file that is right already is left: a start has all of them to write.
-Result<> put(const std::string& folder, mode_t mode, std::uint32_t uid, const std::string& text) {
-    const auto path = path_of(folder, uid);
+/// One that is right already is left: a start has all of them to write.
+bool is_there(const std::string& path, const std::string& text) {
     struct stat status{};
-    if (::lstat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == 0 &&
-        base::read_small_file(path, largest_copy).value_or(std::string{}) == text)
-        return {};
-    if (const auto made = make_folder(folder, mode); !made)
-        return made;
-    return base::write_whole(path, text, file_mode);
+    return ::lstat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == 0 &&
+           base::read_small_file(path, largest_copy).value_or(std::string{}) == text;
+}
+
+bool is_absent(int code) {
+    return code == ENOENT || code == ENOTDIR;
 }
 
 Result<> erase(const std::string& path) {
-    if (::unlink(path.c_str()) < 0 && errno != ENOENT && errno != ENOTDIR)
+    if (::unlink(path.c_str()) < 0 && !is_absent(errno))
         return fail(errno, "removing " + path);
     return {};
 }
@@ -134,13 +151,20 @@ core::BlockRecord copy_of(std::uint32_t uid, const std::string& text, const std:
 } // namespace
 
 BlockFiles::BlockFiles(const std::string& runtime, const std::string& state)
-    : marks_{runtime + "/" + wire::blocked_folder}, copies_{state + "/" + wire::blocked_folder},
-      boot_id_{read_boot_id()} {}
+    : marks_{runtime + "/" + wire::blocked_folder}, state_{state},
+      copies_{state + "/" + wire::blocked_folder}, boot_id_{read_boot_id()} {}
 
 Result<> BlockFiles::put_mark(const core::BlockRecord& record, Seconds utc_offset) {
-    return put(
-        marks_, marks_mode, record.uid,
-        wire::text_of({.line = core::block_text(record, utc_offset), .until = record.until}));
+    const auto path = path_of(marks_, record.uid);
+    const auto text =
+        wire::text_of({.line = core::block_text(record, utc_offset), .until = record.until});
+    if (const auto mended = mend_marks_folder(marks_); !mended)
+        return mended;
+    if (is_there(path, text))
+        return {};
+    if (const auto made = make_folder(marks_, marks_mode); !made)
+        return std::unexpected{made.error()};
+    return base::write_whole(path, text, file_mode);
 }
 
 Result<> BlockFiles::put_copy(const core::BlockRecord& record) {
@@ -149,7 +173,17 @@ Result<> BlockFiles::put_copy(const core::BlockRecord& record) {
     if (record.until != BootTime::max())
         text += "boot " + boot_id_ + "\nuntil " + number_text(record.until) + "\nuntil_wall " +
                 number_text(record.until_wall) + "\n";
-    return put(copies_, copies_mode, record.uid, text);
+    const auto path = path_of(copies_, record.uid);
+    if (is_there(path, text))
+        return {};
+    const auto is_new = make_folder(copies_, copies_mode);
+    if (!is_new)
+        return std::unexpected{is_new.error()};
+    if (const auto written = base::write_whole(path, text, file_mode); !written)
+        return written;
+    if (const auto synced = base::sync_folder(copies_); !synced || !*is_new)
+        return synced;
+    return base::sync_folder(state_);
 }
 
 Result<> BlockFiles::erase_mark(std::uint32_t uid) {
@@ -157,10 +191,15 @@ Result<> BlockFiles::erase_mark(std::uint32_t uid) {
 }
 
 Result<> BlockFiles::erase_copy(std::uint32_t uid) {
-    return erase(path_of(copies_, uid));
+    if (const auto done = erase(path_of(copies_, uid)); !done)
+        return done;
+    const auto synced = base::sync_folder(copies_);
+    return synced || is_absent(synced.error().code) ? Result<>{} : synced;
 }
 
 Result<> BlockFiles::keep_marks(const std::set<std::uint32_t>& uids) {
+    if (auto mended = mend_marks_folder(marks_); !mended)
+        return mended;
     const auto names = names_in(marks_);
     if (!names)
         return std::unexpected{names.error()};

@@ -19,11 +19,13 @@ public:
 
     /// Writes what is not there yet. The mark's text is the one that users are told.
     Result<> put_mark(const core::BlockRecord& record, Seconds utc_offset);
-    Result<> put_copy(const core::BlockRecord& record);
     Result<> erase_mark(std::uint32_t uid);
+    /// A power cut behind these changes nothing. After an error it may; until then what was asked
+    /// for is so, if it was not the write itself that failed.
+    Result<> put_copy(const core::BlockRecord& record);
     Result<> erase_copy(std::uint32_t uid);
 
-    /// Takes all other marks away, also what is no mark of vigild's.
+    /// Takes all other marks away, also what is no mark of vigild's, be it in place of the folder.
     Result<> keep_marks(const std::set<std::uint32_t>& uids);
 
     /// All copies, each with what is left of its time; one that cannot be read is a block without
@@ -32,6 +34,7 @@ public:
 
 private:
     std::string marks_;
+    std::string state_;
     std::string copies_;
     std::string boot_id_;
 };

@@ -5,10 +5,13 @@
 #include "tests/unit/folder.hpp"
 #include "wire/block_mark.hpp"
 
+#include <algorithm>
+#include <cerrno>
 #include <fstream>
 #include <functional>
 
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 using namespace vigil;
@@ -17,11 +20,29 @@ namespace fs = std::filesystem;
 namespace {
 
 std::string folder;
+std::vector<std::string> synced; ///< what fsync(2) was asked for, in its order
+bool folders_fail = false;
+
+} // namespace
+
+/// In libc's place: what is on disk after a power cut no test sees otherwise.
+extern "C" int fsync(int file) {
+    const auto path = fs::read_symlink("/proc/self/fd/" + std::to_string(file));
+    synced.push_back(path.lexically_relative(folder));
+    if (folders_fail && fs::is_directory(path)) {
+        errno = EIO;
+        return -1;
+    }
+    return static_cast<int>(::syscall(SYS_fsync, file));
+}
+
+namespace {
 
 void make_folder() {
     folder = test::new_folder();
     fs::create_directory(folder + "/run");
     fs::create_directory(folder + "/lib");
+    synced.clear();
 }
 
 void remove_folder() {
@@ -61,6 +82,11 @@ core::BlockRecord without_end() {
 std::string text_in(const std::string& path) {
     std::ifstream file{path};
     return {std::istreambuf_iterator<char>{file}, {}};
+}
+
+bool is_put_right(bool somebody_is_blocked) {
+    return somebody_is_blocked ? files().put_mark(record(), {}).has_value()
+                               : files().keep_marks({}).has_value();
 }
 
 void change(const std::string& path, const std::string& from, const std::string& to) {
@@ -141,6 +167,35 @@ START_TEST(whatever_else_has_a_marks_name_refuses_and_is_put_right) {
 }
 END_TEST
 
+START_TEST(whatever_else_has_the_folders_name_is_put_right) {
+    const auto path = folder + "/run/blocked";
+    const std::function<void()> oddities[] = {
+        [&] { std::ofstream{path} << "in the way\n"; },
+        [&] { fs::create_symlink("/nowhere", path); },
+        [&] { fs::create_directory_symlink(folder + "/lib", path); },
+        [&] { ck_assert_int_eq(::mkfifo(path.c_str(), 0600), 0); },
+        [&] {
+            fs::create_directory(path);
+            ck_assert_int_eq(::chmod(path.c_str(), 0), 0);
+            ck_assert_int_eq(::chown(path.c_str(), 65534, 65534), 0);
+        }};
+    for (const auto& make : oddities)
+        for (const bool somebody_is_blocked : {true, false}) {
+            make();
+            // With nobody blocked, too: everybody is refused meanwhile.
+            ck_assert(is_put_right(somebody_is_blocked));
+            ck_assert(!refusal(1001));
+            struct stat status{};
+            const bool is_there = ::lstat(path.c_str(), &status) == 0;
+            ck_assert(is_there || !somebody_is_blocked);
+            ck_assert(!is_there || status.st_mode == (S_IFDIR | 0755));
+            ck_assert(!is_there || (status.st_uid == 0 && status.st_gid == 0));
+            ck_assert(refusal().has_value() == somebody_is_blocked);
+            fs::remove_all(path);
+        }
+}
+END_TEST
+
 START_TEST(a_second_line_that_makes_no_sense_gives_no_end) {
     for (const char* const line :
          {"", "until", "until ", "until  5", "until x", "until x y", "until -5", "until 5 6",
@@ -175,6 +230,39 @@ START_TEST(copies_come_back) {
         ck_assert(*here.copies(now) == std::vector{one});
     }
     ck_assert(here.erase_copy(1000).has_value() && here.copies(now)->empty());
+}
+END_TEST
+
+START_TEST(a_power_cut_brings_back_no_copy_and_loses_none) {
+    using Paths = std::vector<std::string>;
+    auto here = files();
+    ck_assert(here.put_copy(record()).has_value());
+    ck_assert((synced == Paths{"lib/blocked/1000.new", "lib/blocked", "lib"}));
+    synced.clear();
+    ck_assert(here.put_copy(without_end()).has_value());
+    ck_assert((synced == Paths{"lib/blocked/1000.new", "lib/blocked"}));
+    synced.clear();
+    ck_assert(here.erase_copy(1000).has_value());
+    ck_assert((synced == Paths{"lib/blocked"}));
+    // Of tmpfs nothing is left in any case.
+    synced.clear();
+    ck_assert(here.put_mark(record(), {}) && here.erase_mark(1000));
+    ck_assert(std::ranges::find(synced, "run/blocked") == synced.end());
+}
+END_TEST
+
+START_TEST(what_may_not_be_on_disk_is_an_error) {
+    auto here = files();
+    folders_fail = true;
+    const auto kept = here.put_copy(record());
+    ck_assert(!kept && kept.error().code == EIO);
+    CHECK_TEXT(kept.error().text(), "writing " + folder + "/lib/blocked: Input/output error");
+    // It is there all the same: a restart of vigild finds it.
+    ck_assert(here.copies(base::read_clocks())->size() == 1);
+    const auto erased = here.erase_copy(1000);
+    ck_assert(!erased && erased.error().code == EIO);
+    ck_assert(here.copies(base::read_clocks())->empty());
+    ck_assert(!here.erase_copy(1000)); // nor can it be told of one that was gone before
 }
 END_TEST
 
@@ -224,8 +312,10 @@ int main() {
         {a_mark_refuses_until_its_time_is_over, marks_are_roots_to_read_and_anybodys_to_find,
          a_mark_that_is_right_already_is_left,
          whatever_else_has_a_marks_name_refuses_and_is_put_right,
+         whatever_else_has_the_folders_name_is_put_right,
          a_second_line_that_makes_no_sense_gives_no_end, marks_of_nobody_who_is_blocked_go,
-         copies_come_back, after_a_reboot_the_wall_clock_has_the_end,
+         copies_come_back, a_power_cut_brings_back_no_copy_and_loses_none,
+         what_may_not_be_on_disk_is_an_error, after_a_reboot_the_wall_clock_has_the_end,
          a_copy_that_cannot_be_read_is_a_block, a_place_that_does_not_work_is_an_error},
         {.before = make_folder, .after = remove_folder});
 }
