@@ -1,6 +1,7 @@
 #include "wire/block_mark.hpp"
 
 #include "base/clock.hpp"
+#include "base/error.hpp"
 #include "base/number.hpp"
 #include "base/unique_fd.hpp"
 
@@ -26,16 +27,24 @@ std::string_view take_line(std::string_view& text) {
     return line;
 }
 
-/// "": there is something, and it is no mark of vigild's. nullopt: there is nothing.
-std::optional<std::string> read_mark(const std::string& path) {
+constexpr uid_t no_uid = UINT32_MAX;
+
+/// "": there is something, and it is no mark of vigild's. nullopt: there is nothing. An error:
+/// nobody can tell.
+Result<std::optional<std::string>> read_mark(const std::string& folder, uid_t uid) {
+    struct stat status{};
+    if (::lstat(folder.c_str(), &status) != 0)
+        return errno == ENOENT ? Result<std::optional<std::string>>{} : fail(errno, folder);
+    if (!S_ISDIR(status.st_mode))
+        return fail(ENOTDIR, folder);
+    const auto path = folder + "/" + std::to_string(uid);
     const base::UniqueFd file{
         ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)};
-    struct stat status{};
     if (!file) {
-        if (errno == ENOENT || errno == ENOTDIR)
-            return std::nullopt;
         // No descriptor is left, it is a link, or not this user's to read: that it is there does.
-        return ::lstat(path.c_str(), &status) == 0 ? std::optional<std::string>{""} : std::nullopt;
+        if (errno != ENOENT && ::lstat(path.c_str(), &status) == 0)
+            return "";
+        return errno == ENOENT ? Result<std::optional<std::string>>{} : fail(errno, folder);
     }
     if (::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_uid != 0)
         return "";
@@ -66,11 +75,18 @@ BlockMark mark_of(std::string_view text) {
 }
 
 std::optional<std::string> blocked_by_mark(const std::string& socket, uid_t uid) {
-    const auto found = read_mark(socket.substr(0, socket.rfind('/') + 1) + blocked_folder + "/" +
-                                 std::to_string(uid));
-    if (!found)
+    if (uid == no_uid)
         return std::nullopt;
-    const auto mark = mark_of(*found);
+    const auto found = read_mark(socket.substr(0, socket.rfind('/') + 1) + blocked_folder, uid);
+    // Root is blocked by nobody, and has this to mend.
+    if (!found && uid != 0)
+        return "vigild cannot be asked, and without it cannot be told who is blocked (" +
+               found.error().text() +
+               "), so nobody but root may do this. See: systemctl status "
+               "vigild";
+    if (!found || !*found)
+        return std::nullopt;
+    const auto mark = mark_of(**found);
     if (mark.until <= base::read_boot_time())
         return std::nullopt;
     return mark.line.empty() ? no_words : mark.line;

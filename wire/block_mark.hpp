@@ -33,8 +33,10 @@ BlockMark mark_of(std::string_view text);
 
 /// Why this user is refused where vigild cannot be asked. nullopt: he has no mark, or the time of
 /// his mark is over. Whatever else is found under its name (a link, a pipe, another user's file,
-/// one that cannot be read) blocks him: nobody but root can have put it there. `socket`: vigild's.
-/// It costs one open(2) that fails where there is no mark.
+/// one that cannot be read) blocks him: nobody but root can have put it there. Where the folder is
+/// none, or may not be looked into, everybody but root is refused; where there is none nobody is
+/// blocked. UINT32_MAX, a login uid that was never set, is nobody. `socket`: vigild's. It costs an
+/// lstat(2), and where anybody has a mark an open(2) that fails.
 std::optional<std::string> blocked_by_mark(const std::string& socket, uid_t uid);
 
 } // namespace vigil::wire

@@ -57,6 +57,16 @@ START_TEST(a_mark_does_not_keep_him_out) {
 }
 END_TEST
 
+START_TEST(marks_that_cannot_be_looked_for_do_not_keep_him_out) {
+    sit_down_at_a_terminal(true);
+    FakeVigild vigild;
+    vigild.remove();
+    std::ofstream{vigild.directory() + "/blocked"};
+    ck_assert_int_eq(PamHost(vigild, "login", "root", deny).account(), ignored);
+    ck_assert_int_eq(PamHost(vigild, "login", "nobody", deny).account(), PAM_PERM_DENIED);
+}
+END_TEST
+
 START_TEST(a_refusal_does_not_keep_him_out_and_his_session_is_told_of) {
     sit_down_at_a_terminal(true);
     FakeVigild vigild;
@@ -137,7 +147,8 @@ int main() {
     return vigil::test::run(
         "console",
         {vigild_away_does_not_keep_him_out, vigild_silent_does_not_keep_him_out,
-         a_mark_does_not_keep_him_out, a_refusal_does_not_keep_him_out_and_his_session_is_told_of,
+         a_mark_does_not_keep_him_out, marks_that_cannot_be_looked_for_do_not_keep_him_out,
+         a_refusal_does_not_keep_him_out_and_his_session_is_told_of,
          what_a_program_says_of_its_terminal_is_no_console, who_has_no_terminal_has_no_console,
          who_comes_from_elsewhere_is_not_at_the_console,
          others_at_the_console_are_refused_as_anywhere,

@@ -249,6 +249,50 @@ START_TEST(whatever_has_the_name_of_a_mark_blocks) {
 }
 END_TEST
 
+/// Only root can have done it; and root can be blocked by nobody, so he is let in to mend it.
+START_TEST(where_no_mark_can_be_looked_for_nobody_but_root_is_let_in) {
+    FakeVigild vigild;
+    vigild.remove();
+    const auto folder = vigild.directory() + "/blocked";
+    ck_assert_int_eq(PamHost(vigild, "sshd", "nobody").account(), ignored); // nobody is blocked
+    const std::function<void()> kinds[] = {
+        [&] { std::ofstream{folder}; },
+        [&] { std::filesystem::create_symlink("/nowhere", folder); },
+        [&] { std::filesystem::create_directory_symlink(vigild.directory(), folder); },
+        [&] { ck_assert_int_eq(::mkfifo(folder.c_str(), 0600), 0); }};
+    for (const auto& make_it : kinds) {
+        make_it();
+        for (const char* const service : {"sshd", "sudo", "su", "polkit-1"}) {
+            const bool by_root = service == std::string_view{"su"};
+            PamHost host{vigild, service, "nobody", "unavailable=allow"};
+            ck_assert_int_eq(host.account(), by_root ? ignored : PAM_PERM_DENIED);
+            ck_assert(by_root ||
+                      (host.was_told("cannot be told who is blocked") && host.was_told(folder) &&
+                       host.was_told("systemctl status vigild")));
+        }
+        for (const char* const service : {"sshd", "sudo", "su"})
+            ck_assert_int_eq(PamHost(vigild, service, "root").account(), ignored);
+        std::filesystem::remove(folder);
+    }
+}
+END_TEST
+
+START_TEST(who_may_not_look_for_a_mark_is_refused) {
+    FakeVigild vigild;
+    vigild.remove();
+    const auto folder = vigild.directory() + "/blocked";
+    std::filesystem::create_directory(folder);
+    PamHost login{vigild, "sshd", "nobody"};
+    ck_assert_int_eq(login.account(), ignored);
+    std::filesystem::permissions(folder, std::filesystem::perms::owner_all);
+    // As a screen's locker, which runs as its user.
+    ck_assert_int_eq(setresuid(65534, 65534, 0), 0);
+    ck_assert_int_eq(login.account(), PAM_PERM_DENIED);
+    ck_assert_int_eq(setresuid(0, 0, 0), 0);
+    ck_assert(login.was_told("blocked: Permission denied"));
+}
+END_TEST
+
 START_TEST(a_mark_whose_time_is_over_lets_in) {
     FakeVigild vigild;
     vigild.remove();
@@ -304,6 +348,8 @@ int main() {
          {a_blocked_user_is_refused_where_vigild_cannot_be_asked, 0, trouble_count},
          who_can_be_asked_knows_better_than_a_mark,
          whatever_has_the_name_of_a_mark_blocks,
+         where_no_mark_can_be_looked_for_nobody_but_root_is_let_in,
+         who_may_not_look_for_a_mark_is_refused,
          a_mark_whose_time_is_over_lets_in,
          root_may_become_a_blocked_user_and_nobody_else,
          a_restart_of_vigild_is_waited_out},

@@ -69,6 +69,19 @@ START_TEST(a_blocked_user_runs_nothing_where_vigild_cannot_be_asked) {
 }
 END_TEST
 
+START_TEST(where_no_mark_can_be_looked_for_root_alone_runs_something) {
+    FakeVigild vigild;
+    vigild.remove();
+    std::ofstream{vigild.directory() + "/blocked"};
+    SudoHost sudo{vigild};
+    SudoRun lenient;
+    lenient.options = {"unavailable=allow"};
+    ck_assert_int_eq(sudo.approve(lenient), no);
+    ck_assert(sudo.was_told("cannot be told who is blocked"));
+    ck_assert_int_eq(sudo.approve(by_root()), yes);
+}
+END_TEST
+
 START_TEST(an_answer_that_fails_behind_the_question_is_a_no) {
     const Trouble& trouble = troubles[_i];
     FakeVigild vigild;
@@ -386,6 +399,7 @@ int main() {
         {{without_an_answer_nobody_runs_anything, 0, trouble_count},
          {without_an_answer_root_does_as_ever, 0, trouble_count},
          {a_blocked_user_runs_nothing_where_vigild_cannot_be_asked, 0, trouble_count},
+         where_no_mark_can_be_looked_for_root_alone_runs_something,
          {an_answer_that_fails_behind_the_question_is_a_no, 0, trouble_count},
          a_restart_of_vigild_is_waited_out,
          what_vigild_says_is_done,
