@@ -5,8 +5,6 @@
 #include "daemon/bus/parse.hpp"
 #include "daemon/shell/facts.hpp"
 
-#include <algorithm>
-
 namespace vigil::bus {
 
 namespace {
@@ -66,26 +64,15 @@ Result<> Api::block(const Call& call) {
                                                            : std::optional{Seconds{*lasts}}});
 }
 
-/// By the name he was blocked under, or his number: he may be gone from the user database, or have
-/// another name there by now.
 Result<> Api::unblock(const Call& call) {
     const auto user = read<std::string>(call);
     if (!user || user->empty() || user->size() > wire::max_user_bytes)
         return fail(wire::code_invalid, "Unblock takes a user.");
-    core::UnblockAsked asked{.token = 0, .uid = UINT32_MAX, .user = *user, .by = orderer(call)};
-    const auto blocks = shell_.machine().blocks(base::read_clocks());
-    const auto named = std::ranges::find_if(blocks, [&](const core::BlockRecord* block) {
-        return block->user == *user || std::to_string(block->uid) == *user;
-    });
-    if (named != blocks.end()) {
-        asked.uid = (*named)->uid;
-        return put(call, std::move(asked));
-    }
     const auto uid = shell::uid_of(*user);
-    if (!uid)
-        return std::unexpected{uid.error()};
-    asked.uid = *uid;
-    return put(call, std::move(asked));
+    return put(call, core::UnblockAsked{.token = 0,
+                                        .user = *user,
+                                        .uid = uid ? std::optional{*uid} : std::nullopt,
+                                        .by = orderer(call)});
 }
 
 Result<> Api::list_blocks(const Call& call) {

@@ -25,11 +25,28 @@ std::string until_text(const BlockRecord& block, Seconds utc_offset) {
                                           : "until " + date_text(block.until_wall, utc_offset);
 }
 
+/// "1000, 1001 and 1002": as many as fit a line.
+std::string list_text(const std::vector<std::uint32_t>& uids) {
+    constexpr std::size_t most_named = 8;
+    const auto named = std::min(uids.size(), most_named);
+    std::string text;
+    for (std::size_t i = 0; i < named; ++i)
+        text += (i == 0 ? "" : i + 1 == uids.size() ? " and " : ", ") + std::to_string(uids[i]);
+    return named == uids.size() ? text
+                                : text + " and " + std::to_string(uids.size() - named) + " more";
+}
+
 } // namespace
 
 std::string block_text(const BlockRecord& block, Seconds utc_offset) {
     return block.user + " is blocked on this host " + until_text(block, utc_offset) + ": " +
            block.reason;
+}
+
+/// What ended while the machine was off ends now: before the boot there is no time.
+BootTime end_after_reboot(const BlockRecord& block, const Now& now) {
+    const auto left = std::min(block.until_wall - now.wall, block.until_wall - block.since);
+    return now.boot + std::max(left, WallTime::duration{0});
 }
 
 const BlockRecord* Machine::Data::find_block(std::uint32_t uid, const Now& now) const {
@@ -115,13 +132,35 @@ Effects Machine::Data::on(const BlockAsked& asked, const Now& now) {
     return effects;
 }
 
+/// Who is blocked and may be meant, by uid: one alone, where that is known.
+std::vector<std::uint32_t> Machine::Data::meant(const UnblockAsked& asked, const Now& now) const {
+    std::vector<std::uint32_t> named;
+    for (const auto& [uid, block] : blocks) {
+        if (block.until <= now.boot)
+            continue;
+        if (uid == asked.uid || std::to_string(uid) == asked.user)
+            return {uid};
+        if (block.user == asked.user)
+            named.push_back(uid);
+    }
+    return named;
+}
+
 Effects Machine::Data::on(const UnblockAsked& asked, const Now& now) {
-    const auto found = blocks.find(asked.uid);
-    if (found == blocks.end() || found->second.until <= now.boot)
-        return {ReplyDone{asked.token, wire::error_not_found, asked.user + " is not blocked."}};
-    Effects effects{EraseBlock{.token = asked.token, .uid = asked.uid},
-                    about(AuditKind::user_unblocked, found->second, "unblocked by " + asked.by)};
-    blocks.erase(found);
+    const auto found = meant(asked, now);
+    if (found.empty())
+        return {refused(asked.token, wire::error_not_found,
+                        asked.uid ? asked.user + " is not blocked."
+                                  : "Nobody is blocked under the name " + asked.user + ".")};
+    if (found.size() > 1)
+        return {refused(asked.token, wire::error_invalid,
+                        "Blocked under the name " + asked.user + " are " + list_text(found) +
+                            ", and " + (found.size() == 2 ? "neither" : "none of them") +
+                            " has it now: give the number.")};
+    const auto uid = found.front();
+    Effects effects{EraseBlock{.token = asked.token, .uid = uid},
+                    about(AuditKind::user_unblocked, blocks.at(uid), "unblocked by " + asked.by)};
+    blocks.erase(uid);
     note_block_ends();
     return effects;
 }

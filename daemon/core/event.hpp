@@ -403,10 +403,13 @@ struct BlockAsked {
     std::optional<Seconds> lasts; ///< nullopt: until somebody takes it back
 };
 
+/// By the name he was blocked under, or has now, or his number: he may be gone from the user
+/// database.
 struct UnblockAsked {
     Token token = 0;
-    std::uint32_t uid = UINT32_MAX;
     std::string user; ///< as the operator named him
+    std::optional<std::uint32_t>
+        uid; ///< who has that name now; nullopt: nobody, as far as is known
     std::string by;
 };
 

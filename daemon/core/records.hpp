@@ -163,6 +163,10 @@ struct BlockRecord {
     bool operator==(const BlockRecord&) const = default;
 };
 
+/// When the block of another boot is over. Its time goes by the wall clock, and is no longer than
+/// it was to last in all, should that have gone back.
+BootTime end_after_reboot(const BlockRecord& block, const Now& now);
+
 /// What who is refused for it is told: "alice is blocked on this host until 2026-11-24 09:12: ...".
 std::string block_text(const BlockRecord& block, Seconds utc_offset);
 

@@ -376,6 +376,7 @@ struct Machine::Data {
     // blocks.cpp
     Effects on(const BlockAsked&, const Now&);
     Effects on(const UnblockAsked&, const Now&);
+    std::vector<std::uint32_t> meant(const UnblockAsked& asked, const Now& now) const;
     Effects on(const BlockKept&, const Now&);
     const BlockRecord* find_block(std::uint32_t uid, const Now& now) const;
     std::optional<std::string> why_blocked(std::uint32_t uid, const Now& now) const;

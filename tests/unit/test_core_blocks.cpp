@@ -24,8 +24,8 @@ BlockAsked block(std::optional<Seconds> lasts = {}, std::uint32_t uid = alice,
             .lasts = lasts};
 }
 
-UnblockAsked unblock(std::uint32_t uid = alice, std::string user = "alice") {
-    return {.token = 8, .uid = uid, .user = std::move(user), .by = "root"};
+UnblockAsked unblock(std::optional<std::uint32_t> uid = alice, std::string user = "alice") {
+    return {.token = 8, .user = std::move(user), .uid = uid, .by = "root"};
 }
 
 policy::Policy codes_for_all(policy::Mode mode = policy::Mode::enforce) {
@@ -385,6 +385,70 @@ START_TEST(unblocked_he_is_let_in) {
 }
 END_TEST
 
+/// Who had it before was blocked under it too, and is not who is meant.
+START_TEST(a_name_is_whose_it_is_now) {
+    Host host{codes_for_all()};
+    host.step(block(), 0s);
+    host.step(block({}, 2000), 0s);
+    host.step(block({}, 3000), 0s);
+    ck_assert_uint_eq(find<EraseBlock>(host.step(unblock(2000), 1s))->uid, 2000);
+    // Of those that are left none has it now.
+    for (const auto& nobody : {unblock(std::nullopt), unblock(2000)}) {
+        const auto effects = host.step(nobody, 2s);
+        CHECK_TEXT(kinds(effects), "ReplyDone");
+        CHECK_TEXT(answer(effects), wire::error_invalid);
+        CHECK_TEXT(find<ReplyDone>(effects)->text,
+                   "Blocked under the name alice are 1000 and 3000, and neither has it now: give "
+                   "the number.");
+    }
+    ck_assert_uint_eq(find<EraseBlock>(host.step(unblock(std::nullopt, "3000"), 3s))->uid, 3000);
+    // Blocked is one alone: he is who is meant, whoever has the name now.
+    ck_assert_uint_eq(find<EraseBlock>(host.step(unblock(2000), 4s))->uid, alice);
+}
+END_TEST
+
+START_TEST(a_number_of_many_that_had_a_name_is_named) {
+    Host host{codes_for_all()};
+    for (const std::uint32_t uid : {1000U, 2000U, 3000U})
+        host.step(block({}, uid), 0s);
+    CHECK_TEXT(find<ReplyDone>(host.step(unblock(std::nullopt), 1s))->text,
+               "Blocked under the name alice are 1000, 2000 and 3000, and none of them has it now: "
+               "give the number.");
+    for (std::uint32_t i = 4000; i < 4100; ++i)
+        host.step(block({}, i), 0s);
+    const auto text = find<ReplyDone>(host.step(unblock(std::nullopt), 1s))->text;
+    ck_assert_ptr_nonnull(std::strstr(text.c_str(), "4004 and 95 more"));
+}
+END_TEST
+
+START_TEST(who_has_another_name_by_now_is_unblocked_by_either) {
+    for (const auto* const name : {"alice", "alicia", "1000"}) {
+        Host host{codes_for_all()};
+        host.step(block(), 0s);
+        const auto uid = name == std::string_view{"alicia"} ? std::optional{alice} : std::nullopt;
+        CHECK_TEXT(answer(host.step(unblock(uid, name), 1s)), "");
+    }
+    Host host{codes_for_all()};
+    host.step(block(), 0s);
+    const auto effects = host.step(unblock(std::nullopt, "alicia"), 1s);
+    CHECK_TEXT(answer(effects), wire::error_not_found);
+    CHECK_TEXT(find<ReplyDone>(effects)->text, "Nobody is blocked under the name alicia.");
+}
+END_TEST
+
+START_TEST(of_another_boot_the_wall_clock_has_the_end) {
+    using std::chrono::minutes;
+    BlockRecord record{.uid = alice, .since = at(0s).wall, .until_wall = at(1h).wall};
+    const auto left = [&](Microseconds later) {
+        const Now now{.boot = BootTime{minutes{1}}, .wall = record.since + later};
+        return end_after_reboot(record, now) - now.boot;
+    };
+    ck_assert(left(20min) == 40min);
+    ck_assert(left(70min) == 0min);     // over while the machine was off: now, not before the boot
+    ck_assert(left(-1000min) == 60min); // a clock that was lost makes it no longer
+}
+END_TEST
+
 START_TEST(a_restart_keeps_it_and_makes_its_mark_anew) {
     Host host{codes_for_all()};
     host.step(block(1h), 0s);
@@ -478,6 +542,10 @@ int main() {
                              another_one_takes_its_place,
                              unblocked_he_is_let_in,
                              a_restart_keeps_it_and_makes_its_mark_anew,
+                             a_name_is_whose_it_is_now,
+                             a_number_of_many_that_had_a_name_is_named,
+                             who_has_another_name_by_now_is_unblocked_by_either,
+                             of_another_boot_the_wall_clock_has_the_end,
                              a_crash_before_the_proofs_were_taken_back_leaves_none,
                              root_cannot_be_blocked,
                              their_number_has_a_bound,
