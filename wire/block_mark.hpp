@@ -17,9 +17,10 @@ inline constexpr const char* blocked_folder = "blocked";
 /// A mark that is longer is not read. vigild writes none such.
 inline constexpr std::size_t max_mark_bytes = 4096;
 
-/// Which boot `until` is of the mark does not say. /run goes with its boot; and where it did not, a
-/// clock that began anew would reach `until` no sooner than the whole block has lasted. The
-/// kernel's boot_id would say it wrongly: in containers it differs by mount namespace, so by unit.
+/// Which boot `until` is of the mark does not say. /run goes with its boot; and of one that was
+/// brought from before it (systemd/vigil-tmpfiles.conf) a clock that began anew reaches `until` no
+/// sooner than the whole block has lasted; vigild puts that right at its start. The kernel's
+/// boot_id would say it wrongly: in containers it differs by mount namespace, so by unit.
 struct BlockMark {
     std::string line;                 ///< what who is refused is told
     BootTime until = BootTime::max(); ///< max(): it has no end

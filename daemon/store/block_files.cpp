@@ -71,6 +71,10 @@ bool is_there(const std::string& path, const std::string& text) {
            base::read_small_file(path, largest_copy).value_or(std::string{}) == text;
 }
 
+std::string mark_text(const core::BlockRecord& record, Seconds utc_offset) {
+    return wire::text_of({.line = core::block_text(record, utc_offset), .until = record.until});
+}
+
 bool is_absent(int code) {
     return code == ENOENT || code == ENOTDIR;
 }
@@ -99,7 +103,8 @@ std::string number_text(auto time) {
     return std::to_string(time.time_since_epoch().count());
 }
 
-/// "key value" lines. None of the values has a newline: see Api::block().
+/// "key value" lines. None of the values has a newline: see Api::block(). The last of a key counts:
+/// the mark stands before them, whose first line may begin with a user's name that is a key.
 std::map<std::string, std::string, std::less<>> fields_of(std::string_view text) {
     std::map<std::string, std::string, std::less<>> fields;
     while (!text.empty()) {
@@ -107,7 +112,7 @@ std::map<std::string, std::string, std::less<>> fields_of(std::string_view text)
         const auto line = text.substr(0, end);
         text.remove_prefix(std::min(end + 1, text.size()));
         if (const auto space = line.find(' '); space != line.npos)
-            fields.emplace(line.substr(0, space), line.substr(space + 1));
+            fields.insert_or_assign(std::string{line.substr(0, space)}, line.substr(space + 1));
     }
     return fields;
 }
@@ -117,13 +122,6 @@ std::optional<Time> time_of(const std::string& text) {
     Microseconds::rep number = 0;
     return base::parse_number(text, number) ? std::optional{Time{Microseconds{number}}}
                                             : std::nullopt;
-}
-
-/// Of another boot: no longer than it was to last in all, should the clock have gone back. What
-/// ended while the machine was off ends now: before the boot there is no time.
-BootTime end_by_wall(const core::BlockRecord& record, const Now& now) {
-    const auto left = std::min(record.until_wall - now.wall, record.until_wall - record.since);
-    return now.boot + std::max(left, WallTime::duration{0});
 }
 
 core::BlockRecord copy_of(std::uint32_t uid, const std::string& text, const std::string& boot_id,
@@ -143,8 +141,9 @@ core::BlockRecord copy_of(std::uint32_t uid, const std::string& text, const std:
     if (!until || !until_wall)
         return record;
     record.until_wall = *until_wall;
-    record.until =
-        fields["boot"] == boot_id && !boot_id.empty() ? *until : end_by_wall(record, now);
+    record.until = fields["boot"] == boot_id && !boot_id.empty()
+                       ? *until
+                       : core::end_after_reboot(record, now);
     return record;
 }
 
@@ -156,8 +155,7 @@ BlockFiles::BlockFiles(const std::string& runtime, const std::string& state)
 
 Result<> BlockFiles::put_mark(const core::BlockRecord& record, Seconds utc_offset) {
     const auto path = path_of(marks_, record.uid);
-    const auto text =
-        wire::text_of({.line = core::block_text(record, utc_offset), .until = record.until});
+    const auto text = mark_text(record, utc_offset);
     if (const auto mended = mend_marks_folder(marks_); !mended)
         return mended;
     if (is_there(path, text))
@@ -167,9 +165,9 @@ Result<> BlockFiles::put_mark(const core::BlockRecord& record, Seconds utc_offse
     return base::write_whole(path, text, file_mode);
 }
 
-Result<> BlockFiles::put_copy(const core::BlockRecord& record) {
-    std::string text = "user " + record.user + "\nby " + record.by + "\nsince " +
-                       number_text(record.since) + "\nreason " + record.reason + "\n";
+Result<> BlockFiles::put_copy(const core::BlockRecord& record, Seconds utc_offset) {
+    std::string text = mark_text(record, utc_offset) + "user " + record.user + "\nby " + record.by +
+                       "\nsince " + number_text(record.since) + "\nreason " + record.reason + "\n";
     if (record.until != BootTime::max())
         text += "boot " + boot_id_ + "\nuntil " + number_text(record.until) + "\nuntil_wall " +
                 number_text(record.until_wall) + "\n";

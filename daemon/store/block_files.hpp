@@ -1,7 +1,8 @@
 #pragma once
 // Blocks as files. A mark for each in /run/vigil/blocked is for the programs that cannot ask vigild
 // (wire/block_mark.hpp); a copy in /var/lib/vigil/blocked outlives the boot, which state.db does
-// not.
+// not. A copy begins with its mark, so that systemd-tmpfiles can make marks of them before there is
+// a vigild (systemd/vigil-tmpfiles.conf).
 
 #include "base/error.hpp"
 #include "daemon/core/records.hpp"
@@ -22,7 +23,7 @@ public:
     Result<> erase_mark(std::uint32_t uid);
     /// A power cut behind these changes nothing. After an error it may; until then what was asked
     /// for is so, if it was not the write itself that failed.
-    Result<> put_copy(const core::BlockRecord& record);
+    Result<> put_copy(const core::BlockRecord& record, Seconds utc_offset);
     Result<> erase_copy(std::uint32_t uid);
 
     /// Takes all other marks away, also what is no mark of vigild's, be it in place of the folder.
