@@ -175,6 +175,24 @@ def test_an_approval_beside_another_proof(host, user, approver, inside):
     assert inside.finish(since)[0] == 0
 
 
+def test_who_is_blocked_gives_none_and_gets_none(host, user, approver, inside):
+    theirs = shell(host, approver)
+    since, request = asking(inside)
+    host.vigilctl("block", approver, "--reason", "a test")
+    assert "No requests." in theirs.run("vigilctl requests")[1]
+    status, said = theirs.run(f"vigilctl approve --yes {request}")
+    assert status == 1 and one_line(said, "vigilctl:")
+    assert not host.journal(VIGIL_EVENT="approval-answered", VIGIL_USER=user)
+    host.vigilctl("block", user, "--reason", "another")
+    status, said = inside.finish(since)
+    assert status == 1 and "Who asked is blocked." in said
+    status, said = inside.run("sudo id -u")
+    assert status == 1 and "another" in one_line(said, f"{user} is blocked on this host until")
+    host.vigilctl("unblock", approver)
+    assert "No requests." in theirs.run("vigilctl requests")[1]
+    theirs.terminal.close()
+
+
 def test_vigild_dies_while_somebody_waits(host, approver, inside):
     since, request = asking(inside)
     host.run("systemctl", "kill", "-s", "KILL", "vigild.service")

@@ -191,6 +191,69 @@ def test_a_boot_without_its_state_keeps_it(host, user):
     assert host.run("test", "-e", mark_of(host, user), check=False).returncode == 0
 
 
+def test_a_boot_keeps_it_before_vigild_has_come_up(host, user):
+    """As systemd-tmpfiles-setup.service does it."""
+    block(host, user, "--for", "8h")
+    with gone(host):
+        host.run("rm -rf /run/vigil/state.db* /run/vigil/blocked; systemd-tmpfiles --create /usr/lib/tmpfiles.d/vigil.conf; "
+                 "test ! -e /run/vigil/blocked; systemd-tmpfiles --create --boot /usr/lib/tmpfiles.d/vigil.conf")
+        is_refused(host, user)
+        assert gets_in(host, "bob")
+    is_refused(host, user)
+    assert host.run("stat", "-c", "%a %U", "/run/vigil/blocked", mark_of(host, user)).stdout == "755 root\n600 root\n"
+    host.vigilctl("unblock", user)
+    assert gets_in(host, user)
+
+
+@pytest.mark.parametrize("instead", ["echo in the way >{}", "ln -s /nowhere {}"])
+def test_where_no_mark_can_be_looked_for_root_alone_gets_in_and_a_start_mends_it(host, user, instead):
+    folder = "/run/vigil/blocked"
+    inside = shell(host, user)
+    with gone(host):
+        host.run(f"rm -rf {folder}; {instead.format(folder)}")
+        said = host.ssh_run(user, "echo got in", timeout=20)
+        assert said.returncode != 0 and "See: systemctl status vigild" in one_line(said.stderr, "cannot be told who is blocked")
+        assert folder in said.stderr
+        status, said = inside.run("sudo id -un")
+        assert status != 0 and folder in one_line(said, "cannot be told who is blocked")
+        assert gets_in(host, "root")
+        assert host.ssh_run("root", f"su -c 'echo as him' {user}", timeout=20).stdout == "as him\n"
+    block(host, user)
+    with gone(host):
+        is_refused(host, user)
+        assert gets_in(host, "bob")
+    inside.terminal.close()
+
+
+@pytest.mark.parametrize("trouble", [nothing, gone])
+@pytest.mark.parametrize("by", ["PAM", "plugin"])
+def test_sudo_that_takes_roots_password_is_no_way(host, user, by, trouble):
+    PASSWORDS["root"] = "root-pass-1"
+    host.run("chpasswd", input=f"root:{PASSWORDS['root']}\n")
+    # Without its account phase what is left of PAM is the password.
+    without = ", !pam_acct_mgmt" if by == "plugin" else ""
+    host.write("/etc/sudoers.d/to-the-target", f"Defaults:{user} targetpw{without}\n{user} ALL=(ALL:ALL) ALL\n", "0440")
+    host.write("/etc/sudo.conf", "Plugin vigil_approval vigil_approval.so\n" if by == "plugin" else "")
+    inside = shell(host, user)
+
+    def tried():
+        since = inside.start("sudo -k id -un")
+        inside.terminal.wait_to_hear("assword.*:", 10, since)
+        inside.terminal.send(PASSWORDS["root"] + "\r")
+        return inside.finish(since)
+    try:
+        status, said = tried()
+        assert status == 0 and "root" in said.splitlines(), said
+        block(host, user)
+        with trouble(host):
+            status, said = tried()
+        assert status != 0 and "root" not in said.splitlines()
+        told(said, user)
+    finally:
+        host.run("rm", "/etc/sudoers.d/to-the-target", "/etc/sudo.conf")
+    inside.terminal.close()
+
+
 def test_operators_see_who_is_blocked_and_the_journal_has_it(host, user):
     block(host, user)
     line = one_line(host.vigilctl("status").stdout, "^blocked")

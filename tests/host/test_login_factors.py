@@ -1,5 +1,6 @@
 """A proof at login: who is asked, what counts, and one refusal at once for whoever cannot be asked."""
 
+import contextlib
 import json
 import os
 import re
@@ -165,6 +166,20 @@ def test_a_recovery_code_does_as_well(host, user):
 
 def test_without_a_factor_a_line_says_what_to_do(host, user):
     refused(host.ssh(user, by=KEY), f"No one-time code is enrolled for {user}: an administrator enrols it")
+
+
+@pytest.mark.parametrize("trouble", [contextlib.nullcontext, gone, stuck])
+@pytest.mark.parametrize("by", [KEY, "keyboard-interactive"])
+def test_who_is_blocked_is_told_so_and_asked_for_no_code(host, user, by, trouble):
+    enroll(host, user)
+    host.vigilctl("block", user, "--reason", "a test")
+    with trouble(host):
+        terminal = host.ssh(user, by=by)
+        if by != KEY:
+            terminal.wait_to_hear("assword:", 10)
+            terminal.send(PASSWORDS[user] + "\r")
+        refused(terminal, f"vigil: {user} is blocked on this host until further notice: a test")
+    assert not re.search(CODE_PROMPT, terminal.said())
 
 
 # Whoever cannot be asked

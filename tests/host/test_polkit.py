@@ -1,5 +1,6 @@
 """polkit's ways to root: whose code its helper asks for, where a proof counts, and what polkit keeps by itself."""
 
+import contextlib
 import re
 import time
 
@@ -7,6 +8,7 @@ import pytest
 from agents import enrolled, forwarded
 from people import SHELL, enroll, let_sshd_take_all, one_line, person, recovery_codes, shell
 from story import CODE_PROMPT
+from troubles import gone
 from vigilhost import PASSWORDS, SOURCE, wait_until
 
 RULE = "version: 1\nstep_up:\n  - match: {groups: [sudo], services: [polkit-1], run_as: [root]}\n    require: [totp]\n"
@@ -210,6 +212,21 @@ def test_without_vigild_it_is_refused(host, user):
     finally:
         host.run("systemctl start vigild.socket vigild.service")
     assert status != 0 and "vigild cannot be asked" in said and not is_started(host)
+
+
+@pytest.mark.parametrize("trouble", [contextlib.nullcontext, gone])
+@pytest.mark.parametrize("command", [START, "pkexec id -un"])
+@pytest.mark.parametrize("group", ["sudo", "users"])
+def test_who_is_blocked_gets_nothing_and_is_told_why(host, group, command, trouble):
+    """Also where no rule is about him."""
+    user = person(host, group)
+    enroll(host, user)
+    one = agent(host, user)
+    host.vigilctl("block", user, "--reason", "a test")
+    with trouble(host):
+        status, said = one.run(command, user)
+    assert status != 0 and "root" not in said.splitlines() and not is_started(host)
+    assert "until further notice: a test" in one_line(said, f"{user} is blocked on this host") and "Code" not in said
 
 
 # pkexec, and what runs programs as units
