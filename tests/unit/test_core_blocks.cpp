@@ -323,6 +323,10 @@ START_TEST(what_root_has_thawed_is_given_back) {
     host.step(block(), 2s);
     host.step(ThawedByHand{id_of(1), at(3s).boot}, 4s);
     ck_assert(host.state(1) == State::unlocking);
+    // Also where the thaw came first: what is to be held is found to be thawed (Shell::prepare()).
+    host.step(UnlockDone{id_of(1), false, "busy"}, 5s);
+    ck_assert(find<Lock>(host.step(block(), 6s)));
+    ck_assert(find<Unlock>(host.step(ThawedByHand{id_of(1), at(3s).boot}, 7s)));
 }
 END_TEST
 
