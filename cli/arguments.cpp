@@ -145,11 +145,13 @@ void add_factors(CLI::App& app, Choice& choice) {
 }
 
 void add_grants(CLI::App& app, Choice& choice) {
+    const auto all = std::make_shared<bool>(false);
     const auto json = std::make_shared<bool>(false);
     auto* const grants_command = app.add_subcommand("grants", "Proofs that still count.");
+    grants_command->add_flag("--all", *all, "other people's too; for operators");
     grants_command->add_flag("--json", *json, "for programs");
-    grants_command->callback([&choice, json] {
-        choice.call = [&choice, json] { return grants(choice.context, *json); };
+    grants_command->callback([&choice, all, json] {
+        choice.call = [&choice, all, json] { return grants(choice.context, *all, *json); };
     });
 
     const auto which = std::make_shared<Selection>();

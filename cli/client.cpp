@@ -142,8 +142,12 @@ Result<std::vector<wire::Grant>> Client::grants() const {
     return get<std::vector<wire::Grant>>("Grants", {});
 }
 
+Result<std::vector<wire::Grant>> Client::all_grants() const {
+    return get<std::vector<wire::Grant>>("AllGrants", {}, password_patience);
+}
+
 Result<> Client::revoke(const std::string& grant) const {
-    return tell("Revoke", {&grant}, patience_);
+    return tell("Revoke", {&grant}, password_patience);
 }
 
 Result<> Client::block(const std::string& user, const std::string& reason, Seconds lasts) const {

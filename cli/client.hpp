@@ -31,6 +31,9 @@ public:
     /// What vigild can do here. For root.
     Result<std::vector<wire::Finding>> examine() const;
     Result<std::vector<wire::Grant>> grants() const;
+    /// Everybody's: root's to see, and polkit may have a password asked for.
+    Result<std::vector<wire::Grant>> all_grants() const;
+    /// One of somebody else's: as all_grants().
     Result<> revoke(const std::string& grant) const;
     /// `lasts`: zero for no end. For root, as the next two.
     Result<> block(const std::string& user, const std::string& reason, Seconds lasts) const;

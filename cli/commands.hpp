@@ -78,8 +78,9 @@ int rekey(const Context& context, const std::string& with);
 
 // --- grants.cpp ----------------------------------------------------------------------------------
 
-int grants(const Context& context, bool json);
-/// `ids`: by at least 4 digits; or all of this user's.
+/// `all`: other people's too, for operators.
+int grants(const Context& context, bool all, bool json);
+/// `ids`: by at least 4 digits; or all of this user's. Others' are operators' to revoke.
 int revoke(const Context& context, const std::vector<std::string>& ids, const std::string& user);
 
 // --- blocks.cpp ----------------------------------------------------------------------------------

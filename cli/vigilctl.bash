@@ -28,7 +28,8 @@ _vigilctl() {
     esac
     case $verb in
         '') words=(list show lock unlock terminate enroll recovery-codes factors forget rekey grants revoke block unblock requests approve deny policy sudo status doctor reload thaw --help --version --socket) ;;
-        list | status | doctor | grants | requests) words=(--json) ;;
+        list | status | doctor | requests) words=(--json) ;;
+        grants) words=(--all --json) ;;
         show | lock | unlock | terminate)
             mapfile -t words < <(vigilctl list 2>/dev/null | awk 'NR > 1 { print $1 }')
             [[ $verb == show ]] && words+=(--json) || words+=(--user --all --reason)

@@ -251,8 +251,9 @@ struct Session {
     bool operator==(const Session&) const = default;
 };
 
-// org.vigil1.Manager.Grants  out: aa{sv}, a Grant each
-// org.vigil1.Manager.Revoke  in: s grant id
+// org.vigil1.Manager.Grants     out: aa{sv}, a Grant each
+// org.vigil1.Manager.AllGrants  out: the same of everybody, for operators
+// org.vigil1.Manager.Revoke     in: s grant id
 struct Grant {
     std::string id;
     std::string session; ///< the id

@@ -72,6 +72,7 @@ public:
     Result<> approve(const Call& call);
     Result<> deny(const Call& call);
     Result<> list_grants(const Call& call); // grant_methods.cpp
+    Result<> list_all_grants(const Call& call);
     Result<> revoke(const Call& call);
     Result<> block(const Call& call); // block_methods.cpp
     Result<> unblock(const Call& call);
@@ -132,6 +133,7 @@ private:
     void tell_copied_key(std::string_view blob, uid_t uid);
     wire::Session describe(const core::SessionView& view) const;
     Error no_factors(const Call& call) const;
+    void tell_grants(const Call& call, std::optional<std::uint32_t> whose);
     Result<> prove_own_key(const Call& call, const wire::KeyAnswer& answer);
     std::vector<policy::Factor> unlock_factors(const core::SessionView& view,
                                                const std::vector<enforce::ForeignHolder>& readers);

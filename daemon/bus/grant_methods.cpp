@@ -54,14 +54,24 @@ std::optional<uid_t> Api::owner_of_grant(const std::string& text) const {
     return id ? shell_.machine().owner_of_grant(*id) : std::nullopt;
 }
 
-Result<> Api::list_grants(const Call& call) {
+void Api::tell_grants(const Call& call, std::optional<std::uint32_t> whose) {
     const auto now = base::read_clocks();
     std::vector<wire::Grant> grants;
-    for (const auto& grant : shell_.machine().grants(call.shown, now))
+    for (const auto& grant : shell_.machine().grants(whose, now))
         grants.push_back(shown(grant, now));
-    for (const auto* login : shell_.machine().remembered(call.shown, now))
+    for (const auto* login : shell_.machine().remembered(whose, now))
         grants.push_back(shown(*login, now));
     reply(call, [&](auto& sink) { return wire::append(sink, grants); });
+}
+
+/// One's own wait for nobody: polkit, which may be slow or away, is asked for others' alone.
+Result<> Api::list_grants(const Call& call) {
+    tell_grants(call, call.shown);
+    return {};
+}
+
+Result<> Api::list_all_grants(const Call& call) {
+    tell_grants(call, std::nullopt);
     return {};
 }
 

@@ -20,7 +20,6 @@ enum class Who {
     root,          ///< the login path and what concerns everybody
     session_owner, ///< the object, or the first argument, is a session of the caller's
     factor_owner,  ///< the first argument names a factor of the caller's
-    grant_owner,   ///< the same of a grant
     oneself,       ///< the first argument names the caller, or nobody, who is he
     /// The same, and the last argument is a proof of a factor of his: whoever sits down at an open
     /// terminal is not to make it his own.
@@ -30,6 +29,8 @@ enum class Who {
     enroller,
     factor_forgetter, ///< the owner of the first argument, with such a proof; else an operator
     factor_operator,  ///< root, and whom polkit lets
+    grant_revoker,    ///< the owner of the first argument, a grant; else an operator
+    grant_operator,   ///< root, and whom polkit lets
     anybody,
 };
 
@@ -73,7 +74,8 @@ constexpr std::array methods{
     Method{{manager, "Approve", "ss", ""}, Who::anybody, &Api::approve, true},
     Method{{manager, "Deny", "sss", ""}, Who::anybody, &Api::deny, true},
     Method{{manager, "Grants", "", "aa{sv}"}, Who::anybody, &Api::list_grants},
-    Method{{manager, "Revoke", "s", ""}, Who::grant_owner, &Api::revoke, true},
+    Method{{manager, "AllGrants", "", "aa{sv}"}, Who::grant_operator, &Api::list_all_grants},
+    Method{{manager, "Revoke", "s", ""}, Who::grant_revoker, &Api::revoke, true},
     Method{{manager, "Block", "sst", ""}, Who::root, &Api::block, true},
     Method{{manager, "Unblock", "s", ""}, Who::root, &Api::unblock, true},
     Method{{manager, "Blocks", "", "aa{sv}"}, Who::root, &Api::list_blocks},
@@ -138,6 +140,8 @@ Result<Allowed> authorize(Api& api, const Method& method, const Call& call) {
         return Allowed{};
     const Allowed for_operators{.polkit_action = manage_factors_action,
                                 .otherwise = denied.error()};
+    const Error operators_grants{wire::code_denied,
+                                 "Other people's grants are for root, and whom polkit lets."};
     const auto named = [&] {
         if (!call.session.empty())
             return std::optional{call.session};
@@ -154,10 +158,6 @@ Result<Allowed> authorize(Api& api, const Method& method, const Call& call) {
         return denied;
     case Who::factor_owner:
         if (const auto id = named(); id && api.owner_of_factor(*id) == call.uid)
-            return Allowed{};
-        return denied;
-    case Who::grant_owner:
-        if (const auto id = named(); id && api.owner_of_grant(*id) == call.uid)
             return Allowed{};
         return denied;
     case Who::oneself:
@@ -190,6 +190,12 @@ Result<Allowed> authorize(Api& api, const Method& method, const Call& call) {
     }
     case Who::factor_operator:
         return for_operators;
+    case Who::grant_revoker:
+        if (const auto id = named(); id && api.owner_of_grant(*id) == call.uid)
+            return Allowed{};
+        return Allowed{.polkit_action = manage_grants_action, .otherwise = denied.error()};
+    case Who::grant_operator:
+        return Allowed{.polkit_action = manage_grants_action, .otherwise = operators_grants};
     case Who::anybody:
         return Allowed{};
     }

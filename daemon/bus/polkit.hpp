@@ -15,6 +15,7 @@ namespace vigil::bus {
 /// Of systemd/org.vigil1.policy.
 inline constexpr const char* enroll_first_action = "org.vigil1.enroll-first";
 inline constexpr const char* manage_factors_action = "org.vigil1.manage-factors";
+inline constexpr const char* manage_grants_action = "org.vigil1.manage-grants";
 
 /// A person types; polkit's own agents wait as long.
 inline constexpr Seconds polkit_patience{180};

@@ -35,6 +35,7 @@ METHODS = [
     (MANAGER, "EnrollKey", "sss", ("nobody", "", "")), (MANAGER, "EnrollKeyFinish", "sss", ("[]", "key", "AAAA")),
     (MANAGER, "KeyChallenge", "s", ("nobody",)),
     (MANAGER, "Forget", "ss", ("[]", "")), (MANAGER, "MakeTicket", "st", ("nobody", 3600)), (MANAGER, "Revoke", "s", ("{}",)),
+    (MANAGER, "AllGrants", "", ()),
     (MANAGER, "Block", "sst", ("daemon", "why", 0)), (MANAGER, "Unblock", "s", ("daemon",)), (MANAGER, "Blocks", "", ()),
     (MANAGER, "FactorsKey", "", ()), (MANAGER, "Rekey", "hs", (0, "vigil.key.2")),
     # Called on the session's object.
@@ -44,6 +45,7 @@ METHODS = [
 NAMES = [f"{interface.rsplit('.', 1)[1]}.{name}" for interface, name, _, _ in METHODS]
 NOT_YOURS = "There is no such thing, or it is not yours."
 FOR_ROOT = "That is for root alone."
+FOR_OPERATORS = "Other people's grants are for root, and whom polkit lets."
 # Of these the core says whose each thing is (tests/unit/test_core_proofs.cpp).
 OPEN_TO_ALL = {"List", "Grants", "Status", "Requests", "Approve", "Deny"}
 OWNERS = {"Show", "Lock", "Terminate", "EnrollTotp", "RenewRecoveryCodes", "EnrollFinish", "EnrollKey", "EnrollKeyFinish",
@@ -51,7 +53,13 @@ OWNERS = {"Show", "Lock", "Terminate", "EnrollTotp", "RenewRecoveryCodes", "Enro
 # Of these there is none here: a grant needs a session of logind's (tests/host/test_grants.py).
 OF_NONE = {"Revoke"}
 # Root's, and whom polkit lets, which is not on these brokers.
-OF_OPERATORS = {"MakeTicket"}
+OF_OPERATORS = {"MakeTicket", "AllGrants"}
+
+
+def words_for_others(method):
+    return NOT_YOURS if method[1] in OWNERS else FOR_OPERATORS if method[1] == "AllGrants" else FOR_ROOT
+
+
 POLICY = "version: 1\nsessions:\n  - {name: everyone, max_sessions: {user: 3, when_reached: deny}}\n" \
          "step_up:\n  - {match: {services: [sudo]}, require: [totp]}\n"
 
@@ -88,7 +96,7 @@ def test_another_uid_is_refused_and_learns_nothing(broker, vigild, method):
     before = vigild.sessions(), vigild.call("Factors", "s", ""), vigild.status()
     with broker.connect(DAEMON) as other:
         there = refused(call_as, other, method, session, factor)
-        assert there == (DENIED, NOT_YOURS if method[1] in OWNERS else FOR_ROOT)
+        assert there == (DENIED, words_for_others(method))
         # The same words for what is not there.
         assert refused(call_as, other, method, ELSEWHERE, ELSEWHERE) == there
         if method[0] != SESSION:  # no path of an object
@@ -108,7 +116,7 @@ def test_the_owner_may_what_the_table_says_and_no_more(broker, vigild, method):
         except BusError as error:
             denied = error.text if error.name == DENIED else None
     if method[1] in OF_NONE | OF_OPERATORS:
-        assert denied == NOT_YOURS
+        assert denied == words_for_others(method)
     elif method[1] in OWNERS:
         assert denied not in (FOR_ROOT, NOT_YOURS)
     else:

@@ -2,7 +2,8 @@
 
 import pytest
 from people import enroll, let_sshd_take_all, one_line, person, shell
-from vigilhost import wait_until
+from test_enrolment import answer, inside_of
+from vigilhost import PASSWORDS, wait_until
 
 POLICY = """\
 version: 1
@@ -121,3 +122,54 @@ def test_a_lock_and_a_logout_take_it_back(host):
     inside.terminal.close()
     wait_until(lambda: not host.vigil_sessions(user=user), 10, "the session is over")
     assert not of(host, user)
+
+
+RULE_OF_POLKIT = "polkit.addRule(function(action, subject) { if (action.id == 'org.vigil1.manage-grants' && " \
+    "subject.isInGroup('operators')) return polkit.Result.YES; });\n"
+
+
+@pytest.fixture
+def operators(host):
+    """bob is one, by polkit's word; carol is nobody in particular."""
+    host.run("groupadd -f operators && usermod -aG operators bob")
+    host.write("/etc/polkit-1/rules.d/10-operators.rules", RULE_OF_POLKIT)
+    host.run("systemctl reset-failed polkit.service; systemctl restart polkit.service")
+    yield person(host)
+    host.run("rm /etc/polkit-1/rules.d/10-operators.rules; gpasswd -d bob operators")
+
+
+def test_whom_polkit_lets_is_an_operator(host, operators):
+    user, inside, _ = proved(host)
+    grant = of(host, user)[0]["id"]
+    assert host.vigilctl("grants", user="bob").stdout == "No grants.\n"
+    assert grant in [one["id"] for one in host.vigilctl("grants", "--all", "--json", user="bob")]
+    done = host.vigilctl("grants", "--all", user=operators, check=False)
+    assert done.returncode == 1 and done.stdout == "" and "whom polkit lets" in one_line(done.stderr, "vigilctl:")
+    for words in ((grant,), (grant[:8],), ("--user", user)):
+        done = host.vigilctl("revoke", *words, user=operators, check=False)
+        assert done.returncode == 1 and "none of yours" in one_line(done.stderr, "vigilctl:")
+    assert needs_no_proof(inside)
+    assert host.vigilctl("revoke", grant[:8], user="bob").stdout == f"revoked {grant[:8]} of {user}\n"
+    assert not of(host, user) and not needs_no_proof(inside)
+    assert host.journal(VIGIL_EVENT="grant-revoked")[-1]["MESSAGE"].startswith(f"{user}: by bob ")
+
+
+def test_an_administrators_password_is_asked_for_once(host):
+    """At the terminal where he types: that one vigilctl lists and revokes, and polkit keeps the answer for it alone."""
+    user, inside, codes = proved(host)
+    operator = person(host, "sudo")
+    host.write("/etc/polkit-1/rules.d/10-operators.rules",
+               f"polkit.addAdminRule(function(action, subject) {{ return ['unix-user:{operator}']; }});\n")
+    host.run("systemctl reset-failed polkit.service; systemctl restart polkit.service")
+    theirs = inside_of(host, operator)
+    since = theirs.start(f"vigilctl revoke --user {user}")
+    answer(theirs, PASSWORDS[operator], since)
+    status, said = theirs.finish(since)
+    assert status == 0 and said.count("Password: ") == 1 and f"of {user}" in one_line(said, "^revoked")
+    assert not needs_no_proof(inside)
+    assert "root" in inside.run("sudo id -un", codes.fresh())[1]
+    since = theirs.start(f"vigilctl revoke --user {user}")
+    theirs.terminal.wait_to_hear("Password: ", 15, since)
+    theirs.give_up(since)
+    assert needs_no_proof(inside)
+    host.run("rm", "/etc/polkit-1/rules.d/10-operators.rules")
