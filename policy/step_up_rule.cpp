@@ -15,7 +15,9 @@ void read_command_item(Reader& reader, const Node& node, CommandPattern& out) {
     }
     std::vector<std::string_view> words;
     for (const Node& word : node.items) {
-        if (!reader.is_text(word))
+        // The one place where nothing is a value: an argument can be empty.
+        const bool is_empty = word.quoted && word.text.empty();
+        if (!is_empty && !reader.is_text(word))
             return;
         words.emplace_back(word.text);
     }

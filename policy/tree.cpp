@@ -196,6 +196,8 @@ private:
             return refuse(node.position, "a text over 4 KiB; say it in fewer words");
         node.kind = Node::Kind::text;
         node.text.assign(reinterpret_cast<const char*>(scalar.value), scalar.length);
+        node.quoted = scalar.style == YAML_SINGLE_QUOTED_SCALAR_STYLE ||
+                      scalar.style == YAML_DOUBLE_QUOTED_SCALAR_STYLE;
         if (has_control(node.text))
             refuse(node.position,
                    "a control character or line break in a text; write it on one line");

@@ -19,6 +19,7 @@ struct Node {
     Kind kind = Kind::text;
     Position position;
     std::string text;           ///< one line of valid UTF-8 without control characters
+    bool quoted = false;        ///< of a text: so that an empty one is meant
     std::vector<Node> items;    ///< of a list
     std::vector<Entry> entries; ///< of a mapping, keys unique
 };

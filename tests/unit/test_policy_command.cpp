@@ -237,6 +237,41 @@ START_TEST(what_is_no_pattern_is_refused_with_what_to_say) {
 }
 END_TEST
 
+START_TEST(an_empty_word_is_an_empty_argument_and_nothing_else) {
+    const auto pattern = [](std::string_view words) {
+        const auto policy = parsed("version: 1\nstep_up:\n  - match: {commands: [" +
+                                   std::string{words} + "]}\n    require: [totp]\n");
+        return policy.step_up.at(0).match.commands.at(0);
+    };
+    for (const char* empty : {"''", "\"\""}) {
+        const auto one = pattern("[/bin/x, " + std::string{empty} + "]");
+        ck_assert((one == CommandPattern{.path = "/bin/x", .arguments = {""}}));
+        check_text(decided(one, run("/bin/x", {""})), "=");
+        for (const auto& other : {run("/bin/x"), run("/bin/x", {" "}), run("/bin/x", {"a"}),
+                                  run("/bin/x", {"", ""}), run("/bin/x", {"", "a"})})
+            check_text(decided(one, other), ".");
+    }
+    const auto middle = pattern("[/bin/x, a, '', ...]");
+    check_text(decided(middle, run("/bin/x", {"a", "", "b"})), "=");
+    check_text(decided(middle, run("/bin/x", {"a", "b"})), ".");
+    // Without any argument, which is another command.
+    ck_assert(!(pattern("'/bin/x \"\"'") == pattern("[/bin/x, '']")));
+    check_text(decided(pattern("'/bin/x \"\"'"), run("/bin/x", {""})), ".");
+    const auto refuse = [](std::string_view words, std::string_view why) {
+        check_refusal("version: 1\nstep_up:\n  - match:\n      commands:\n        - " +
+                          std::string{words} + "\n    require: [totp]\n",
+                      std::string{why});
+    };
+    refuse("['', /bin/x]", "policy.yaml:5:11: commands: an empty command; take it out");
+    refuse("''", "policy.yaml:5:11: commands: no value; write one, or take the key out");
+    refuse("[sudoedit, '']",
+           "policy.yaml:5:11: commands: '' does not begin with /; say where it is");
+    // Nothing between two commas, or behind a dash, is a slip.
+    refuse("\n          - /bin/x\n          -",
+           "policy.yaml:7:12: commands: no value; write one, or take the key out");
+}
+END_TEST
+
 START_TEST(a_policy_names_commands_as_texts_and_as_words) {
     const auto policy = parsed("version: 1\nstep_up:\n  - match: {commands: [/usr/sbin/visudo, "
                                "\"/usr/bin/passwd root\", [/usr/bin/vim, '/a b', \"'$x'\"]]}\n"
@@ -260,5 +295,6 @@ int main() {
     return vigil::test::run("policy/command", {each_command_is_decided_as_the_table_says,
                                                names_that_a_glob_does_not_mean,
                                                what_is_no_pattern_is_refused_with_what_to_say,
+                                               an_empty_word_is_an_empty_argument_and_nothing_else,
                                                a_policy_names_commands_as_texts_and_as_words});
 }
