@@ -55,7 +55,7 @@ Outcome unavailable(Call& call, const Error& error) {
 }
 
 Outcome refuse(Call& call, const std::string& reason) {
-    say_error(call.pam, reason.empty() ? "vigil: refused." : reason);
+    say_error(call.pam, wire::told_by_vigil(reason));
     log(call.pam, LOG_NOTICE, "refused: " + reason);
     return Outcome::refused;
 }

@@ -113,9 +113,9 @@ Outcome reserve_login(Call& call) {
     }
     if (answer.outcome == Outcome::unavailable)
         if (const auto reason = wire::blocked_by_mark(call.options.socket, user->uid))
-            answer = {Outcome::refused, "vigil: " + *reason};
+            answer = {Outcome::refused, *reason};
     if (answer.outcome == Outcome::unavailable && is_proof_owing(call.pam))
-        answer = {Outcome::refused, "vigil: this login needs a proof, and vigild cannot be asked "
+        answer = {Outcome::refused, "this login needs a proof, and vigild cannot be asked "
                                     "about it. See: systemctl status vigild"};
     const bool refused = answer.outcome == Outcome::refused;
     const bool is_no = refused || (answer.outcome == Outcome::unavailable &&

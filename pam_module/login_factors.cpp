@@ -114,7 +114,7 @@ Outcome decide(Call& call) {
         // The key has been proved, and nothing is asked for beyond it.
         return call.options.after_key ? passes(call) : Outcome::not_applicable;
     case wire::AskReply::Verdict::denied:
-        return refuse(call, "vigil: " + reply->text);
+        return refuse(call, reply->text);
     case wire::AskReply::Verdict::prove:
         return ask_person(call, question, *reply);
     }
@@ -146,10 +146,11 @@ Outcome ask_at_login(Call& call) {
         return outcome;
     if (const auto user = find_user(call.pam))
         if (const auto reason = wire::blocked_by_mark(call.options.socket, user->uid))
-            return refuse(call, "vigil: " + *reason);
+            return refuse(call, *reason);
     if (call.options.unavailable != Options::Unavailable::allow)
-        say_error(call.pam, "vigil: vigild cannot be asked whether this login needs a proof, so "
-                            "nobody is let in. See: systemctl status vigild");
+        say_error(call.pam,
+                  wire::told_by_vigil("vigild cannot be asked whether this login needs a proof, so "
+                                      "nobody is let in. See: systemctl status vigild"));
     return outcome;
 }
 

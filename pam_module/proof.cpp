@@ -12,9 +12,9 @@ Outcome ask_for_proof(Call& call, const wire::StepUpQuestion& question,
     case wire::Proving::End::proved:
         return Outcome::granted;
     case wire::Proving::End::refused:
-        return refuse(call, "vigil: " + proving.why);
+        return refuse(call, proving.why);
     case wire::Proving::End::not_answered:
-        refuse(call, "vigil: " + proving.why);
+        refuse(call, proving.why);
         return Outcome::cannot_ask;
     case wire::Proving::End::unavailable:
         break;

@@ -54,9 +54,8 @@ bool is_su(std::string_view service) {
 /// locked account then.
 Outcome ask_person(Call& call, const wire::StepUpQuestion& question, const wire::AskReply& reply) {
     if (is_to_ask_nobody(call.service_text)) {
-        refuse(call, "vigil: " + reply.text +
-                         ", and with -n nobody is asked: run it without -n, "
-                         "from a terminal.");
+        refuse(call, reply.text + ", and with -n nobody is asked: run it without -n, "
+                                  "from a terminal.");
         return Outcome::cannot_ask;
     }
     return ask_for_proof(call, question, reply);
@@ -92,7 +91,7 @@ Outcome decide_step_up(Call& call) {
     switch (reply->verdict) {
     case wire::AskReply::Verdict::allowed:
         if (!reply->factors.empty()) // there is time yet to enrol them
-            Person{call.pam}.say(reply->text);
+            Person{call.pam}.say(wire::told_by_vigil(reply->text));
         return Outcome::granted;
     case wire::AskReply::Verdict::not_applicable:
         return Outcome::not_applicable;
@@ -108,7 +107,7 @@ Outcome ask_at_lock(Call& call, const wire::StepUpQuestion& question, const wire
     const bool password = has(offer.factors, "password");
     const bool code = has(offer.factors, "totp");
     if (!password && !code)
-        return refuse(call, "vigil: nothing that can be typed here opens this lock.");
+        return refuse(call, "nothing that can be typed here opens this lock.");
     const auto answer = ask_authtok(call.pam, password && code ? "Password or code: "
                                               : code           ? "Code: "
                                                                : "Password: ");
@@ -155,12 +154,13 @@ Outcome step_up(Call& call) {
     if (outcome != Outcome::unavailable)
         return outcome;
     if (const auto reason = blocked_by_mark(call))
-        return refuse(call, "vigil: " + *reason);
+        return refuse(call, *reason);
     if (is_root_already(call))
         return Outcome::not_applicable;
     if (call.options.unavailable != Options::Unavailable::allow)
-        say_error(call.pam, "vigil: vigild cannot be asked whether you may do this, so you may "
-                            "not. See: systemctl status vigild");
+        say_error(call.pam,
+                  wire::told_by_vigil("vigild cannot be asked whether you may do this, so you may "
+                                      "not. See: systemctl status vigild"));
     return outcome;
 }
 

@@ -17,7 +17,7 @@ void log(int priority, const std::string& text) {
 }
 
 Answer refuse(const Run& run, const std::string& why) {
-    run.conversation.tell(why.starts_with("vigil") ? why : "vigil: " + why);
+    run.conversation.tell(wire::told_by_vigil(why));
     log(LOG_NOTICE, "refused " + run.user + ": " + why);
     return Answer::refused;
 }
@@ -84,7 +84,7 @@ Answer approve(const Run& run, const Told& told) {
     switch (reply->verdict) {
     case wire::AskReply::Verdict::allowed:
         if (!reply->factors.empty()) // there is time yet to enrol them
-            run.conversation.tell(reply->text);
+            run.conversation.tell(wire::told_by_vigil(reply->text));
         return Answer::allowed;
     case wire::AskReply::Verdict::not_applicable:
         return Answer::allowed;

@@ -107,6 +107,11 @@ Result<ProveReply> await_approval(const std::string& socket, const StepUpQuestio
     return read_reply<ProveReply>(reply);
 }
 
+std::string told_by_vigil(const std::string& why) {
+    constexpr std::string_view who = "vigil: ";
+    return why.starts_with(who) ? why : std::string{who} + (why.empty() ? "refused." : why);
+}
+
 std::string wait_text(std::uint64_t seconds) {
     return "Too many wrong answers: try again in " + std::to_string(seconds) + " s.";
 }

@@ -39,6 +39,10 @@ Result<Requested> request_approval(Vigild& vigild, const StepUpQuestion& questio
 Result<ProveReply> await_approval(const std::string& socket, const StepUpQuestion& question,
                                   const Requested& requested);
 
+/// A refusal as a person reads it at some program's terminal: `vigil: ` stands in front, once, for
+/// a vigild of before says it itself.
+std::string told_by_vigil(const std::string& why);
+
 /// "Too many wrong answers: ...", where vigild takes none before.
 std::string wait_text(std::uint64_t seconds);
 

@@ -78,9 +78,9 @@ std::optional<std::string> Machine::Data::unproved(const policy::SessionDecision
         }))
         return std::nullopt;
     if (!can_be_asked(decision.login_factors))
-        return "vigil: " + only_a_key(decision);
+        return only_a_key(decision);
     // How the ways in differ is sshd's, so it is sshd's words that help.
-    return "vigil: " + rule_text(decision) +
+    return rule_text(decision) +
            (facts.service == "sshd"
                 ? ", and this way in has none: it takes keyboard-interactive, behind a key or the "
                   "password (pam_vigil(8), AT LOGIN)."

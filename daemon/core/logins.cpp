@@ -114,7 +114,7 @@ Effects Machine::Data::on(const ReserveAsked& asked, const Now& now) {
     const auto decision = policy::decide_session(policy, asked.facts, now);
     const auto user = per_user.find(asked.facts.uid);
     const auto* const block = find_block(asked.facts.uid, now);
-    auto why = block ? std::optional{"vigil: " + block_text(*block, now.utc_offset)}
+    auto why = block ? std::optional{block_text(*block, now.utc_offset)}
                      : refusal(decision, user == per_user.end() ? 0 : user->second);
     if (!why)
         why = unproved(decision, asked.facts, asked.leader, now);

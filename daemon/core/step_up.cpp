@@ -80,7 +80,7 @@ std::string how_to_enroll(const policy::Factors& factors, const std::string& use
 std::string time_left_text(const StepUpDecision& decision, const StepUpAsked& asked,
                            const Now& now) {
     const auto left = *decision.enroll_within - *asked.grace_used;
-    return "vigil: from " + date_text(now.wall + left, now.utc_offset) +
+    return "from " + date_text(now.wall + left, now.utc_offset) +
            " on this takes a second factor: " +
            how_to_enroll(to_enroll(decision), asked.subjects.front().user);
 }

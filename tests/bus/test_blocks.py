@@ -48,7 +48,7 @@ def running_fixture(vigild):
 
 def test_a_login_is_refused_with_the_reason_until_he_is_unblocked(running):
     block(running)
-    assert answer(running) == [REFUSED, f"vigil: nobody is blocked on this host until further notice: {REASON}"]
+    assert answer(running) == [REFUSED, f"nobody is blocked on this host until further notice: {REASON}"]
     assert answer(running, GAMER)[0] == RESERVED
     unblock(running)
     assert answer(running)[0] == RESERVED

@@ -46,7 +46,7 @@ START_TEST(a_refusal_carries_its_reason_escaped) {
     std::strcpy(vigild->reason, "no more than\n2 \033[2Jsessions");
     PamHost host{vigild, "sshd"};
     ck_assert_int_eq(host.account(PAM_SILENT), PAM_PERM_DENIED);
-    ck_assert(host.was_told("no more than\\x0a2 \\x1b[2Jsessions"));
+    ck_assert(host.was_told("vigil: no more than\\x0a2 \\x1b[2Jsessions"));
 }
 END_TEST
 

@@ -63,7 +63,7 @@ START_TEST(denied_says_why) {
     std::strcpy(vigild->ask_text, "not at night");
     PamHost host{vigild, "sudo"};
     ck_assert_int_eq(host.account(PAM_SILENT), PAM_PERM_DENIED);
-    ck_assert(host.was_told("not at night"));
+    ck_assert(host.was_told("vigil: not at night"));
 }
 END_TEST
 
@@ -173,7 +173,7 @@ START_TEST(a_throttled_person_is_told_so_and_not_asked) {
     host.answers = {"123456"};
     ck_assert_int_eq(host.account(), PAM_PERM_DENIED);
     ck_assert(host.prompts.empty());
-    ck_assert(host.was_told("try again in 30 s"));
+    ck_assert(host.was_told("vigil: Too many wrong answers: try again in 30 s"));
 }
 END_TEST
 
@@ -196,7 +196,7 @@ START_TEST(denied_while_proving_says_why) {
     PamHost host{vigild, "sudo"};
     host.answers = {"1", "123456"};
     ck_assert_int_eq(host.account(), PAM_PERM_DENIED);
-    ck_assert(host.was_told("proof judged"));
+    ck_assert(host.was_told("vigil: proof judged"));
     ck_assert_int_eq(vigild->proved, 1);
 }
 END_TEST

@@ -87,7 +87,7 @@ START_TEST(a_login_is_refused_with_the_reason_and_nobody_elses) {
     host.step(block(), 0s);
     const auto effects = host.step(reserve(1), 1s);
     CHECK_TEXT(kinds(effects), "Audit ReplyReserve");
-    CHECK_TEXT(find<ReplyReserve>(effects)->reply.reason, std::string{"vigil: "} + sentence);
+    CHECK_TEXT(find<ReplyReserve>(effects)->reply.reason, std::string{sentence});
     ck_assert(find<Audit>(effects)->kind == AuditKind::login_refused);
     ck_assert(gets_in(host, 2, 1s, facts_of("bob", 1001)));
 }
@@ -371,7 +371,7 @@ START_TEST(another_one_takes_its_place) {
     ck_assert(host.deadline() == Microseconds::max());
     ck_assert(host.tick(2h).empty());
     CHECK_TEXT(find<ReplyReserve>(host.step(reserve(1), 2h))->reply.reason,
-               "vigil: alice is blocked on this host until further notice: an inquiry");
+               "alice is blocked on this host until further notice: an inquiry");
     host.step(block(1h), 2h);
     ck_assert(host.deadline() == 3h);
     ck_assert_uint_eq(host.machine.blocks(at(2h)).size(), 1);

@@ -56,7 +56,7 @@ START_TEST(in_time_one_is_let_through_and_told_until_when) {
     const auto& reply = find<ReplyAsk>(effects)->reply;
     ck_assert(reply.verdict == Verdict::allowed);
     CHECK_TEXT(listed(reply.factors), "totp recovery");
-    CHECK_TEXT(reply.text, "vigil: from 2024-10-11 00:00 on this takes a second factor: enrol one "
+    CHECK_TEXT(reply.text, "from 2024-10-11 00:00 on this takes a second factor: enrol one "
                            "with `vigilctl enroll totp`.");
     CHECK_TEXT(told(effects), "[there is time yet to enrol]");
     ck_assert_uint_eq(host.machine.grant_count(), 0);
@@ -107,7 +107,7 @@ START_TEST(who_can_enrol_nothing_by_himself_is_told_who_does_it) {
     Host host{rule_of({{Factor::recovery}})};
     host.login(1, 0s);
     CHECK_TEXT(ask(host, asked_by()).text,
-               "vigil: from 2024-10-11 00:00 on this takes a second factor: an administrator makes "
+               "from 2024-10-11 00:00 on this takes a second factor: an administrator makes "
                "recovery codes with `vigilctl recovery-codes alice`.");
 }
 END_TEST

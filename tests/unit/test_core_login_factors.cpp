@@ -85,14 +85,13 @@ START_TEST(without_a_proof_there_is_no_reservation) {
     Host host{asks()};
     CHECK_TEXT(
         refusal(host, 1),
-        "vigil: rule \"everyone\" asks for a proof at login, and this way in has none: it "
+        "rule \"everyone\" asks for a proof at login, and this way in has none: it "
         "takes keyboard-interactive, behind a key or the password (pam_vigil(8), AT LOGIN).");
     auto at_console = person();
     at_console.service = "login";
-    CHECK_TEXT(
-        refusal(host, 1, at_console),
-        "vigil: rule \"everyone\" asks for a proof at login, and login has not asked for one "
-        "(pam_vigil(8), AT LOGIN).");
+    CHECK_TEXT(refusal(host, 1, at_console),
+               "rule \"everyone\" asks for a proof at login, and login has not asked for one "
+               "(pam_vigil(8), AT LOGIN).");
     ck_assert(!host.knows(1));
     // Asked and not answered, or answered wrongly, is no proof either.
     ck_assert(ask(host, login(1)) == Verdict::prove);
