@@ -50,6 +50,7 @@ private:
     Step prove_password(const base::Secret& answer);
     Step ask_for_approval();
     Step prove_by_key();
+    Step without_agent();
     Step no_signature(const Error& error);
     Step key_failed(std::string why);
     Result<std::string> signature_of(const Agent& agent, const AgentKey& key,
@@ -180,10 +181,10 @@ Dialogue::Step Dialogue::wrong() {
 /// A key that is there is asked for first, for a touch is less than a code. One that is not, or
 /// that does not count, leaves the other proofs, and is told where there are none.
 Dialogue::Step Dialogue::prove_by_key() {
-    no_key_ = "No security key of " + name_ + " is in the ssh agent.";
+    no_key_ = "No security key of " + name_ + " is in the ssh agent: put it there with `ssh-add`.";
     const auto agent = person_.agent();
     if (!agent)
-        return std::nullopt;
+        return without_agent();
     const auto held = agent->list();
     if (!held)
         return no_signature(held.error());
@@ -218,12 +219,22 @@ Dialogue::Step Dialogue::key_failed(std::string why) {
     return std::nullopt;
 }
 
-/// ENOENT: there is no agent, which is told as if it had no key.
+/// polkit's helper is started for whoever answers its agent, and nothing of his environment comes
+/// with it.
+Dialogue::Step Dialogue::without_agent() {
+    no_key_ = question_.request.login.service == "polkit-1"
+                  ? "polkit brings no ssh agent to ask for a security key: use sudo or su."
+                  : "There is no ssh agent to ask for a security key: bring one with `ssh -A`, or "
+                    "set SSH_AUTH_SOCK.";
+    return std::nullopt;
+}
+
 Dialogue::Step Dialogue::no_signature(const Error& error) {
     if (error.code == ECANCELED)
         return not_answered();
-    if (error.code != ENOENT)
-        no_key_ = "The ssh agent gave no signature: " + error.text() + ".";
+    if (error.code == ENOENT || error.code == ECONNREFUSED)
+        return without_agent();
+    no_key_ = "The ssh agent gave no signature: " + error.text() + ".";
     return std::nullopt;
 }
 

@@ -133,7 +133,14 @@ def test_without_the_key_the_other_ways_are_left_and_told_where_there_are_none(h
     enrolled(host, agent, agent.key(), user)  # the codes came in place of the first
     assert inside.run("sudo hostname", codes.fresh())[0] == 0
     status, said = inside.run("sudo date")
-    assert status == 1 and f"No security key of {user} is in the ssh agent." in one_line(said, "^vigil")
+    assert status == 1 and "There is no ssh agent" in one_line(said, "^vigil: rule") and "`ssh -A`" in one_line(said, "^vigil: rule")
+    without = new_agent(counter=1)
+    without.key()
+    other = with_agent(host, user, without)
+    status, said = other.run("sudo date")
+    assert status == 1 and f"No security key of {user} is in the ssh agent: " in one_line(said, "^vigil: rule")
+    assert "`ssh-add`" in one_line(said, "^vigil: rule")
+    other.terminal.close()
 
 
 @pytest.mark.parametrize("flags, word", [(0, "The security key was not touched."), (1, "A key with a PIN is asked for here")])
@@ -188,4 +195,4 @@ def test_a_signature_by_an_agent_that_is_not_there_any_more_holds_nobody(host, u
     inside.run("export SSH_AUTH_SOCK=/tmp/none-$$")
     status, said = inside.run("sudo date")
     inside.terminal.close()
-    assert status == 1 and "ssh agent" in one_line(said, "vigil")
+    assert status == 1 and "There is no ssh agent" in one_line(said, "vigil: rule")
