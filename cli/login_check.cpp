@@ -1,7 +1,7 @@
 #include "cli/login_check.hpp"
 
-#include "base/process.hpp"
 #include "cli/sshd.hpp"
+#include "cli/stack_check.hpp"
 #include "policy/load.hpp"
 
 #include <algorithm>
@@ -76,26 +76,6 @@ std::optional<Finding> look_at_sshd(const LoginSetUp& host) {
     return std::nullopt;
 }
 
-/// Whether a file of the stack, or one that it includes, has the module. What cannot be read has
-/// not.
-bool has_module(const std::string& name, std::size_t depth, std::size_t& files) {
-    if (depth > deepest_stack || ++files > most_stack_files)
-        return false;
-    for (const char* folder : stack_folders) {
-        const auto text = base::read_small_file(name.starts_with('/') ? name : folder + name);
-        if (!text)
-            continue;
-        const auto file = stack_file(*text, "auth");
-        return std::ranges::any_of(
-                   file.modules,
-                   [](const std::string& module) { return module.ends_with("pam_vigil.so"); }) ||
-               std::ranges::any_of(file.includes, [&](const std::string& other) {
-                   return has_module(other, depth + 1, files);
-               });
-    }
-    return false;
-}
-
 } // namespace
 
 Finding finding_of(const policy::Policy& policy, const LoginSetUp& host) {
@@ -129,8 +109,7 @@ Finding look_at_login_factors() {
                                 },
                                 .has_auth_line =
                                     [](const char* service) {
-                                        std::size_t files = 0;
-                                        return has_module(service, 0, files);
+                                        return asks_vigil(service, "auth") == AsksVigil::yes;
                                     }});
 }
 

@@ -3,9 +3,12 @@
 #include "base/log.hpp"
 #include "cli/client.hpp"
 #include "cli/commands.hpp"
+#include "cli/stack_check.hpp"
 #include "policy/load.hpp"
 
+#include <algorithm>
 #include <cstdio>
+#include <iterator>
 
 #include <nlohmann/json.hpp>
 
@@ -20,25 +23,37 @@ Result<policy::Policy> read(const std::string& path, bool must_be_ours) {
     return policy::parse(*sources);
 }
 
-nlohmann::ordered_json verdict(const std::string& path, const Result<policy::Policy>& found) {
+/// A draft may be for another host.
+std::vector<std::string> warnings_of(const policy::Policy& policy, bool in_force) {
+    auto lines = policy::warnings(policy);
+    if (in_force)
+        std::ranges::move(
+            unasked_services(
+                policy, [](const std::string& service) { return asks_vigil(service, "account"); }),
+            std::back_inserter(lines));
+    return lines;
+}
+
+nlohmann::ordered_json verdict(const std::string& path, const Result<policy::Policy>& found,
+                               bool in_force) {
     if (!found)
         return {{"file", path}, {"ok", false}, {"error", found.error().text()}};
     return {{"file", path},
             {"ok", true},
             {"error", nullptr},
-            {"warnings", policy::warnings(*found)},
+            {"warnings", warnings_of(*found, in_force)},
             {"session_rules", found->sessions.size()},
             {"step_up_rules", found->step_up.size()},
             {"elevated_rules", found->elevated.size()}};
 }
 
-void tell(const std::string& path, const Result<policy::Policy>& found) {
+void tell(const std::string& path, const Result<policy::Policy>& found, bool in_force) {
     if (!found) {
         std::fprintf(stderr, "%s\n", base::escape(found.error().text()).c_str());
         return;
     }
     std::printf("%s: ok, %s\n", base::escape(path).c_str(), policy::summary(*found).c_str());
-    for (const auto& line : policy::warnings(*found))
+    for (const auto& line : warnings_of(*found, in_force))
         std::printf("%s: warning: %s\n", base::escape(path).c_str(), base::escape(line).c_str());
 }
 
@@ -54,9 +69,9 @@ int check_policy(const std::vector<std::string>& files, bool json) {
         if (!found)
             status = exit_refused;
         if (json)
-            all.push_back(verdict(file, found));
+            all.push_back(verdict(file, found, in_force));
         else
-            tell(file, found);
+            tell(file, found, in_force);
     }
     if (json)
         std::fputs(json_text(all).c_str(), stdout);

@@ -320,3 +320,18 @@ def test_a_grant_has_so_many_uses(host):
     assert_ran(inside.run("sudo id -un", enroll(host, user).fresh()))
     assert_ran(inside.run("sudo id -un"))
     assert inside.asks("sudo id -un")
+
+
+def test_a_service_that_asks_nobody_is_told_by_the_policys_check(host):
+    host.write("/etc/pam.d/ftp", "account required pam_permit.so\n")
+    host.policy(RULE.replace("groups: [sudo], services: [sudo, su]", "services: [sudo, sudo-i, su, su-l, polkit-1, ftp, sudoo]"))
+    try:
+        done = host.vigilctl("policy", "check")
+        assert "rule 2 of step_up names the service ftp, whose PAM stack has no account line" in one_line(done.stdout, r"\bftp\b")
+        assert "the service sudoo, which PAM has no stack of here" in one_line(done.stdout, "sudoo")
+        assert done.stdout.count("warning: ") == 2 == len(host.vigilctl("policy", "check", "--json")[0]["warnings"])
+        # A draft may be for another host.
+        host.run("cp /etc/vigil/policy.yaml /root/draft.yaml")
+        assert "warning" not in host.vigilctl("policy", "check", "/root/draft.yaml").stdout
+    finally:
+        host.run("rm -f /etc/pam.d/ftp /root/draft.yaml")

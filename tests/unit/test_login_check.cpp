@@ -1,7 +1,8 @@
-// cli: what vigilctl doctor says of a policy that asks for proofs at login, and of a host that
-// cannot.
+// cli: what vigilctl says of a policy that asks for proofs, and of a host that cannot: doctor at
+// logins, policy check at the services of step_up.
 
 #include "cli/login_check.hpp"
+#include "cli/stack_check.hpp"
 #include "tests/unit/test.hpp"
 
 #include <algorithm>
@@ -89,9 +90,35 @@ START_TEST(an_sshd_that_says_nothing_is_not_well) {
 }
 END_TEST
 
+START_TEST(a_service_where_nobody_is_asked_is_told_once) {
+    using cli::AsksVigil;
+    const auto rule = [](std::vector<std::string> services, std::vector<policy::Factors> require) {
+        policy::StepUpRule made;
+        made.match.services = std::move(services);
+        made.require = std::move(require);
+        return made;
+    };
+    const std::vector<policy::Factors> code{{policy::Factor::totp}};
+    const policy::Policy policy{.step_up = {rule({"nowhere"}, {}), rule({}, code),
+                                            rule({"sudo", "doas", "ftp"}, code),
+                                            rule({"sudo", "doas"}, code)}};
+    const auto lines = cli::unasked_services(policy, [](const std::string& service) {
+        return service == "sudo"  ? AsksVigil::yes
+               : service == "ftp" ? AsksVigil::no
+                                  : AsksVigil::no_stack;
+    });
+    ck_assert_uint_eq(lines.size(), 2);
+    CHECK_TEXT(lines[0], "rule 3 of step_up names the service doas, which PAM has no stack of "
+                         "here: not installed, or misspelt");
+    ck_assert(lines[1].starts_with("rule 3 of step_up names the service ftp, whose PAM stack has "
+                                   "no account line of pam_vigil.so"));
+}
+END_TEST
+
 int main() {
     return vigil::test::run("cli/login check",
                             {who_asks_for_nothing_needs_nothing, a_host_that_asks_is_good,
                              a_stack_without_the_line_is_a_failure, an_sshd_that_cannot_ask_is_told,
-                             an_sshd_that_says_nothing_is_not_well});
+                             an_sshd_that_says_nothing_is_not_well,
+                             a_service_where_nobody_is_asked_is_told_once});
 }

@@ -1,0 +1,24 @@
+#pragma once
+// Which PAM stacks of this host ask vigil.
+
+#include "policy/policy.hpp"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace vigil::cli {
+
+enum class AsksVigil { yes, no, no_stack };
+
+/// Whether the stack of a service has a line of pam_vigil.so of this type ("account"), in its file
+/// or in one that it includes. What cannot be read has none.
+AsksVigil asks_vigil(const std::string& service, const char* type);
+
+/// A line for each service that a rule of `step_up` names and where nobody is asked, with what to
+/// do; PAM's other names for a service stand for themselves.
+std::vector<std::string>
+unasked_services(const policy::Policy& policy,
+                 const std::function<AsksVigil(const std::string& service)>& look);
+
+} // namespace vigil::cli
