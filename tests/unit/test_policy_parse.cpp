@@ -210,6 +210,9 @@ START_TEST(every_good_file_and_every_example_is_taken) {
             const auto policy = parse({{path.filename(), slurp(path)}});
             if (!policy)
                 ck_abort_msg("%s", policy.error().what.c_str());
+            if (folder == std::string_view{"examples"})
+                for (const auto& line : warnings(*policy))
+                    ck_abort_msg("%s: %s", path.c_str(), line.c_str());
             ++count;
         }
     }
