@@ -18,6 +18,8 @@ def text_of(path):
 
 def policies():
     yield "README.md", re.search(r"^```yaml\n(.*?)^```", text_of("README.md"), re.MULTILINE | re.DOTALL)[1]
+    for number, rules in enumerate(re.findall(r"^```yaml\n(.*?)^```", text_of("docs/step-up.md"), re.MULTILINE | re.DOTALL), 1):
+        yield f"docs/step-up.md {number}", "version: 1\n" + rules
     page = "docs/man/vigil-policy.5"
     yield page, re.search(r"^\.Bd -literal[^\n]*\n(version: 1\n.*?)^\.Ed", text_of(page), re.MULTILINE | re.DOTALL)[1]
 
