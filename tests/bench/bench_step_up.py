@@ -2,15 +2,17 @@
 """What a step-up costs on a booted host: tests/bench/bench_step_up.py [SUITE], as root, after `ninja -C build`.
 
 `sudo -n true` without a password: without vigil, with vigil's module and with the module and sudo's plugin, both with a proof that
-stands. In blocks by turns at one terminal, from the fork to the end.
+stands; and, for what nobody can do without, with pam_debug(8) in the lines of vigil's, and with a plugin that does nothing as well.
+In blocks by turns at one terminal, from the fork to the end.
 
 The same with no rule for a proof: without the module's line for what is elevated, with it and no rule, and with a rule.
 
-A code: the PAM stack of pam_google_authenticator(8) and that of pam_vigil(8), by turns in a process each, from pam_start(3) to
-pam_end(3). A code counts once, so each of PEOPLE persons gives two.
+A code: in a login session of each of PEOPLE persons, the PAM stack of pam_google_authenticator(8) and that of pam_vigil(8), by turns in a process each, from pam_start(3) to
+pam_end(3). A code counts once, so each person gives two.
 """
 
 import base64
+import re
 import secrets
 import statistics
 import sys
@@ -26,7 +28,7 @@ from story import Codes  # noqa: E402
 from vigilhost import Host  # noqa: E402
 
 ROUNDS, BLOCK = 40, 10
-PEOPLE = 50
+PEOPLE = 20
 CLIENT = "/usr/local/bin/step-up-client"
 POLICY = """\
 version: 1
@@ -40,6 +42,7 @@ step_up:
 NO_CLOCK = "version: 1\n"
 CLOCK = NO_CLOCK + "elevated:\n  - {max_duration: 1h, idle_terminate: 10m}\n"
 PLUGIN = "Plugin vigil_approval vigil_approval.so\n"
+EMPTY_PLUGIN = "Plugin empty_approval empty_approval.so\n"
 # As `google-authenticator -t -d -r 3 -R 30 -w 3` writes it.
 GOOGLES = '{}\n" RATE_LIMIT 3 30\n" WINDOW_SIZE 3\n" DISALLOW_REUSE\n" TOTP_AUTH\n'
 GOOGLE, VIGIL = "google", "doas"
@@ -57,8 +60,10 @@ def measure_sudo(host):
     codes = enroll(host, user)
     host.write("/etc/sudoers.d/bench", f"{user} ALL=(ALL:ALL) NOPASSWD: ALL\n", "0440")
     # libpam loads the modules of all files that are included, those of `other` too.
-    host.run("cp -a /etc/pam.d /etc/pam.with && cp -a /etc/pam.d /etc/pam.without && sed -i /pam_vigil.so/d /etc/pam.without/*")
-    ways = {"sudo without vigil": ("without", ""), "with the module": ("with", ""),
+    host.run("for stack in with without empty; do cp -a /etc/pam.d /etc/pam.$stack; done; "
+             "sed -i /pam_vigil.so/d /etc/pam.without/* && sed -i 's/pam_vigil.so.*/pam_debug.so/' /etc/pam.empty/*")
+    ways = {"sudo without vigil": ("without", ""), "with an empty module": ("empty", ""),
+            "with an empty module and an empty plugin": ("empty", EMPTY_PLUGIN), "with the module": ("with", ""),
             "with module and plugin": ("with", PLUGIN)}
 
     def use(way):
@@ -66,7 +71,7 @@ def measure_sudo(host):
         host.write("/etc/sudo.conf", conf)
         host.run(f"cp -a /etc/pam.{stack}/* /etc/pam.d/")
     inside = shell(host, user)
-    for way in list(ways)[1:]:
+    for way in ("with the module", "with module and plugin"):
         use(way)
         assert inside.run("sudo true", codes.fresh(), timeout=40)[0] == 0
     times = {way: [] for way in ways}
@@ -107,23 +112,26 @@ def measure_codes(host):
     host.write(f"/etc/pam.d/{GOOGLE}", "auth required pam_google_authenticator.so secret=/var/lib/google/${USER} user=root\n"
                "account required pam_permit.so\n")
     host.write(f"/etc/pam.d/{VIGIL}", "auth required pam_permit.so\naccount required pam_vigil.so\n")
-    lines = []
+    host.write("/etc/sudoers.d/codes", f"ALL ALL=(root) NOPASSWD: {CLIENT}\n", "0440")
     people = []
     for _ in range(PEOPLE):
         user = person(host)
         secret = base64.b32encode(secrets.token_bytes(20)).decode()
         host.write(f"/var/lib/google/{user}", GOOGLES.format(secret), "0600")
-        people.append((user, host.run("id", "-u", user).stdout.strip(),
+        people.append((user, host.run("id", "-u", user).stdout.strip(), shell(host, user),
                        {GOOGLE: Codes(host, secret), VIGIL: enroll(host, user)}))
     # All of them have used older ones by then, and there is time to give what is made now.
     time.sleep(Codes.period - time.time() % Codes.period)
     step = int(time.time() / Codes.period)
+    said = []
     for later in (0, 1):
-        for number, (user, uid, codes) in enumerate(people):
-            for service in (GOOGLE, VIGIL) if (number + later) % 2 else (VIGIL, GOOGLE):
-                lines.append(f"{service} {user} {uid} {codes[service].at(step + later)}\n")
-    said = host.run(CLIENT, "codes", input="".join(lines)).stdout.split()
-    times = {service: [int(took) for name, took in zip(said[::2], said[1::2], strict=True) if name == service]
+        for number, (user, uid, inside, codes) in enumerate(people):
+            lines = [f"{service} {user} {uid} {codes[service].at(step + later)}"
+                     for service in ((GOOGLE, VIGIL) if (number + later) % 2 else (VIGIL, GOOGLE))]
+            status, text = inside.run(f"sudo -n {CLIENT} codes " + " ".join(lines), timeout=60)
+            assert status == 0, text
+            said += re.findall(rf"^({GOOGLE}|{VIGIL}) (\d+)\r?$", text, re.MULTILINE)
+    times = {service: [int(took) for name, took in said if name == service]
              for service in (GOOGLE, VIGIL)}
     told("a code to pam_google_authenticator", times[GOOGLE])
     told("a code to pam_vigil", times[VIGIL], times[GOOGLE])
@@ -135,6 +143,7 @@ def main():
         host.install()
         let_sshd_take_all(host)
         host.put(SOURCE / "build/tests/bench/step_up_client", CLIENT)
+        host.put(SOURCE / "build/tests/bench/empty_approval.so", "/usr/libexec/sudo/empty_approval.so")
         host.policy(POLICY)
         measure_sudo(host)
         measure_codes(host)

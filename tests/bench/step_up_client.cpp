@@ -1,8 +1,7 @@
 // What bench_step_up.py runs on a host, each time in a process of its own, as sudo is one; a line
 // of microseconds for each.
 //   step_up_client commands COUNT WORD...  from the fork to the end of a command
-//   step_up_client codes                   PAM from pam_start(3) to pam_end(3), of each line of
-//                                          standard input: SERVICE USER UID CODE
+//   step_up_client codes {SERVICE USER UID CODE}...  PAM from pam_start(3) to pam_end(3), of each
 
 #include "base/unique_fd.hpp"
 
@@ -10,7 +9,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <iostream>
 #include <stdexcept>
 #include <string>
 
@@ -109,13 +107,12 @@ int main(int argc, char** argv) try {
             std::printf("%.0f\n", run(argv + 3));
         return EXIT_SUCCESS;
     }
-    check(mode == "codes", "usage: step_up_client commands COUNT WORD... | codes");
-    std::string service;
-    std::string user;
-    std::string code;
-    uid_t uid = 0;
-    while (std::cin >> service >> user >> uid >> code)
-        std::printf("%s %.0f\n", service.c_str(), prove_apart(service, user, uid, code));
+    check(mode == "codes" && argc > 2 && (argc - 2) % 4 == 0,
+          "usage: step_up_client commands COUNT WORD... | codes {SERVICE USER UID CODE}...");
+    for (char** words = argv + 2; *words; words += 4) {
+        const auto uid = static_cast<uid_t>(std::atoi(words[2]));
+        std::printf("%s %.0f\n", words[0], prove_apart(words[0], words[1], uid, words[3]));
+    }
 } catch (const std::exception& error) {
     std::fprintf(stderr, "step_up_client: %s\n", error.what());
     return EXIT_FAILURE;
