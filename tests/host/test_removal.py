@@ -5,8 +5,8 @@ First what makes it refuse, then what removes it; each test finds it installed."
 import contextlib
 import os
 
-import build
 import consoles
+import install
 import pytest
 from consoles import CONSOLES, VT_UNLOCKSWITCH, Console, ConsoleLogin, Keeper
 from logins import LOCK_SCREEN, UNLOCK_PROMPT, Login, unlock
@@ -80,7 +80,7 @@ def is_there(host, path):
 
 
 def before_removal(host, status=0):
-    done = host.run(build.BEFORE_REMOVING, check=False, timeout=120)
+    done = host.run(install.BEFORE_REMOVING, check=False, timeout=120)
     assert done.returncode == status, done
     return done
 
@@ -236,7 +236,7 @@ def test_one_that_is_interrupted_puts_all_back(host):
     alice.lock()
     before = pam_files(host)
     # Whoever asks for the removal gives it up in the middle. Not by SIGINT: what was started in the background ignores it.
-    with other_vigilctl(host, f"pkill -TERM -o -f {build.BEFORE_REMOVING}"):
+    with other_vigilctl(host, f"pkill -TERM -o -f {install.BEFORE_REMOVING}"):
         assert "it was interrupted" in before_removal(host, 1).stderr
     wait_until(host.vigild_is_ready, 15, "vigild is back")
     assert pam_files(host) == before and not is_there(host, "/run/systemd/system/vigild.service")

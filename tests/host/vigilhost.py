@@ -10,9 +10,9 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(SOURCE / "tools" / "lib"))
 
-import build  # noqa: E402  (tools/lib is found by the line above)
-import containers  # noqa: E402
+import containers  # noqa: E402  (tools/lib is found by the line above)
 import hosts  # noqa: E402
+import install  # noqa: E402
 import terminal  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
@@ -61,18 +61,18 @@ class Host:
 
     def install(self):
         """Builds vigil and puts it on the host, started."""
-        build.install(self.inner, self.suite)
+        install.install(self.inner, self.suite)
 
     def delete_files(self, but=()):
         """All that install() has put there, as if nobody had thought of anything."""
-        gone = [file for file in build.installed_files(self.suite) if not file.endswith(tuple(but))]
-        self.run("xargs", "-d", "\\n", "rm", "-f", input="\n".join(gone))
+        listed = self.run("dpkg", "-L", *install.NAMES).stdout.splitlines()
+        gone = [file for file in listed if not file.endswith(tuple(but))]
+        # Folders and the doubled names of the PAM module's are none of its files.
+        self.run("xargs", "-d", "\\n", "rm", "-f", input="\n".join(gone), check=False)
 
     def remove(self):
         """As a package does it that is removed."""
-        self.run(build.BEFORE_REMOVING)
-        self.delete_files()
-        self.run("/bin/sh", "-c", build.AFTER_REMOVING)
+        self.run(install.REMOVE)
 
     # Commands
 

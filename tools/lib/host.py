@@ -6,8 +6,8 @@ import subprocess
 import sys
 import time
 
-import build
 import containers
+import install
 import machines
 import roots
 from common import STATE, SUITES, HostError, ends_are_exceptions, records
@@ -90,7 +90,7 @@ def boot_and_tell(given):
 def install(name):
     began = time.monotonic()
     host = find(name)
-    build.install(host, host.record.read()["suite"])
+    install.install(host, host.record.read()["suite"])
     print(f"installed after {time.monotonic() - began:.1f} s")
 
 

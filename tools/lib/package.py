@@ -1,6 +1,6 @@
 """tools/package: source archives and packages, built from what git knows of the checkout."""
 
-import contextlib
+import hashlib
 import lzma
 import os
 import re
@@ -11,7 +11,9 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from common import SOURCE, HostError, ends_are_exceptions, note, run
+import build
+import roots
+from common import SOURCE, HostError, ends_are_exceptions, locked, note, run
 
 DIST = SOURCE / "dist"
 CHANGELOG = SOURCE / "packaging" / "debian" / "changelog"
@@ -20,6 +22,9 @@ BUILD = Path("/tmp/vigil-package")
 # Nothing of whoever builds gets into what is built.
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", "TZ": "UTC",
                "DEB_BUILD_OPTIONS": f"parallel={os.cpu_count()} noautodbgsym"}
+
+
+ARCHITECTURE = subprocess.run(["dpkg", "--print-architecture"], stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
 
 
 def version():
@@ -31,6 +36,12 @@ def release_time():
     """Seconds since 1970: when the newest entry of the changelog was made, which is the time of all files."""
     said = run("dpkg-parsechangelog", "-l", CHANGELOG, "-S", "Timestamp")
     return int(said)
+
+
+def environment(**more):
+    """Nothing of whoever builds gets into what is built."""
+    return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", "TZ": "UTC",
+            "DEB_BUILD_OPTIONS": f"parallel={os.cpu_count()} noautodbgsym", "SOURCE_DATE_EPOCH": str(release_time()), **more}
 
 
 def files():
@@ -58,30 +69,64 @@ def make_source():
     return [target]
 
 
-@contextlib.contextmanager
-def build_folder():
-    """The sources at a place that is always the same, which nobody else has."""
+def copy_sources(folder):
+    """What is there already and the same keeps its time, and what was made of it is not made anew."""
+    known = files()
+    for file in known:
+        source, target = SOURCE / file, folder / file
+        if not os.path.lexists(target) or digest_of(source) != digest_of(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)
+            shutil.copy(source, target, follow_symlinks=False)
+    shutil.rmtree(folder / "debian", ignore_errors=True)
+    shutil.copytree(folder / "packaging" / "debian", folder / "debian")
+    return known
+
+
+def digest_of(file):
+    text = os.readlink(file).encode() if file.is_symlink() else file.read_bytes()
+    return hashlib.sha256(f"{file.lstat().st_mode:o}\n".encode() + text).hexdigest()
+
+
+def build_command(folder):
+    return f"cd '{folder}' && dpkg-buildpackage --build=binary --no-pre-clean --unsigned-changes --unsigned-buildinfo"
+
+
+def make_deb():
+    """At a place that is always the same: where it was built is not told."""
     try:
         BUILD.mkdir(mode=0o700)
     except FileExistsError:
         raise HostError(f"{BUILD} is there: somebody builds, or was stopped; remove it then") from None
     try:
         folder = BUILD / f"vigil-{version()}"
-        for file in files():
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(SOURCE / file, folder / file, follow_symlinks=False)
-        yield folder
+        copy_sources(folder)
+        run("/bin/bash", "-euc", build_command(folder), env=environment())
+        return [Path(shutil.copy2(deb, DIST)) for deb in sorted(BUILD.glob("*.deb"))]
     finally:
         shutil.rmtree(BUILD)
 
 
-def make_deb():
-    with build_folder() as folder:
-        shutil.copytree(folder / "packaging" / "debian", folder / "debian")
-        run("dpkg-buildpackage", "--build=binary", "--unsigned-changes", "--unsigned-buildinfo", cwd=folder,
-            env={**ENVIRONMENT, "SOURCE_DATE_EPOCH": str(release_time())})
-        made = sorted(BUILD.glob("*.deb"))
-        return [Path(shutil.copy2(deb, DIST)) for deb in made]
+def debs_for_hosts(suite):
+    """The three of them, of the checkout as it stands, for hosts of this suite: what has not changed is not built again, and
+    nobody debugs there."""
+    folder = SOURCE / ("build-debs" if build.builds_here(suite) else f"build-debs-{suite}")
+    sources = folder / f"vigil-{version()}"
+    stamp = folder / "sources.sha256"
+    with locked(folder / "lock"):
+        known = copy_sources(sources)
+        told = hashlib.sha256("".join(f"{file} {digest_of(SOURCE / file)}\n" for file in known).encode()).hexdigest()
+        if not stamp.exists() or stamp.read_text(encoding="ascii") != told:
+            note(f"Building in {folder}")
+            stamp.unlink(missing_ok=True)
+            shell = ["/bin/bash", "-euc"]
+            if build.builds_here(suite):
+                run(build.PACKAGES, "build", "deb")
+            else:
+                shell = build.in_root(roots.build_root(suite), folder)
+            run(*shell, build_command(sources), env=environment(DEB_CFLAGS_STRIP="-g", DEB_CXXFLAGS_STRIP="-g"))
+            stamp.write_text(told, encoding="ascii")
+    return sorted(folder.glob(f"*_{version()}_*.deb"))
 
 
 KINDS = {"source": make_source, "deb": make_deb}

@@ -40,8 +40,8 @@ def machine_root(suite, more=()):
 def build_root(suite):
     """A root to build vigil in, for hosts older than this machine."""
     listing = (Path(__file__).parent / "packages").read_text(encoding="utf-8")
-    packages = re.search(r"^build=\((.*?)\)", listing, re.DOTALL | re.MULTILINE)
-    return root("build", suite, packages[1].split())
+    packages = [re.search(rf"^{part}=\((.*?)\)", listing, re.DOTALL | re.MULTILINE)[1] for part in ("build", "deb")]
+    return root("build", suite, " ".join(packages).split())
 
 
 def root(kind, suite, packages):

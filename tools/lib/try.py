@@ -6,12 +6,12 @@ import multiprocessing
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import build
 from common import SOURCE, SUITES, HostError, ends_are_exceptions, note
+from package import debs_for_hosts
 
 sys.path.insert(0, str(SOURCE / "tests" / "host"))
 
@@ -92,8 +92,8 @@ def auto(host, kill9):
 
 
 def compile_programs(suite):
-    with tempfile.TemporaryDirectory() as tree, contextlib.suppress(HostError, OSError, KeyboardInterrupt):
-        build.install_tree(suite, Path(tree) / "tree")
+    with contextlib.suppress(HostError, OSError, KeyboardInterrupt):
+        debs_for_hosts(suite)
 
 
 @contextlib.contextmanager
