@@ -14,9 +14,14 @@ REMOVE = f"DEBIAN_FRONTEND=noninteractive dpkg --purge {' '.join(reversed(NAMES)
 BEFORE_REMOVING = "/usr/libexec/vigil/before-removal"
 
 
-def install(host, suite):
-    """On a host that has what they depend on."""
+def put_debs(host, suite):
+    """As files, in FOLDER there."""
     for deb in debs_for_hosts(suite):
         subprocess.run(host.command(["/bin/sh", "-c", f"mkdir -p {FOLDER} && cat >{FOLDER}/{deb.name}"]),
                        input=Path(deb).read_bytes(), check=True)
+
+
+def install(host, suite):
+    """On a host that has what they depend on."""
+    put_debs(host, suite)
     run(*host.command(["/bin/sh", "-c", INSTALL]))
