@@ -35,13 +35,13 @@ void erase_wiping(std::string& kept, std::size_t size) noexcept {
     kept.resize(left);
 }
 
-/// Those that came with a read, all of them owned. False: some did not fit, and are lost.
+/// Those that came with a read, all of them owned, in a vector that has the room. False: some did
+/// not fit, and are lost.
 bool take_rights(msghdr& message, std::vector<UniqueFd>& descriptors) {
     for (cmsghdr* head = CMSG_FIRSTHDR(&message); head; head = CMSG_NXTHDR(&message, head)) {
         if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
             continue;
         const std::size_t count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        descriptors.reserve(descriptors.size() + count);
         for (std::size_t i = 0; i < count; ++i) {
             int fd = -1;
             std::memcpy(&fd, CMSG_DATA(head) + i * sizeof fd, sizeof fd);
@@ -102,6 +102,8 @@ DbusPeer::~DbusPeer() {
 Result<bool> DbusPeer::read_more() {
     std::array<char, 4096> bytes;
     alignas(cmsghdr) char rights[CMSG_SPACE(max_dbus_descriptors * sizeof(int))];
+    // Here, for what throws between a descriptor's coming and its owner's would lose it.
+    descriptors_.reserve(descriptors_.size() + max_dbus_descriptors);
     iovec part{bytes.data(), bytes.size()};
     msghdr message{};
     message.msg_iov = &part;

@@ -1,13 +1,13 @@
 #include "cli/findings.hpp"
 
 #include "base/log.hpp"
+#include "cli/config_text.hpp"
 #include "cli/output.hpp"
 
 #include <algorithm>
 #include <array>
 
 #include <nlohmann/json.hpp>
-#include <strings.h>
 
 namespace vigil::cli {
 
@@ -32,37 +32,6 @@ std::string number_of(std::size_t number, const char* what) {
 
 Json text_or_null(const std::string& text) {
     return text.empty() ? Json(nullptr) : Json(text);
-}
-
-constexpr std::string_view blanks = " \t\r";
-
-std::string_view trimmed(std::string_view text) noexcept {
-    const auto first = text.find_first_not_of(blanks);
-    if (first == text.npos)
-        return {};
-    return text.substr(first, text.find_last_not_of(blanks) - first + 1);
-}
-
-/// Cuts the first line off.
-std::string_view take_line(std::string_view& text) noexcept {
-    const auto end = std::min(text.find('\n'), text.size());
-    const auto line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    return trimmed(line);
-}
-
-/// Cuts the first word off; what stands in brackets is one, blanks and all.
-std::string_view take_word(std::string_view& line) noexcept {
-    const auto bracket = line.starts_with('[') ? line.find(']') : line.npos;
-    const auto end =
-        bracket != line.npos ? bracket + 1 : std::min(line.find_first_of(blanks), line.size());
-    const auto word = line.substr(0, end);
-    line = trimmed(line.substr(end));
-    return word;
-}
-
-bool is_same_word(std::string_view one, std::string_view other) noexcept {
-    return one.size() == other.size() && ::strncasecmp(one.data(), other.data(), one.size()) == 0;
 }
 
 /// As systemd.syntax(7) has it.
@@ -190,25 +159,6 @@ std::optional<std::vector<std::string>> forwards_in(std::string_view settings) {
         if (values[i] != "no")
             allowed.push_back(std::string{names[i]} + " " + std::string{values[i]});
     return allowed;
-}
-
-StackFile stack_file(std::string_view text, std::string_view type) {
-    StackFile file;
-    while (!text.empty()) {
-        auto line = take_line(text);
-        line = trimmed(line.substr(0, line.find('#')));
-        const auto first = take_word(line);
-        const bool whole = first == "@include"; // Debian's, of all types
-        // "-auth": goes on without a module that is not there.
-        if (!whole && first != type)
-            continue;
-        const auto control = whole ? first : take_word(line);
-        if (line.empty())
-            continue;
-        const bool includes = whole || control == "include" || control == "substack";
-        (includes ? file.includes : file.modules).emplace_back(take_word(line));
-    }
-    return file;
 }
 
 } // namespace vigil::cli

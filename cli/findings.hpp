@@ -1,11 +1,10 @@
 #pragma once
 // What `vigilctl doctor` shows: findings of one shape, wherever they come from, and the readers of
-// the files that some of them are about. Pure.
+// some files that they are about. Pure.
 
 #include "cli/output.hpp"
 #include "wire/grade.hpp"
 
-#include <array>
 #include <optional>
 
 namespace vigil::cli {
@@ -46,20 +45,5 @@ std::optional<bool> delegate_in(std::string_view drop_in);
 /// Match block is about: "AllowTcpForwarding yes". `settings`: what `sshd -T` says. nullopt: not
 /// that.
 std::optional<std::vector<std::string>> forwards_in(std::string_view settings);
-
-/// A file of a PAM stack, as it names them (pam.conf(5)).
-struct StackFile {
-    std::vector<std::string> modules;  ///< that it cannot do without
-    std::vector<std::string> includes; ///< other files, by `include`, `substack` and @include
-};
-
-/// Where PAM looks for a stack, in its order.
-inline constexpr std::array stack_folders{"/etc/pam.d/", "/usr/lib/pam.d/"};
-/// PAM goes no deeper, and fails.
-inline constexpr std::size_t deepest_stack = 16;
-inline constexpr std::size_t most_stack_files = 100;
-
-/// Its lines of this type ("auth").
-StackFile stack_file(std::string_view text, std::string_view type);
 
 } // namespace vigil::cli

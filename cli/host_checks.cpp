@@ -3,7 +3,9 @@
 #include "base/cgroup.hpp"
 #include "base/process.hpp"
 #include "cli/login_check.hpp"
+#include "cli/pam_stack.hpp"
 #include "cli/sshd.hpp"
+#include "cli/wiring_checks.hpp"
 #include "rescue/thaw.hpp"
 
 #include <algorithm>
@@ -279,11 +281,14 @@ std::optional<Finding> read_stack_file(const std::string& name, Stack& stack, st
     const auto text = base::read_small_file(path);
     if (!text)
         return not_looked_at(stack_check, text.error().text(), "sudo vigilctl doctor");
-    auto file = stack_file(*text, "auth");
-    std::ranges::move(file.modules, std::back_inserter(stack.modules));
-    for (const auto& other : file.includes)
-        if (auto bad = read_stack_file(other, stack, depth + 1))
+    for (auto& line : stack_lines(*text, "auth")) {
+        if (!line.includes && !line.may_miss)
+            stack.modules.push_back(std::move(line.name));
+        if (!line.includes)
+            continue;
+        if (auto bad = read_stack_file(line.name, stack, depth + 1))
             return bad;
+    }
     return std::nullopt;
 }
 
@@ -357,7 +362,7 @@ Finding look_at_forwards() {
     return {check, Grade::warning,
             "forwards of a locked connection go on, and its client can make new ones: sshd has " +
                 joined(*allowed, ", ") + ", Match blocks aside",
-            "cp /usr/share/doc/vigil/examples/sshd-no-forwards.conf "
+            "cp /usr/share/vigil/examples/sshd-no-forwards.conf "
             "/etc/ssh/sshd_config.d/10-no-forwards.conf && systemctl reload sshd"};
 }
 
@@ -375,9 +380,10 @@ Finding look_at_rekey() {
 }
 
 constexpr std::array checks{
-    look_at_cgroups,  look_at_freezer,       look_at_pids,  look_at_drop_in, look_at_scopes,
-    look_at_tiocsti,  look_at_ptrace,        look_at_stack, look_at_program, look_at_mosh,
-    look_at_forwards, look_at_login_factors, look_at_rekey};
+    look_at_pam,    look_at_sshd,     look_at_sudo,          look_at_way_back, look_at_key,
+    look_at_clock,  look_at_cgroups,  look_at_freezer,       look_at_pids,     look_at_drop_in,
+    look_at_scopes, look_at_tiocsti,  look_at_ptrace,        look_at_stack,    look_at_program,
+    look_at_mosh,   look_at_forwards, look_at_login_factors, look_at_rekey};
 
 } // namespace
 

@@ -1,7 +1,6 @@
 #include "cli/stack_check.hpp"
 
 #include "base/process.hpp"
-#include "cli/findings.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -11,41 +10,44 @@ namespace vigil::cli {
 
 namespace {
 
-bool has_module(const std::string& name, const char* type, std::size_t depth, std::size_t& files);
+using Lines = std::vector<StackLine>;
 
 /// nullopt: no such file is to be read.
-std::optional<StackFile> read_stack(const std::string& name, const char* type) {
+std::optional<Lines> read_stack(const std::string& name, const char* type) {
     for (const char* folder : stack_folders)
         if (const auto text = base::read_small_file(name.starts_with('/') ? name : folder + name))
-            return stack_file(*text, type);
+            return stack_lines(*text, type);
     return std::nullopt;
 }
 
-bool has_line(const StackFile& file, const char* type, std::size_t depth, std::size_t& files) {
-    return std::ranges::any_of(
-               file.modules,
-               [](const std::string& module) { return module.ends_with("pam_vigil.so"); }) ||
-           std::ranges::any_of(file.includes, [&](const std::string& other) {
-               return has_module(other, type, depth + 1, files);
-           });
-}
-
-bool has_module(const std::string& name, const char* type, std::size_t depth, std::size_t& files) {
+void put_together(const std::string& name, const char* type, std::size_t depth, std::size_t& files,
+                  Lines& whole) {
     if (depth > deepest_stack || ++files > most_stack_files)
-        return false;
-    const auto file = read_stack(name, type);
-    return file && has_line(*file, type, depth, files);
+        return;
+    for (auto& line : read_stack(name, type).value_or(Lines{}))
+        if (line.includes)
+            put_together(line.name, type, depth + 1, files, whole);
+        else
+            whole.push_back(std::move(line));
 }
 
 } // namespace
 
-AsksVigil asks_vigil(const std::string& service, const char* type) {
+std::optional<Lines> whole_stack(const std::string& service, const char* type) {
     // A name of the policy's is no path.
-    const auto file = service.contains('/') ? std::nullopt : read_stack(service, type);
-    if (!file)
+    if (service.contains('/') || !read_stack(service, type))
+        return std::nullopt;
+    Lines whole;
+    std::size_t files = 0;
+    put_together(service, type, 0, files, whole);
+    return whole;
+}
+
+AsksVigil asks_vigil(const std::string& service, const char* type) {
+    const auto lines = whole_stack(service, type);
+    if (!lines)
         return AsksVigil::no_stack;
-    std::size_t files = 1;
-    return has_line(*file, type, 0, files) ? AsksVigil::yes : AsksVigil::no;
+    return std::ranges::any_of(*lines, is_vigils) ? AsksVigil::yes : AsksVigil::no;
 }
 
 std::vector<std::string>

@@ -1,13 +1,19 @@
 #pragma once
 // Which PAM stacks of this host ask vigil.
 
+#include "cli/pam_stack.hpp"
 #include "policy/policy.hpp"
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace vigil::cli {
+
+/// Its lines of this type in PAM's order, those of included files in their place; what cannot be
+/// read has none. nullopt: there is no such stack.
+std::optional<std::vector<StackLine>> whole_stack(const std::string& service, const char* type);
 
 enum class AsksVigil { yes, no, no_stack };
 

@@ -133,6 +133,8 @@ private:
 };
 
 Result<Walked> Walker::to(const std::string& path) {
+    if (known_.size() > max_known_nodes)
+        known_.clear();
     return Walk{*this}.to(path);
 }
 

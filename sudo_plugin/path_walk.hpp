@@ -19,6 +19,9 @@ struct Walked {
     bool settled = true;
 };
 
+/// Nodes that are kept open from one walk to the next: a command line can name any number.
+inline constexpr std::size_t max_known_nodes = 256;
+
 /// One command's walks: what they have looked at on the way they look at once.
 class Walker {
 public:

@@ -310,6 +310,14 @@ std::vector<Signed> methods_of(const char* interface) {
     return found;
 }
 
+void refuse_broken(const Call& call) noexcept {
+    try {
+        call.message->refuse(wire::error_broken, "vigild could not do that");
+    } catch (const std::exception& error) {
+        base::log(base::Level::error, std::string_view{error.what()});
+    }
+}
+
 void handle(Api& api, Call call) {
     const auto* const method = find_method(call);
     // As sd-bus answers where the call came by a broker.

@@ -28,6 +28,9 @@ std::string session_in(std::string_view path);
 /// Authorizes and carries out. The caller is known.
 void handle(Api& api, Call call);
 
+/// Without the memory for that there is no answer, which the caller takes for a no.
+void refuse_broken(const Call& call) noexcept;
+
 /// What is thrown ends with an answer.
 template <typename Doing>
 void guarded(const Call& call, Doing doing) noexcept {
@@ -35,7 +38,7 @@ void guarded(const Call& call, Doing doing) noexcept {
         doing();
     } catch (const std::exception& error) {
         base::log(base::Level::error, std::string_view{error.what()});
-        call.message->refuse(wire::error_broken, "vigild could not do that");
+        refuse_broken(call);
     }
 }
 

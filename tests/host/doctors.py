@@ -4,7 +4,10 @@ import json
 
 DONE, FAILURE, WARNING = 0, 1, 4
 # What has sshd forward nothing, and where it goes.
-NO_FORWARDS = "/usr/share/doc/vigil/examples/sshd-no-forwards.conf", "/etc/ssh/sshd_config.d/10-no-forwards.conf"
+NO_FORWARDS = "/usr/share/vigil/examples/sshd-no-forwards.conf", "/etc/ssh/sshd_config.d/10-no-forwards.conf"
+
+# Its kernel, its clock, its consoles.
+OF_MACHINE = ("pids", "tiocsti", "ptrace", "clock", "way back")
 
 
 class Found:
@@ -27,8 +30,8 @@ class Found:
         return self[check]["result"]
 
     def bad(self):
-        """What is not ok, but for what this machine's kernel has or has not."""
-        return [one for one in self.checks if one["result"] != "ok" and one["check"] not in ("pids", "tiocsti", "ptrace")]
+        """What is not ok, but for what the machine around has or has not."""
+        return [one for one in self.checks if one["result"] != "ok" and one["check"] not in OF_MACHINE]
 
     def of(self, login):
         return [one for one in self.checks if one["session"] == login.id]

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from doctors import DONE, FAILURE, NO_FORWARDS, WARNING, Found
+from doctors import DONE, FAILURE, NO_FORWARDS, OF_MACHINE, WARNING, Found
 from logins import LOCK_SCREEN, Login, everybody_leaves, notes_of_its_lock, unlock
 from vigilhost import wait_until
 
@@ -20,6 +20,7 @@ POLICY = "version: 1\nmode: enforce\nsessions:\n  - name: by hand\n    unlock: [
 def forwards_nothing(host):
     """As Debian's sshd does not by itself: test_forwards.py."""
     host.run("cp", *NO_FORWARDS)
+    host.run("chpasswd", input="root:root-pass-1\n")
 
 
 @pytest.fixture(autouse=True)
@@ -30,24 +31,27 @@ def cleanly(host):
     everybody_leaves(host)
 
 
-def of_kernel(host):
-    """What the lines about the kernel have to say here."""
+def of_machine(host):
+    """What the lines about the machine around have to say here."""
     pids = "pids" in host.read("/sys/fs/cgroup/cgroup.controllers").split()
     typing, tracing = (host.run("cat", f"/proc/sys/{name}", check=False).stdout.strip()
                        for name in ("dev/tty/legacy_tiocsti", "kernel/yama/ptrace_scope"))
+    right = host.run("timedatectl", "show", "--property=NTPSynchronized", "--value").stdout.strip() == "yes"
+    console = host.run("ls /dev/tty1 /dev/ttyS0 /dev/hvc0", check=False).stdout != ""
     return {"pids": "ok" if pids else "warning", "tiocsti": "ok" if typing == "0" else "warning",
-            "ptrace": "ok" if tracing not in ("", "0") else "warning"}
+            "ptrace": "ok" if tracing not in ("", "0") else "warning", "clock": "ok" if right else "warning",
+            "way back": "ok" if console else "warning"}
 
 
 def test_a_good_host_is_found_good(host):
     alice = Login(host, "alice")
     found = Found(host)
     assert found.bad() == []
-    kernel = of_kernel(host)
-    assert {name: found.result(name) for name in kernel} == kernel
-    assert found.status == (WARNING if "warning" in kernel.values() else DONE)
+    machine = of_machine(host)
+    assert machine.keys() == set(OF_MACHINE) and {name: found.result(name) for name in machine} == machine
+    assert found.status == (WARNING if "warning" in machine.values() else DONE)
     assert [one["check"] for one in found.checks] == [
-        "cgroup v2", "freezer", "pids", "drop-in", "scopes", "tiocsti", "ptrace", "unlock stack", "vigil-lock", "mosh", "forwards",
+        "pam", "sshd", "sudo", "way back", "key", "clock", "cgroup v2", "freezer", "pids", "drop-in", "scopes", "tiocsti", "ptrace", "unlock stack", "vigil-lock", "mosh", "forwards",
         "login factors", "rekey", "vigild", *VIGILDS, "sessions"]
     assert all(one["looked_at"] for one in found.checks)
     assert found["scopes"]["found"] == "PID 1 leaves those of all 1 open sessions to vigil"
@@ -63,7 +67,7 @@ def test_a_good_host_is_found_good(host):
 def test_the_lines_are_for_people(host):
     done = host.vigilctl("doctor", check=False)
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["ok", "cgroup", "v2", "the", "one", "hierarchy,", "at", "/sys/fs/cgroup"]
+    assert lines[0].split() == ["ok", "pam", "asks", "vigil", "for", "sshd,", "login,", "su,", "sudo,", "polkit-1"]
     assert lines[-1].split(" ok, ")[0].isdigit() and lines[-1].endswith(" 0 failures")
     assert done.stderr == ""
     # Each that is not ok has what mends it below.
@@ -305,7 +309,7 @@ def test_a_user_is_told_what_he_may_see_and_what_nobody_looked_at(host):
         "check": "vigild's own", "result": "warning", "looked_at": False,
         "found": "not looked at: vigild tells root alone", "mend": "sudo vigilctl doctor", "session": None}
     assert found["forwards"]["found"] == "not looked at: sshd tells root alone"
-    assert [one["check"] for one in found.bad()] == ["forwards", "login factors", "rekey", "vigild's own"]
+    assert [one["check"] for one in found.bad()] == ["sshd", "sudo", "key", "forwards", "login factors", "rekey", "vigild's own"]
     assert found["sessions"]["found"] == "1 open of yours, 0 locked"
     assert found.status == WARNING
     assert alice.answers()

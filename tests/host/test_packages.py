@@ -188,7 +188,7 @@ def test_a_module_that_does_not_load_leaves_pam_as_it_was(host, user):
              "dpkg-deb -b broken libpam-vigil-broken.deb")
     done = host.run(f"{APT} install {FOLDER}/vigil_*.deb /root/libpam-vigil-broken.deb", check=False, timeout=120)
     assert done.returncode != 0
-    assert "PAM is left as it was" in one_line(done.stdout + done.stderr, "^libpam-vigil: ")
+    assert "PAM is without vigil" in one_line(done.stdout + done.stderr, "^libpam-vigil: ")
     assert pam_files(host, but="vigil-*") == pam
     works_without_a_code(host, user)
 
@@ -227,3 +227,47 @@ def test_sudos_plugin_goes_with_its_package_alone(host, user):
     assert "vigil" not in host.run("cat /etc/sudo.conf", check=False).stdout
     assert "root" in shell(host, user).run("sudo id -un", codes.fresh())[1].splitlines(), "PAM asks as before"
     wait_until(host.vigild_is_ready, 5, "vigild stays")
+
+
+def test_the_module_alone_goes_and_comes_back(host, user):
+    apt_install(host)
+    host.policy(RULES)
+    codes = enroll(host, user)
+    host.run(f"{APT} remove libpam-vigil")
+    assert not host.vigild_pid(), "what it locked nobody could unlock"
+    works_without_a_code(host, user)
+    apt_install(host, "libpam-vigil")
+    assert host.vigild_is_ready()
+    assert "root" in shell(host, user).run("sudo id -un", codes.fresh())[1].splitlines()
+
+
+def test_vigil_without_its_module_does_not_start_and_does_once_it_is_there(host, user):
+    apt_install(host, "vigil")
+    assert not host.vigild_pid()
+    host.run("vigilctl list", check=False, timeout=60)
+    works_without_a_code(host, user)
+    apt_install(host, "libpam-vigil")
+    assert host.vigild_is_ready()
+
+
+def test_packages_that_were_never_configured_leave_nobody_outside(host, user):
+    """dpkg does not run their prerm."""
+    apt_install(host)
+    host.policy(RULES)
+    enroll(host, user)
+    host.vigilctl("sudo", "enable")
+    host.run(f"dpkg --force-depends --unpack {newer(host, 'libpam-vigil', 'vigil-sudo')}")
+    host.run("dpkg --force-depends --remove libpam-vigil vigil-sudo")
+    assert "vigil" not in host.run("cat /etc/sudo.conf", check=False).stdout
+    assert not re.search(LINES, host.read("/etc/pam.d/common-account"), re.MULTILINE)
+    works_without_a_code(host, user)
+
+
+def test_the_line_that_asks_at_logins_comes_back_with_the_packages(host, user):
+    apt_install(host)
+    host.run("DEBIAN_FRONTEND=noninteractive pam-auth-update --enable vigil-login")
+    assert re.search(LINES, host.read("/etc/pam.d/common-auth"), re.MULTILINE)
+    host.run(f"{APT} remove vigil")
+    assert not re.search(LINES, host.read("/etc/pam.d/common-auth"), re.MULTILINE)
+    apt_install(host)
+    assert re.search(LINES, host.read("/etc/pam.d/common-auth"), re.MULTILINE)

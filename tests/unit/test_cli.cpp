@@ -1,6 +1,7 @@
 // What vigilctl prints, and which session it means.
 
 #include "cli/findings.hpp"
+#include "cli/pam_stack.hpp"
 #include "cli/select.hpp"
 #include "tests/unit/test.hpp"
 
@@ -329,23 +330,43 @@ START_TEST(a_drop_in_says_of_delegation_what_it_says_last) {
 END_TEST
 
 START_TEST(the_modules_of_a_stack_are_those_it_cannot_do_without) {
-    using Names = std::vector<std::string>;
-    const auto file = cli::stack_file("# auth required pam_no.so\n"
-                                      "auth\t[success=done default=die]  pam_vigil.so  debug\n"
-                                      "-auth optional pam_gnome.so\n"
-                                      "auth include system-auth\n"
-                                      "auth substack password-auth # why\n"
-                                      "account include system-account\n"
-                                      "@include common-auth\n"
-                                      "@include\n"
-                                      "auth required /opt/pam_x.so # why\n"
-                                      "auth required\n"
-                                      "account required pam_unix.so",
-                                      "auth");
-    ck_assert(file.modules == (Names{"pam_vigil.so", "/opt/pam_x.so"}));
-    ck_assert(file.includes == (Names{"system-auth", "password-auth", "common-auth"}));
-    ck_assert(cli::stack_file("", "auth").modules.empty());
-    ck_assert(cli::stack_file("auth [no end pam_x.so", "auth").modules == Names{"end"});
+    using Lines = std::vector<cli::StackLine>;
+    const auto lines = cli::stack_lines("# auth required pam_no.so\n"
+                                        "auth\t[success=done default=die]  pam_vigil.so  debug x\n"
+                                        "-auth optional pam_gnome.so\n"
+                                        "auth include system-auth\n"
+                                        "auth substack password-auth # why\n"
+                                        "account include system-account\n"
+                                        "@include common-auth\n"
+                                        "@include\n"
+                                        "auth required /opt/pam_x.so # why\n"
+                                        "auth required\n"
+                                        "account required pam_unix.so",
+                                        "auth");
+    ck_assert(lines == (Lines{{false, false, "pam_vigil.so", "debug x"},
+                              {false, true, "pam_gnome.so", ""},
+                              {true, false, "system-auth", ""},
+                              {true, false, "password-auth", ""},
+                              {true, false, "common-auth", ""},
+                              {false, false, "/opt/pam_x.so", ""}}));
+    ck_assert(cli::stack_lines("", "auth").empty());
+    ck_assert(cli::stack_lines("auth [no end pam_x.so", "auth") ==
+              (Lines{{false, false, "end", "pam_x.so"}}));
+}
+END_TEST
+
+START_TEST(a_login_is_reserved_before_its_session_is_made_and_registered_behind_it) {
+    using Lines = std::vector<cli::StackLine>;
+    const cli::StackLine prepare{false, false, "pam_vigil.so", "prepare"};
+    const cli::StackLine systemd{false, true, "/usr/lib/security/pam_systemd.so", ""};
+    const cli::StackLine registers{false, false, "/opt/pam_vigil.so", "socket=/x"};
+    const cli::StackLine elevated{false, false, "pam_vigil.so", "elevated"};
+    const cli::StackLine other{false, false, "pam_unix.so", ""};
+    ck_assert(!cli::wrong_in_session({prepare, other, systemd, other, registers, elevated}));
+    for (const auto& wrong : {Lines{}, Lines{prepare, systemd, elevated}, Lines{prepare, registers},
+                              Lines{prepare, registers, systemd}, Lines{systemd, registers},
+                              Lines{systemd, prepare, registers}})
+        ck_assert(cli::wrong_in_session(wrong));
 }
 END_TEST
 
@@ -437,19 +458,24 @@ END_TEST
 
 int main() {
     return vigil::test::run(
-        "cli",
-        {a_session_in_json_has_the_contracts_fields, nothing_next_is_null,
-         json_on_a_terminal_is_ascii, times_and_durations_read_as_people_write_them,
-         a_table_fits_every_width_and_keeps_the_ids,
-         what_is_elevated_stands_below_its_login_and_alone_where_that_is_over,
-         colour_comes_only_where_wanted_and_moves_no_column,
-         text_from_outside_is_escaped_everywhere, ids_are_shown_as_long_as_they_have_to_be,
-         a_session_is_found_by_what_only_it_begins_with, a_grant_is_found_and_shown_as_a_session_is,
-         a_qr_code_has_its_quiet_zone_and_every_module,
-         an_enrolment_fits_the_window_from_its_qr_code_to_the_question,
-         a_drop_in_says_of_delegation_what_it_says_last,
-         the_modules_of_a_stack_are_those_it_cannot_do_without,
-         sshd_forwards_what_it_does_not_refuse, what_was_not_looked_at_is_never_well,
-         a_lock_is_called_held_only_where_it_is,
-         a_result_of_vigilds_that_is_no_word_of_ours_was_looked_at_by_nobody});
+        "cli", {a_session_in_json_has_the_contracts_fields,
+                nothing_next_is_null,
+                json_on_a_terminal_is_ascii,
+                times_and_durations_read_as_people_write_them,
+                a_table_fits_every_width_and_keeps_the_ids,
+                what_is_elevated_stands_below_its_login_and_alone_where_that_is_over,
+                colour_comes_only_where_wanted_and_moves_no_column,
+                text_from_outside_is_escaped_everywhere,
+                ids_are_shown_as_long_as_they_have_to_be,
+                a_session_is_found_by_what_only_it_begins_with,
+                a_grant_is_found_and_shown_as_a_session_is,
+                a_qr_code_has_its_quiet_zone_and_every_module,
+                an_enrolment_fits_the_window_from_its_qr_code_to_the_question,
+                a_drop_in_says_of_delegation_what_it_says_last,
+                the_modules_of_a_stack_are_those_it_cannot_do_without,
+                a_login_is_reserved_before_its_session_is_made_and_registered_behind_it,
+                sshd_forwards_what_it_does_not_refuse,
+                what_was_not_looked_at_is_never_well,
+                a_lock_is_called_held_only_where_it_is,
+                a_result_of_vigilds_that_is_no_word_of_ours_was_looked_at_by_nobody});
 }

@@ -7,11 +7,11 @@ import sys
 import time
 
 import containers
-import install
 import machines
 import roots
 from common import STATE, SUITES, HostError, ends_are_exceptions, records
 from hosts import boot, find
+from install import install as put_on
 
 VERBS = """
   make                 make the cached Debian root (boot does it too)
@@ -90,7 +90,7 @@ def boot_and_tell(given):
 def install(name):
     began = time.monotonic()
     host = find(name)
-    install.install(host, host.record.read()["suite"])
+    put_on(host, host.record.read()["suite"])
     print(f"installed after {time.monotonic() - began:.1f} s")
 
 

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 from pathlib import Path
 
 import build
@@ -19,12 +18,6 @@ DIST = SOURCE / "dist"
 CHANGELOG = SOURCE / "packaging" / "debian" / "changelog"
 # Compiled into what is built, so that it does not tell where that was.
 BUILD = Path("/tmp/vigil-package")
-# Nothing of whoever builds gets into what is built.
-ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", "TZ": "UTC",
-               "DEB_BUILD_OPTIONS": f"parallel={os.cpu_count()} noautodbgsym"}
-
-
-ARCHITECTURE = subprocess.run(["dpkg", "--print-architecture"], stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
 
 
 def version():
@@ -71,13 +64,17 @@ def make_source():
 
 def copy_sources(folder):
     """What is there already and the same keeps its time, and what was made of it is not made anew."""
-    known = files()
+    known = set(files())
     for file in known:
         source, target = SOURCE / file, folder / file
         if not os.path.lexists(target) or digest_of(source) != digest_of(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.unlink(missing_ok=True)
             shutil.copy(source, target, follow_symlinks=False)
+    built = [*folder.glob("obj-*"), folder / "debian"]
+    for old in folder.rglob("*"):
+        if str(old.relative_to(folder)) not in known and not old.is_dir() and not any(map(old.is_relative_to, built)):
+            old.unlink()
     shutil.rmtree(folder / "debian", ignore_errors=True)
     shutil.copytree(folder / "packaging" / "debian", folder / "debian")
     return known
@@ -115,7 +112,7 @@ def debs_for_hosts(suite):
     stamp = folder / "sources.sha256"
     with locked(folder / "lock"):
         known = copy_sources(sources)
-        told = hashlib.sha256("".join(f"{file} {digest_of(SOURCE / file)}\n" for file in known).encode()).hexdigest()
+        told = hashlib.sha256("".join(f"{file} {digest_of(SOURCE / file)}\n" for file in sorted(known)).encode()).hexdigest()
         if not stamp.exists() or stamp.read_text(encoding="ascii") != told:
             note(f"Building in {folder}")
             stamp.unlink(missing_ok=True)
