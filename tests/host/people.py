@@ -76,7 +76,9 @@ class Shell:
         """(status, what was said) of the command that began there."""
         status = self.terminal.wait_to_hear(r"^status=(\d+)$", timeout, since)
         self.terminal.wait_to_hear(SHELL, 5, since + status.end())
-        return int(status[1]), self.terminal.said()[since:since + status.start()]
+        # What polkit's helper has to say for itself can come in the middle of what its agent writes.
+        said = re.sub(r"polkit-agent-helper-1: [^\r\n]*\r?\n", "", self.terminal.said()[since:since + status.start()])
+        return int(status[1]), said
 
     def run(self, command, code=None, timeout=15):
         """Runs it; with a code, which it has to ask for once, giving it that."""
