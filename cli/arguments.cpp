@@ -258,6 +258,23 @@ void add_sudo(CLI::App& app, Choice& choice) {
     });
 }
 
+void add_modes(CLI::App& app, Choice& choice) {
+    const auto time = std::make_shared<std::string>();
+    auto* const rehearse_command = app.add_subcommand(
+        "rehearse", "Enforce a policy that only observes, for a while. For root.");
+    rehearse_command->add_option("--for", *time, "how long, as 10m")->required();
+    rehearse_command->callback([&choice, time] {
+        choice.call = [&choice, time] { return rehearse(choice.context, *time); };
+    });
+    const auto anyway = std::make_shared<bool>(false);
+    auto* const enforce_command = app.add_subcommand(
+        "enforce", "Enforce from now on; in a rehearsal, from a new login. For root.");
+    enforce_command->add_flag("--anyway", *anyway, "whatever the doctor says");
+    enforce_command->callback([&choice, anyway] {
+        choice.call = [&choice, anyway] { return enforce(choice.context, *anyway); };
+    });
+}
+
 void add_daemon(CLI::App& app, Choice& choice) {
     const auto json = std::make_shared<bool>(false);
     auto* const status_command = app.add_subcommand("status", "How vigild is.");
@@ -274,6 +291,7 @@ void add_daemon(CLI::App& app, Choice& choice) {
     app.add_subcommand("reload", "Read the policy anew.")->callback([&choice] {
         choice.call = [&choice] { return reload(choice.context); };
     });
+    add_modes(app, choice);
     const auto which = std::make_shared<ThawChoice>();
     auto* const thaw_command =
         app.add_subcommand("thaw", "Give held sessions back by hand, without vigild. For root.");

@@ -138,6 +138,15 @@ Result<std::vector<wire::Finding>> Client::examine() const {
     return get<std::vector<wire::Finding>>("Examine", {});
 }
 
+Result<> Client::rehearse(Seconds lasts) const {
+    auto reply = call("Rehearse", {}, patience_, static_cast<std::uint64_t>(lasts.count()));
+    return reply ? Result<>{} : std::unexpected{reply.error()};
+}
+
+Result<> Client::confirm_rehearsal() const {
+    return tell("ConfirmRehearsal", {});
+}
+
 Result<std::vector<wire::Grant>> Client::grants() const {
     return get<std::vector<wire::Grant>>("Grants", {});
 }

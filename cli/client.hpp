@@ -29,6 +29,8 @@ public:
     Result<> lock_for_sleep() const;
     Result<wire::Status> status() const;
     /// What vigild can do here. For root.
+    Result<> rehearse(Seconds lasts) const;
+    Result<> confirm_rehearsal() const;
     Result<std::vector<wire::Finding>> examine() const;
     Result<std::vector<wire::Grant>> grants() const;
     /// Everybody's: root's to see, and polkit may have a password asked for.

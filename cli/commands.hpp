@@ -116,6 +116,13 @@ int status(const Context& context, bool json);
 int reload(const Context& context);
 int doctor(const Context& context, bool json);
 
+// --- modes.cpp -----------------------------------------------------------------------------------
+
+/// `time`: as in the policy ("10m").
+int rehearse(const Context& context, const std::string& time);
+/// `anyway`: whatever the doctor says.
+int enforce(const Context& context, bool anyway);
+
 struct ThawChoice {
     bool all = false;
     bool force = false;

@@ -177,8 +177,12 @@ int status_of(Grade grade) noexcept {
 
 } // namespace
 
+std::vector<Finding> findings_of_host(const Context& context) {
+    return Doctor{context}.run();
+}
+
 int doctor(const Context& context, bool json) {
-    const auto findings = Doctor{context}.run();
+    const auto findings = findings_of_host(context);
     const auto text = json ? json_text(to_json(findings)) : findings_text(findings, context.look);
     std::fputs(text.c_str(), stdout);
     return status_of(worst(findings));

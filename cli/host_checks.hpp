@@ -8,8 +8,13 @@
 
 namespace vigil::cli {
 
+struct Context;
+
 /// A line each, in the order they are shown. A further check is a line of the table there.
 std::vector<Finding> check_host();
+
+/// All that `vigilctl doctor` shows.
+std::vector<Finding> findings_of_host(const Context& context);
 
 /// What an unfinished rekey has left, in a line; "": nothing. EACCES: for root alone to see.
 Result<std::string> left_by_rekey();

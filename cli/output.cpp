@@ -223,6 +223,7 @@ Json to_json(const wire::Status& status, const std::optional<std::vector<wire::B
     };
     return {{"version", status.version},
             {"mode", status.mode},
+            {"rehearsed_until", moment(status.rehearsed_until)},
             {"degraded", status.degraded},
             {"started", moment(status.started)},
             {"policy_path", status.policy_path},
@@ -489,6 +490,13 @@ std::string block_text(const wire::Block& block, const Now& now) {
            ", by " + block.by + ": " + block.reason;
 }
 
+/// "enforce, rehearsed until 14:02".
+std::string mode_text(const wire::Status& status, const Now& now) {
+    return status.rehearsed_until == 0
+               ? status.mode
+               : status.mode + ", rehearsed until " + clock_text(status.rehearsed_until, now);
+}
+
 } // namespace
 
 std::string status_text(const wire::Status& status, const std::vector<wire::Block>& blocks,
@@ -496,7 +504,8 @@ std::string status_text(const wire::Status& status, const std::vector<wire::Bloc
     Details details{look};
     details.add("vigild", status.version + (status.degraded ? ", degraded" : ""),
                 status.degraded ? "31" : "");
-    details.add("mode", status.mode, status.mode == "enforce" ? "" : "33");
+    details.add("mode", mode_text(status, now),
+                status.mode == "enforce" && status.rehearsed_until == 0 ? "" : "33");
     details.add("started", clock_text(status.started, now));
     details.add("policy", status.policy_path);
     if (status.policy_loaded != 0)

@@ -27,7 +27,7 @@ _vigilctl() {
         --reason | --name | --key | --for) return ;;
     esac
     case $verb in
-        '') words=(list show lock unlock terminate enroll recovery-codes factors forget rekey grants revoke block unblock requests approve deny policy sudo status doctor reload thaw --help --version --socket) ;;
+        '') words=(list show lock unlock terminate enroll recovery-codes factors forget rekey grants revoke block unblock requests approve deny policy sudo status doctor reload rehearse enforce thaw --help --version --socket) ;;
         list | status | doctor | requests) words=(--json) ;;
         grants) words=(--all --json) ;;
         show | lock | unlock | terminate)

@@ -195,7 +195,7 @@ Finding look_at_sudo() {
 }
 
 Finding look_at_way_back() {
-    constexpr const char* check = "way back";
+    constexpr const char* check = way_back_check;
     constexpr const char* mend =
         "passwd root; or see that you can set vigil.mode=observe on the kernel's command line";
     if (::geteuid() != 0)

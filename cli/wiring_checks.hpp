@@ -6,6 +6,8 @@
 
 namespace vigil::cli {
 
+inline constexpr const char* way_back_check = "way back";
+
 Finding look_at_pam();
 Finding look_at_sshd();
 Finding look_at_sudo();

@@ -300,6 +300,7 @@ struct Status {
     std::uint32_t locked = 0;
     std::uint32_t grants = 0;
     bool degraded = false;
+    std::uint64_t rehearsed_until = 0; ///< 0: no rehearsal; `mode` is what is in force
 
     bool operator==(const Status&) const = default;
 };
@@ -379,5 +380,7 @@ struct Factor {
 };
 
 // org.vigil1.Manager.Reload  out: s error ("" = loaded)
+// org.vigil1.Manager.Rehearse          in: t seconds  out: -
+// org.vigil1.Manager.ConfirmRehearsal  out: - ; without a rehearsal too
 
 } // namespace vigil::wire

@@ -47,6 +47,9 @@ inline constexpr const char* factor_variable = "VIGIL_FACTOR";
 inline constexpr std::size_t max_reason_bytes = 1024;
 /// Of a block: told at a login in one line.
 inline constexpr std::size_t max_block_reason_bytes = 200;
+/// Time for a login, and no more than somebody who is shut out can wait.
+inline constexpr Seconds shortest_rehearsal{60};
+inline constexpr Seconds longest_rehearsal{24 * 60 * 60};
 inline constexpr std::size_t max_path_bytes = 4096; ///< the kernel's PATH_MAX
 inline constexpr std::size_t max_arguments = 1024;
 inline constexpr std::size_t max_arguments_bytes = 64 * 1024;

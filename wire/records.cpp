@@ -129,6 +129,7 @@ void each_field(Field&& field, auto& status)
     field("policy_path", status.policy_path);
     field("policy_error", status.policy_error);
     field("policy_loaded", status.policy_loaded);
+    field("rehearsed_until", status.rehearsed_until);
     field("store_error", status.store_error);
     field("factors_error", status.factors_error);
     field("started", status.started);

@@ -57,6 +57,8 @@ constexpr std::array kinds{
     Kind{ticket_lapsed, info, "ticket-lapsed", "e7be6047f9654d05abf7b8479a1ef90b"},
     Kind{key_copied, alert, "key-copied", "c1d32012b9904478b1f6bc0ed2de4a3c"},
     Kind{policy_loaded, notice, "policy-loaded", "5d1b1b04d5bd4cc5a965062b6f4f2688"},
+    Kind{rehearsal_begun, notice, "rehearsal-begun", "905e4925708a4e3dad8785672651ee9b"},
+    Kind{rehearsal_over, warning, "rehearsal-over", "5e886d29f2634d0a92c527c0d8eb69d1"},
 };
 
 constexpr bool in_order() {
@@ -65,7 +67,7 @@ constexpr bool in_order() {
             return false;
     return true;
 }
-static_assert(in_order() && kinds.size() == static_cast<std::size_t>(policy_loaded) + 1);
+static_assert(in_order() && kinds.size() == static_cast<std::size_t>(rehearsal_over) + 1);
 
 const Kind& of(core::AuditKind kind) noexcept {
     return kinds[static_cast<std::size_t>(kind)];

@@ -90,6 +90,8 @@ public:
     Result<> status(const Call& call); // host_methods.cpp
     Result<> examine(const Call& call);
     Result<> reload(const Call& call);
+    Result<> rehearse(const Call& call);
+    Result<> confirm_rehearsal(const Call& call);
     Result<> enroll_totp(const Call& call); // factor_methods.cpp
     Result<> enroll_finish(const Call& call);
     Result<> renew_recovery(const Call& call);

@@ -2,8 +2,10 @@
 
 #include "base/clock.hpp"
 #include "daemon/bus/api.hpp"
+#include "daemon/bus/parse.hpp"
 #include "daemon/enforce/console.hpp"
 #include "daemon/enforce/means.hpp"
+#include "daemon/shell/facts.hpp"
 #include "wire/codec.hpp"
 #include "wire/grade.hpp"
 
@@ -99,6 +101,8 @@ Result<> Api::status(const Call& call) {
         ++status.sessions;
         status.locked += view.record->state == core::State::locked ? 1 : 0;
     }
+    if (const auto until = shell_.machine().rehearsed_until())
+        status.rehearsed_until = wire_time(shell::wall_time_of(*until, base::read_clocks()));
     status.grants = static_cast<std::uint32_t>(shell_.machine().grant_count());
     reply(call, [&](auto& sink) { return wire::append(sink, status); });
     return {};
@@ -121,6 +125,37 @@ Result<> Api::reload(const Call& call) {
         shell_.dispatch(core::PolicyChanged{std::move(*loaded)});
     reply(call, [&](auto& sink) { return wire::append_text(sink, error); });
     return {};
+}
+
+namespace {
+
+std::unexpected<Error> observes_only() {
+    return fail(wire::code_denied, "The kernel's command line says " +
+                                       std::string{shell::observe_word} +
+                                       ": until the next boot vigil only observes.");
+}
+
+} // namespace
+
+Result<> Api::rehearse(const Call& call) {
+    const auto lasts = read<std::uint64_t>(call);
+    if (!lasts || *lasts < static_cast<std::uint64_t>(wire::shortest_rehearsal.count()) ||
+        *lasts > static_cast<std::uint64_t>(wire::longest_rehearsal.count()))
+        return fail(wire::code_invalid, "A rehearsal takes from " +
+                                            base::duration_text(wire::shortest_rehearsal) + " to " +
+                                            base::duration_text(wire::longest_rehearsal) + ".");
+    if (policy_.observes_only())
+        return observes_only();
+    return put(call,
+               core::RehearseAsked{.token = 0, .lasts = Seconds{*lasts}, .by = orderer(call)});
+}
+
+Result<> Api::confirm_rehearsal(const Call& call) {
+    if (policy_.observes_only())
+        return observes_only();
+    return put(call, core::RehearsalConfirmed{.token = 0,
+                                              .session = call.pid > 0 ? shell_.session_of(call.pid)
+                                                                      : std::nullopt});
 }
 
 } // namespace vigil::bus

@@ -96,6 +96,8 @@ constexpr std::array methods{
     Method{{manager, "Status", "", "a{sv}"}, Who::anybody, &Api::status},
     Method{{manager, "Examine", "", "aa{sv}"}, Who::root, &Api::examine},
     Method{{manager, "Reload", "", "s"}, Who::root, &Api::reload},
+    Method{{manager, "Rehearse", "t", ""}, Who::root, &Api::rehearse, true},
+    Method{{manager, "ConfirmRehearsal", "", ""}, Who::root, &Api::confirm_rehearsal, true},
     Method{{manager, "EnrollTotp", "ssss", "sss"}, Who::enroller, &Api::enroll_totp, true},
     Method{{manager, "RenewRecoveryCodes", "ss", "as"},
            Who::oneself_proved,

@@ -171,6 +171,8 @@ enum class AuditKind : std::uint8_t {
     ticket_lapsed,
     key_copied, ///< its counter went back: there may be two of it
     policy_loaded,
+    rehearsal_begun,
+    rehearsal_over,
 };
 
 /// Whether the process that wants an approval is still there: AskerGone.

@@ -425,6 +425,19 @@ struct PolicyChanged {
     policy::Policy policy;
 };
 
+/// To enforce for so long a policy that only observes; anew: for so long from now on.
+struct RehearseAsked {
+    Token token = 0;
+    Seconds lasts{};
+    std::string by;
+};
+
+/// Before the policy enforces for good: whether whoever asks has got in meanwhile.
+struct RehearsalConfirmed {
+    Token token = 0;
+    std::optional<SessionId> session; ///< that he asks from
+};
+
 using Event =
     std::variant<ReserveAsked, PrepareAsked, ConfirmAsked, ReleaseAsked, SessionFound,
                  ElevatedAsked, ElevatedHeld, LeaderGone, WatchFailed, ActivitySeen, DesktopSeen,
@@ -433,6 +446,7 @@ using Event =
                  ScreenAsked, ScreenSeen, UnlockAsked, UnlockDone, UnlockRefused, ThawedByHand,
                  TerminateAsked, ScopeSeen, StepUpAsked, ProofChecked, CodeRefused, ApprovalAsked,
                  ApprovalAwaited, ApprovalAnswered, AskerGone, GrantStored, RevokeAsked, BlockAsked,
-                 UnblockAsked, BlockKept, FactorsChanged, FactorNews, KeyChanged, PolicyChanged>;
+                 UnblockAsked, BlockKept, FactorsChanged, FactorNews, KeyChanged, PolicyChanged,
+                 RehearseAsked, RehearsalConfirmed>;
 
 } // namespace vigil::core

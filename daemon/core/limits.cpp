@@ -8,6 +8,7 @@ Effects Machine::Data::on(const TimePassed&, const Now& now) {
     Effects effects;
     lapse_requests(now, effects);
     lapse_blocks(now, effects);
+    lapse_rehearsal(now, effects);
     // Each session is handled once a tick: what it schedules for this very moment waits for the
     // next, and so do those beyond the bound, since logins wait for this one's end.
     std::vector<SessionId> ripe;

@@ -320,8 +320,22 @@ Effects Machine::Data::on(const PolicyChanged& change, const Now& now) {
     Effects effects;
     const bool was_enforcing = enforcing();
     set_policy(change.policy);
+    if (policy.mode == policy::Mode::enforce)
+        rehearsal.reset();
     if (enforcing() != was_enforcing)
         store_blocks(effects);
+    decide_anew(now, effects);
+    effects.push_back(Audit{.kind = AuditKind::policy_loaded,
+                            .session = std::nullopt,
+                            .user = {},
+                            .uid = UINT32_MAX,
+                            .service = {},
+                            .rule = {},
+                            .text = "policy loaded: " + policy::summary(policy)});
+    return effects;
+}
+
+void Machine::Data::decide_anew(const Now& now, Effects& effects) {
     for (auto& [id, session] : sessions) {
         session.decision = decide(session.record, now);
         const auto given = session.record.end_warnings_given;
@@ -339,14 +353,6 @@ Effects Machine::Data::on(const PolicyChanged& change, const Now& now) {
         schedule(session);
     }
     revoke_withdrawn(effects);
-    effects.push_back(Audit{.kind = AuditKind::policy_loaded,
-                            .session = std::nullopt,
-                            .user = {},
-                            .uid = UINT32_MAX,
-                            .service = {},
-                            .rule = {},
-                            .text = "policy loaded: " + policy::summary(policy)});
-    return effects;
 }
 
 } // namespace vigil::core

@@ -96,6 +96,8 @@ std::optional<BootTime> Machine::next_deadline() const {
         next = std::min(next.value_or(request.until), request.until);
     if (const auto end = data_->next_block_end)
         next = std::min(next.value_or(*end), *end);
+    if (const auto& rehearsal = data_->rehearsal)
+        next = std::min(next.value_or(rehearsal->until), rehearsal->until);
     return next;
 }
 
@@ -207,7 +209,11 @@ bool Machine::watches_elevated() const noexcept {
 }
 
 policy::Mode Machine::mode() const noexcept {
-    return data_->policy.mode;
+    return data_->enforcing() ? policy::Mode::enforce : policy::Mode::observe;
+}
+
+std::optional<BootTime> Machine::rehearsed_until() const noexcept {
+    return data_->rehearsal ? std::optional{data_->rehearsal->until} : std::nullopt;
 }
 
 } // namespace vigil::core

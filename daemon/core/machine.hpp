@@ -143,7 +143,10 @@ public:
     std::vector<const BlockRecord*> blocks(const Now& now) const;
     /// Of a grant, or a login that is not asked again.
     std::optional<std::uint32_t> owner_of_grant(const SessionId& id) const;
+    /// The one in force.
     policy::Mode mode() const noexcept;
+    /// nullopt: what is in force is the policy's own.
+    std::optional<BootTime> rehearsed_until() const noexcept;
     /// Whether any rule is about elevated sessions.
     bool watches_elevated() const noexcept;
 

@@ -166,6 +166,11 @@ struct ApprovalRequest {
     std::optional<Answered> answered;
 };
 
+struct Rehearsal {
+    BootTime since{};
+    BootTime until{};
+};
+
 /// What is told once a grant is written down, or could not be.
 struct PendingGrant {
     SessionId grant;
@@ -209,7 +214,11 @@ struct Machine::Data {
     BootTime looked_at{};            ///< for what locks leave free
     BootTime next_look{};            ///< not before
 
-    bool enforcing() const noexcept { return policy.mode == policy::Mode::enforce; }
+    std::optional<Rehearsal> rehearsal;
+
+    bool enforcing() const noexcept {
+        return policy.mode == policy::Mode::enforce || rehearsal.has_value();
+    }
 
     // registry.cpp
     Tracked* find(const SessionId& id);
@@ -226,6 +235,11 @@ struct Machine::Data {
     policy::SessionDecision decide(const SessionRecord& record, const Now& now) const;
     std::size_t login_count() const noexcept { return sessions.size() - elevated_count; }
 
+    // rehearsal.cpp
+    Effects on(const RehearseAsked&, const Now&);
+    Effects on(const RehearsalConfirmed&, const Now&);
+    void lapse_rehearsal(const Now& now, Effects& effects);
+
     // logins.cpp
     Effects on(const ReserveAsked&, const Now&);
     Effects on(const PrepareAsked&, const Now&);
@@ -235,6 +249,8 @@ struct Machine::Data {
     Effects on(const LeaderGone&, const Now&);
     Effects on(const WatchFailed&, const Now&);
     Effects on(const PolicyChanged&, const Now&);
+    /// After another policy, or another mode.
+    void decide_anew(const Now& now, Effects& effects);
     void over(Tracked& session, const char* how, Effects& effects);
 
     // elevated.cpp

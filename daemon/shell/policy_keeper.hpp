@@ -32,6 +32,8 @@ public:
     Result<policy::Policy> reload(WallTime now);
 
     bool usable() const noexcept { return usable_; }
+    /// By a word on the kernel's command line, whatever any policy says.
+    bool observes_only() const noexcept { return observe_only_; }
     const std::string& path() const noexcept { return path_; }
     const std::string& error() const noexcept { return error_; }
     WallTime loaded() const noexcept { return loaded_; }

@@ -16,7 +16,7 @@ using core::AuditKind;
 
 namespace {
 
-constexpr std::size_t kind_count = static_cast<std::size_t>(AuditKind::policy_loaded) + 1;
+constexpr std::size_t kind_count = static_cast<std::size_t>(AuditKind::rehearsal_over) + 1;
 
 /// What the record comes to on stderr, where there is no journal: the text, then each field.
 std::string written(const Audit& record) {
