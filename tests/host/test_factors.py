@@ -4,6 +4,7 @@ import base64
 import re
 import shutil
 import subprocess
+import time
 
 import pytest
 from people import Shell, enroll, let_sshd_take_all, one_line, person, shell
@@ -20,6 +21,13 @@ def rule(host):
     let_sshd_take_all(host)
     host.write("/etc/sudoers.d/tests", "%nopasswd ALL=(ALL:ALL) NOPASSWD: ALL\n", "0440")
     host.policy(RULE)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def of_long_ago(host, rule):
+    """(Who, his codes): the steps around the one that he enrolled with are past when the other tests are through."""
+    name = person(host, "sudo", "nopasswd")
+    return name, enroll(host, name)
 
 
 @pytest.fixture
@@ -323,3 +331,28 @@ def test_guesses_from_elsewhere_make_strangers_wait_and_not_the_person_at_his_pl
     assert "root" in again.run("sudo id -un", codes.fresh())[1]
     host.run("systemctl", "kill", "--signal=KILL", "vigild.service")
     assert "try again in" in one_line(stranger.run("sudo id -un")[1], "again")
+
+
+def test_a_code_counts_one_step_off_the_clock_and_never_backwards(host, of_long_ago):
+    name, codes = of_long_ago
+    inside = shell(host, name)
+
+    def in_the_beginning_of_a_step():
+        step, second = divmod(time.time(), codes.period)
+        return step > codes.last + 2 and second < codes.period / 2 and int(step)
+    now = wait_until(in_the_beginning_of_a_step, 4 * codes.period, "the step of the enrolment is more than two off")
+    for step in (now - 2, now + 2):
+        assert_refused(inside, codes.at(step))
+    for step in (now - 1, now + 1):
+        assert "root" in inside.run("sudo -k id -un", codes.at(step))[1]
+    # It was not used, and is the one of this moment.
+    assert_refused(inside, codes.at(now))
+    assert int(time.time() / codes.period) == now, "all of it was in one step"
+
+
+def assert_refused(inside, code):
+    since = inside.start("sudo -k id -un")
+    at = since + inside.terminal.wait_to_hear(CODE_PROMPT, 15, since).end()
+    inside.terminal.send(code + "\r")
+    inside.terminal.wait_to_hear("That code is not right", 15, at)
+    inside.give_up(at)
