@@ -1,7 +1,9 @@
 """Proofs that count for a while: what is listed of them and to whom, and who takes them back."""
 
 import pytest
-from people import enroll, let_sshd_take_all, one_line, person, shell
+from agents import enrolled
+from people import enroll, let_sshd_take_all, one_line, person, recovery_codes, shell
+from story import CODE_PROMPT, Codes
 from test_enrolment import answer, inside_of
 from vigilhost import PASSWORDS, wait_until
 
@@ -122,6 +124,36 @@ def test_a_lock_and_a_logout_take_it_back(host):
     inside.terminal.close()
     wait_until(lambda: not host.vigil_sessions(user=user), 10, "the session is over")
     assert not of(host, user)
+
+
+def another_device(host, user):
+    terminal = host.ssh("root", "-t", command=["vigilctl", "enroll", "totp", user, "--name", "second"])
+    codes = Codes(host, terminal.wait_to_hear(r"[?&]secret=([A-Z2-7]+)", 15)[1])
+    terminal.wait_to_hear(CODE_PROMPT, 5)
+    assert of(host, user), "what is not proved yet is no change"
+    terminal.send(codes.fresh() + "\r")
+    assert terminal.wait_closed() == 0, terminal.said()
+
+
+CHANGES = {
+    "a second device": lambda host, user, new_agent: another_device(host, user),
+    "a security key": lambda host, user, new_agent: enrolled(host, agent := new_agent(), agent.key(), user),
+    "recovery codes": lambda host, user, new_agent: recovery_codes(host, user),
+    "recovery codes in place of others": lambda host, user, new_agent: recovery_codes(host, user),
+    "one device less": lambda host, user, new_agent: host.vigilctl("forget", host.vigilctl("factors", user, "--json")[1]["id"]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_of_the_factors_takes_it_back(host, new_agent, change):
+    user, inside, codes = proved(host)
+    if change in ("one device less", "recovery codes in place of others"):
+        CHANGES["a second device" if change == "one device less" else "recovery codes"](host, user, new_agent)
+        assert "root" in inside.run("sudo id -un", codes.fresh())[1]
+    assert len(of(host, user)) == 1 and needs_no_proof(inside)
+    CHANGES[change](host, user, new_agent)
+    assert not of(host, user) and not needs_no_proof(inside)
+    assert "the factors changed" in host.journal(VIGIL_EVENT="grant-revoked")[-1]["MESSAGE"]
 
 
 RULE_OF_POLKIT = "polkit.addRule(function(action, subject) { if (action.id == 'org.vigil1.manage-grants' && " \
