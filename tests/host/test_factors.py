@@ -7,7 +7,8 @@ import subprocess
 import time
 
 import pytest
-from people import Shell, enroll, let_sshd_take_all, one_line, person, shell
+from conftest import new_host
+from people import Shell, enroll, let_sshd_take_all, one_line, person, recovery_codes, shell
 from story import CODE_PROMPT, Codes
 from vigilhost import wait_until
 
@@ -256,21 +257,74 @@ def test_the_files_are_roots_alone(host):
         assert (int(mode, 8) & 0o077, owner) == (0, "0"), path
 
 
-def test_a_copied_database_opens_with_its_own_key_alone(host, user):
+def test_neither_recovery_codes_nor_used_codes_are_found_anywhere(host, user):
+    # Eight digits, and nothing has them by chance.
+    codes = enroll(host, user, digits=8)
+    used = [codes.at(codes.last), codes.fresh()]
+    recovery = recovery_codes(host, user)
+    inside = shell(host, user)
+    assert "root" in inside.run("sudo -k id -un", used[1])[1]
+    host.policy(RULE.replace("[totp]", "[totp, recovery]"))
+    assert "root" in inside.run("sudo -k id -un", recovery[0])[1]
+    host.policy(RULE)
+    # As people have them, as they are compared, and what both stand for.
+    wanted = [rf"\b{each}\b" for each in used] + [f"(?i:{form})" for each in recovery for form in (each, each.replace("-", ""))]
+    wanted += [bytes_of(each.replace("-", "").upper()) for each in recovery]
+    assert places_of(host, "|".join([*wanted, user])), "what is there is found"
+    assert places_of(host, "|".join(wanted)) == []
+
+
+@pytest.fixture
+def second_host(request):
+    with new_host(request, "second") as second:
+        second.install()
+        let_sshd_take_all(second)
+        second.write("/etc/sudoers.d/tests", "%sudo ALL=(ALL:ALL) NOPASSWD: ALL\n", "0440")
+        second.policy(RULE.replace("[totp]", "[totp, recovery]"))
+        yield second
+
+
+def read_key(host):
+    return host.run("systemd-creds decrypt --name=vigil.key /etc/credstore.encrypted/vigil.key - | base64 -w0").stdout
+
+
+def put_factors(host, database, key=None):
+    """In place of its own, as from a backup: vigild is started with them."""
+    host.run("systemctl stop vigild.service vigild.socket; rm -f /var/lib/vigil/factors.db*")
+    host.run("base64 -d >/var/lib/vigil/factors.db && chmod 0600 /var/lib/vigil/factors.db", input=database)
+    if key:
+        host.run("base64 -d | systemd-creds encrypt --quiet --with-key=host --name=vigil.key - "
+                 "/etc/credstore.encrypted/vigil.key", input=key)
+    host.run("systemctl start vigild.socket vigild.service")
+
+
+def test_a_database_copied_to_another_host_opens_with_its_own_key_alone(host, user, second_host):
     codes = enroll(host, user)
-    host.run("systemctl stop vigild.service vigild.socket && cp /etc/credstore.encrypted/vigil.key /root/ && "
-             "head -c 32 /dev/urandom | systemd-creds encrypt --quiet --with-key=host --name=vigil.key - "
-             "/etc/credstore.encrypted/vigil.key && systemctl start vigild.socket vigild.service")
-    try:
-        inside = shell(host, user)
-        result = inside.run("sudo id -un")
-        assert result[0] != 0 and "root" not in result[1].splitlines(), result
-        one_line(result[1], "code|vigil")
-        assert host.vigilctl("factors", user, check=False).returncode != 0
-    finally:
-        host.run("systemctl stop vigild.service vigild.socket && cp /root/vigil.key /etc/credstore.encrypted/ && "
-                 "systemctl start vigild.socket vigild.service")
-    assert "root" in inside.run("sudo id -un", codes.fresh())[1]
+    recovery = recovery_codes(host, user)
+    # The same number: what is sealed is of him, there as here.
+    other = person(second_host, "sudo")
+    second_host.run("usermod", "-u", host.run("id", "-u", user).stdout.strip(), other)
+    theirs = enroll(second_host, other)
+    inside = shell(second_host, other)
+    assert "root" in inside.run("sudo id -un", theirs.fresh())[1]
+    host.run("systemctl stop vigild.service vigild.socket")
+    database = host.run("base64 -w0 /var/lib/vigil/factors.db").stdout
+    host.run("systemctl start vigild.socket vigild.service")
+    assert read_key(host) != read_key(second_host)
+
+    put_factors(second_host, database)
+    for code in (codes.fresh(), recovery[0]):
+        assert inside.run(f"echo {code} | sudo -S id -un")[0] != 0
+    one_line(inside.run("sudo id -un")[1], "code|vigil")
+    done = second_host.vigilctl("factors", other, check=False)
+    assert done.returncode != 0 and done.stdout == ""
+    wanted = [codes.secret, bytes_of(codes.secret), *recovery, *(bytes_of(one.replace("-", "").upper()) for one in recovery)]
+    assert places_of(second_host, "|".join(wanted)) == []
+
+    put_factors(second_host, database, read_key(host))
+    for code in (codes.fresh(), recovery[0]):
+        assert "root" in inside.run(f"echo {code} | sudo -S id -un")[1]
+    assert [one["name"] for one in second_host.vigilctl("factors", other, "--json")] == ["authenticator", "9 codes left"]
 
 
 def test_the_fifth_wrong_code_in_a_row_is_an_alert(host, user):
