@@ -1,6 +1,7 @@
 """Another person's yes: asked for at a terminal, answered at another."""
 
 import re
+import time
 
 import pytest
 from people import let_sshd_take_all, one_line, person, shell
@@ -15,16 +16,28 @@ step_up:
   - match: {services: [sudo], commands: [/usr/bin/tty]}
     require: [{all: [password, approval]}]
     approvers: {groups: [security]}
+  - match: {services: [sudo], commands: [/usr/bin/whoami]}
+    require: [approval]
+    approvers: {groups: [others]}
 """
 
 
 @pytest.fixture(scope="module", autouse=True)
 def plugin(host):
     let_sshd_take_all(host)
-    host.run("groupadd nopasswd; groupadd security")
+    host.run("groupadd nopasswd; groupadd security; groupadd others")
     host.write("/etc/sudoers.d/tests", "%nopasswd ALL=(ALL:ALL) NOPASSWD: ALL\n", "0440")
     host.run("echo 'Plugin vigil_approval vigil_approval.so' >>/etc/sudo.conf")
     host.policy(POLICY)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def left_alone(host, plugin):
+    """(Whose, his shell, where his command began, the request, when it was made at the latest) of what nobody answers: it waits
+    while the other tests run, and their approvers do not see it."""
+    name = person(host, "nopasswd")
+    inside = shell(host, name)
+    return name, inside, *asking(inside, "sudo whoami"), time.monotonic()
 
 
 @pytest.fixture
@@ -137,7 +150,7 @@ def test_nobody_else_answers_and_nobody_his_own(host, user, approver, inside):
 
 def test_who_gives_up_takes_the_request_with_him(host, user, approver, inside):
     since, request = asking(inside)
-    inside.terminal.key("ctrl-c")
+    inside.give_up(since)
     assert inside.finish(since)[0] != 0
     wait_until(lambda: host.journal(VIGIL_EVENT="approval-lapsed", VIGIL_USER=user), 5, "the request is gone")
     done = by(host, approver, "approve", "--yes", request)
@@ -193,6 +206,23 @@ def test_who_is_blocked_gives_none_and_gets_none(host, user, approver, inside):
     theirs.terminal.close()
 
 
+def test_what_nobody_answers_is_gone_after_five_minutes(host, left_alone):
+    name, inside, since, request, made = left_alone
+    approver = person(host, "others")
+    listed, = host.vigilctl("requests", "--json")
+    assert request in by(host, approver, "requests").stdout and listed["id"].startswith(request)
+    status, said = inside.finish(since, 310)
+    assert 299 < time.monotonic() - made < 310
+    assert status == 1 and "Nobody answered the request in 5 min." in said and not re.search("^root$", said, re.MULTILINE)
+    assert "No requests." in by(host, approver, "requests").stdout and host.vigilctl("requests", "--json") == []
+    done = by(host, approver, "approve", "--yes", request)
+    assert done.returncode == 1 and "no such request" in one_line(done.stderr, "vigilctl:")
+    lapsed, = host.journal(VIGIL_EVENT="approval-lapsed", VIGIL_USER=name)
+    assert f"nobody answered request {request}" in lapsed["MESSAGE"]
+    assert not host.journal(VIGIL_EVENT="approval-answered", VIGIL_USER=name)
+
+
+# Behind it: what waits is over with vigild.
 def test_vigild_dies_while_somebody_waits(host, approver, inside):
     since, request = asking(inside)
     host.run("systemctl", "kill", "-s", "KILL", "vigild.service")

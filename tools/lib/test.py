@@ -127,7 +127,7 @@ class HostRuns:
 
     # With three of them two cores are busy for half of the time, which a deadline of a second bears.
     AT_ONCE = 3
-    SMALL_AND_LONG = ("test_quiet_work.py", "test_story.py")
+    SMALL_AND_LONG = ("test_approvals.py", "test_quiet_work.py", "test_story.py")
 
     def __init__(self, folder, options, chosen):
         self.folder, self.options, self.chosen = folder, options, chosen
