@@ -177,6 +177,72 @@ def test_each_program_of_a_root_shell_is_a_command(host, user, inside, codes):
 
 
 @pytest.fixture
+def roots_and_folders(host, user):
+    """He may say in which root and folder a command runs; a program of root's and one of his have the same name."""
+    host.write("/etc/sudoers.d/where", f"Defaults:{user} runchroot=*, runcwd=*\n", "0440")
+    host.write("/usr/local/bin/mine", "#!/bin/sh\necho of roots\n", "0755")
+    host.write(f"/home/{user}/mine", "#!/bin/sh\necho of his\n", "0755")
+    for root in ("/srv/root", f"/home/{user}/root"):
+        host.run(f"mkdir -p {root}/usr/bin && cp /usr/bin/id {root}/usr/bin/ && ln -sf usr/bin {root}/bin")
+    host.run(f"chown -R {user}: /home/{user}")
+    yield
+    host.run("rm", "/etc/sudoers.d/where")
+
+
+@pytest.mark.usefixtures("roots_and_folders")
+def test_in_another_root_a_program_is_another(inside):
+    assert inside.asks("sudo -R / id -un") is None, "he may say so"
+    for root in ("/srv/root", "~/root", "/srv/../srv/root", "/srv"):
+        assert "uid=0" not in (said := inside.run(f"sudo -n -R {root} /usr/bin/id -un")[1])
+        assert root == "/srv" or "nobody is asked" in one_line(said, "vigil"), root
+
+
+@pytest.mark.usefixtures("roots_and_folders")
+def test_a_program_is_looked_for_where_it_will_run(inside):
+    inside.run("cd /usr/local/bin")
+    assert "of his" not in inside.run("sudo -n -D ~ ./mine")[1]
+    assert ran(inside.run("sudo -n -D / /usr/local/bin/mine"), "of roots")
+    inside.run("cd")
+    assert "of his" not in inside.run("sudo -n -D /usr/local/bin ./mine")[1]
+    assert "of his" not in inside.run("sudo -n -D . ./mine")[1]
+
+
+@pytest.mark.usefixtures("roots_and_folders")
+def test_a_file_is_edited_where_it_was_asked_about(host, inside):
+    host.policy(POLICY.replace("sudoedit /etc/easy", "sudoedit /etc/easily/*"))
+    host.write("/usr/local/bin/edits", "#!/bin/sh\nfor f; do echo new >$f; done\n", "0755")
+    try:
+        for start, there in (("easily", "hardly"), ("hardly", "easily"), ("hardly", "hardly"), ("easily", "easily")):
+            for folder in ("easily", "hardly"):
+                host.write(f"/etc/{folder}/file", "old\n")
+            for name in ("file", f"../{start}/file", f"../{there}/file"):
+                inside.run(f"cd /etc/{start}; EDITOR=/usr/local/bin/edits sudoedit -n -D /etc/{there} {name}; cd")
+                assert host.read("/etc/hardly/file") == "old\n", (start, there, name)
+        assert host.read("/etc/easily/file") == "new\n"
+    finally:
+        host.policy(POLICY)
+
+
+@pytest.mark.parametrize("inner, asked", [
+    ("id -un", False), ("exec id -un", False), ("/usr/bin/../bin/id -un", False), ("PATH=/bin id -un", False),
+    ("exec -a id env true", True), ("exec -a /usr/bin/id /usr/bin/env true", True),
+    ("ln -sf /usr/bin/id /opt/x; /opt/x -un", True), ("~/links/id -c true", True), ("PATH=~/links:$PATH id -c true", True),
+    ("~/links/other -un", True), ("cd ~/links; ./id -c true", True), ("hash -p /usr/bin/env id; id true", True),
+    ("id() { env true; }; id -un", True), ("env id -un", True), ("sudo -i id -un", True), ("sudo -n -i", True)])
+def test_no_name_makes_a_program_of_a_root_shell_another(host, user, inside, inner, asked):
+    host.write("/etc/sudoers.d/intercept", f"Defaults:{user} intercept\n", "0440")
+    host.policy(POLICY.replace('"/usr/bin/id -un"', '"/usr/bin/id -un", "/usr/bin/bash ...", "/usr/bin/ln ..."'))
+    inside.run("mkdir -p links; ln -sf /bin/sh links/id; ln -sf /usr/bin/id links/other")
+    try:
+        status, said = inside.run(f"sudo -n bash -c '{inner.replace('~', f'/home/{user}')}'")
+        assert ("nobody is asked" in said) == asked and (asked or ran((status, said))), said
+        assert not asked or not ran((status, said)), said
+    finally:
+        host.policy(POLICY)
+        host.run("rm", "/etc/sudoers.d/intercept")
+
+
+@pytest.fixture
 def at_a_prompt(host, plugin):
     """(Somebody's codes, his shell): sudo looks at each program that a command of his starts."""
     name = person(host, "nopasswd")
