@@ -22,10 +22,11 @@ bool is_dots(std::string_view name) noexcept {
     return name == "." || name == "..";
 }
 
-/// One name of a path, without a `/`. A `*` takes as little as it can, and one character more each
-/// time that what follows does not fit: the last one alone ever has to be gone back to.
-bool name_matches(std::string_view glob, std::string_view name) noexcept {
-    if (is_dots(name))
+/// One name of a path, without a `/`; an empty one there is the folder in front of it. A `*` takes
+/// as little as it can, and one character more each time that what follows does not fit: the last
+/// one alone ever has to be gone back to.
+bool name_matches(std::string_view glob, std::string_view name, bool in_path) noexcept {
+    if (is_dots(name) || (name.empty() && in_path))
         return glob == name;
     std::size_t at = 0;
     std::size_t taken = 0;
@@ -68,8 +69,9 @@ bool glob_matches(std::string_view glob, std::string_view text) noexcept {
     if (std::ranges::count(glob, '/') != std::ranges::count(text, '/'))
         return false;
     // As many names in each, so they end together.
-    for (auto names = std::ranges::count(glob, '/') + 1; names > 0; --names)
-        if (!name_matches(next_name(glob), next_name(text)))
+    const auto slashes = std::ranges::count(glob, '/');
+    for (auto names = slashes + 1; names > 0; --names)
+        if (!name_matches(next_name(glob), next_name(text), slashes > 0))
             return false;
     return true;
 }

@@ -62,7 +62,8 @@ bool path_matches(const CommandPattern& pattern, const Command& command,
     if (base::glob_matches(pattern.path, command.path))
         return in_doubt == InDoubt::matches ||
                (command.settled && last_name(command.named) == last_name(command.path));
-    return in_doubt == InDoubt::matches && base::glob_matches(pattern.path, command.named);
+    return in_doubt == InDoubt::matches && (base::glob_matches(pattern.path, command.named) ||
+                                            base::glob_matches(pattern.path, command.link));
 }
 
 bool is_edit(const CommandPattern& pattern) noexcept {

@@ -18,6 +18,8 @@ struct Command {
     std::string path;
     /// As sudo runs it: `path`, or a link to it.
     std::string named;
+    /// `named` with the links of its folder followed, and where it is a link itself not that.
+    std::string link;
     /// Without argv[0]. Of sudoedit the files, absolute, with the links of their folders followed.
     std::vector<std::string> arguments;
     /// sudoedit: an editor that runs as the user himself, and files that are written for him.

@@ -35,31 +35,35 @@ void add_arguments(std::span<const std::string_view> arguments, wire::Command& c
     }
 }
 
-wire::Command program_of(const Told& told, std::span<const std::string_view> argv,
-                         const std::string& directory) {
-    wire::Command command;
-    command.named = absolute(value_of(told.command_info, "command").value_or(""), directory);
-    Walker walker;
-    const auto chroot = value_of(told.command_info, "chroot");
-    const auto walked =
-        chroot ? Walker{std::string{*chroot}}.to(command.named) : walker.to(command.named);
-    if (!walked || !fits(walked->path) || !fits(command.named))
-        return {}; // not known
-    command.path = walked->path;
-    command.settled = walked->settled && is_roots_environment(told, walker);
-    add_arguments(argv.empty() ? argv : argv.subspan(1), command);
-    return command;
-}
-
-/// The links of a file's folder are followed. One that the file itself is stays: by default sudo
-/// does not edit behind it, and its name is what was asked for. nullopt: not known.
-std::optional<std::string> edited_file(Walker& walker, const std::string& whole, bool& settled) {
+/// The links of a file's folder are followed; one that the file itself is stays. nullopt: not
+/// known.
+std::optional<std::string> in_its_folder(Walker& walker, const std::string& whole, bool& settled) {
     const std::size_t slash = whole.rfind('/');
     const auto folder = walker.to(whole.substr(0, slash + 1));
     if (!folder)
         return std::nullopt;
     settled = settled && folder->settled;
     return (folder->path == "/" ? "" : folder->path) + whole.substr(slash);
+}
+
+wire::Command program_of(const Told& told, std::span<const std::string_view> argv,
+                         const std::string& directory) {
+    wire::Command command;
+    command.named = absolute(value_of(told.command_info, "command").value_or(""), directory);
+    Walker walker;
+    const auto chroot = value_of(told.command_info, "chroot");
+    Walker in_chroot{std::string{chroot.value_or("/")}};
+    Walker& below = chroot ? in_chroot : walker;
+    const auto walked = below.to(command.named);
+    bool settled = true; // as the whole way is
+    auto link = in_its_folder(below, command.named, settled);
+    if (!walked || !link || !fits(walked->path) || !fits(command.named) || !fits(*link))
+        return {}; // not known
+    command.path = walked->path;
+    command.link = std::move(*link);
+    command.settled = walked->settled && is_roots_environment(told, walker);
+    add_arguments(argv.empty() ? argv : argv.subspan(1), command);
+    return command;
 }
 
 /// run_argv is the editor's: its own words, `--`, and the files. How many these are sudo says since
@@ -80,6 +84,7 @@ wire::Command edit_of(char* const* command_info, std::span<const std::string_vie
     const auto given = files_of(command_info, argv);
     wire::Command command{.path = {},
                           .named = {},
+                          .link = {},
                           .arguments = {},
                           .edits = true,
                           .settled = !follows,
@@ -88,7 +93,8 @@ wire::Command edit_of(char* const* command_info, std::span<const std::string_vie
     std::vector<std::string> files;
     for (const std::string_view file : given) {
         const std::string whole = absolute(file, directory);
-        if (auto named = edited_file(walker, whole, command.settled))
+        // By default sudo does not edit behind a link, and its name is what was asked for.
+        if (auto named = in_its_folder(walker, whole, command.settled))
             files.push_back(std::move(*named));
         else
             command.cut = true;

@@ -91,6 +91,7 @@ Result<> append(base::ValueSink& sink, const Command& command) {
     Writer writer{sink};
     writer.blob("path", command.path, max_path_bytes);
     writer.blob("named", command.named, max_path_bytes);
+    writer.blob("link", command.link, max_path_bytes);
     writer.blobs("arguments", command.arguments, max_arguments, max_arguments_bytes);
     writer.boolean(command.edits);
     writer.boolean(command.settled);
@@ -105,6 +106,7 @@ Result<Command> read<Command>(base::ValueSource& source) {
     Command command;
     reader.blob("path", command.path, max_path_bytes);
     reader.blob("named", command.named, max_path_bytes);
+    reader.blob("link", command.link, max_path_bytes);
     reader.blobs("arguments", command.arguments, max_arguments, max_arguments_bytes);
     reader.boolean(command.edits);
     reader.boolean(command.settled);

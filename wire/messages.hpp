@@ -81,6 +81,7 @@ struct StepUpRequest {
 struct Command {
     std::string path; ///< see policy::Command, field by field
     std::string named;
+    std::string link;
     std::vector<std::string> arguments; ///< max_arguments, and max_arguments_bytes together
     bool edits = false;
     bool settled = false;

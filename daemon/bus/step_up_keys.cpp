@@ -32,6 +32,7 @@ Result<std::string> digest_of(const core::StepUpAsked& asked) {
     };
     add(command->path);
     add(command->named);
+    add(command->link);
     add(asked.directory);
     add(command->edits ? "edits" : "runs");
     add(command->cut ? "cut" : "whole");

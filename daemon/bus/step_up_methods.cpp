@@ -45,6 +45,7 @@ Result<Question> read_question(const Call& call, With with) {
         if (command->edits || !command->path.empty())
             question.command = {.path = std::move(command->path),
                                 .named = std::move(command->named),
+                                .link = std::move(command->link),
                                 .arguments = std::move(command->arguments),
                                 .edits = command->edits,
                                 .settled = command->settled,

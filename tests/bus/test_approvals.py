@@ -31,8 +31,8 @@ def seen_fixture(vigild, approver):
     """What an approver is shown of a request of nobody's."""
     sudo = vigild.leader(NOBODY)
     purpose, login, _ = request()
-    command = b"/usr/bin/id", b"id", [b"-u", b"a b"], False, True, False, b"/home"
-    id_, why, _ = vigild.call("RequestCommand", "h" + QUESTION + "ayayaaybbbay" + "s", 0, purpose, login, "root", *command,
+    command = b"/usr/bin/id", b"id", b"/usr/bin/id", [b"-u", b"a b"], False, True, False, b"/home"
+    id_, why, _ = vigild.call("RequestCommand", "h" + QUESTION + "ayayayaaybbbay" + "s", 0, purpose, login, "root", *command,
                               "the disk is full", fds=[sudo.pidfd], interface="org.vigil1.StepUp")
     assert id_, why
     seen, = approver.call("Requests")[0]

@@ -10,7 +10,7 @@ DENIED = "org.vigil1.Error.Denied"
 ELSEWHERE = "f" * 32
 PROOF = ("totp", "123456", False, bytes(16))
 QUESTION_AND_PROOF = "h" + QUESTION + "ssbay"
-COMMAND, ID = "ayayaaybbbay", (b"/usr/bin/id", b"/usr/bin/id", [b"-u"], False, True, False, b"/")
+COMMAND, ID = "ayayayaaybbbay", (b"/usr/bin/id", b"/usr/bin/id", b"/usr/bin/id", [b"-u"], False, True, False, b"/")
 # Every method with arguments that are right; the first argument {} names a session, [] a factor.
 METHODS = [
     (MANAGER, "Reserve", "h" + LOGIN, (0, login())), (MANAGER, "Prepare", "h", (0,)),

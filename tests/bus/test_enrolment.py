@@ -297,7 +297,7 @@ def test_wrong_passwords_wait_as_wrong_codes_do(vigild, sudo):
 def test_a_refused_command_is_named_in_the_journal(vigild, sudo):
     vigild.write_policy(POLICY)
     vigild.start()
-    command = b"/usr/bin/passwd", b"/usr/bin/passwd", [b"root"], False, True, False, b"/"
-    vigild.call("AskCommand", "hu(suassss)sayayaaybbbay", 0, *asker("sudo"), *command, fds=[sudo.pidfd],
+    command = b"/usr/bin/passwd", b"/usr/bin/passwd", b"/usr/bin/passwd", [b"root"], False, True, False, b"/"
+    vigild.call("AskCommand", "hu(suassss)sayayayaaybbbay", 0, *asker("sudo"), *command, fds=[sudo.pidfd],
                 interface="org.vigil1.StepUp")
     assert "(/usr/bin/passwd root)" in vigild.words()

@@ -16,9 +16,9 @@ from ssh_agent import ENROLL, MANAGE, SshAgent, challenge, string  # noqa: E402
 
 DENIED, INVALID, NOT_FOUND = (f"org.vigil1.Error.{name}" for name in ("Denied", "Invalid", "NotFound"))
 MIDDLEWARE = os.environ["VIGIL_SECURITY_KEY"]
-COMMAND = "ayayaaybbbay"
-# path, name, arguments, whether it edits, is settled, is cut, and its folder; whom it runs as.
-ID = {"path": b"/usr/bin/id", "named": b"id", "arguments": [b"-u", b"a b"], "edits": False, "settled": True, "cut": False,
+COMMAND = "ayayayaaybbbay"
+# path, name, the same in its own folder, arguments, whether it edits, is settled, is cut, and its folder; whom it runs as.
+ID = {"path": b"/usr/bin/id", "named": b"id", "link": b"/usr/bin/id", "arguments": [b"-u", b"a b"], "edits": False, "settled": True, "cut": False,
       "directory": b"/home", "run_as": "root"}
 
 
@@ -211,8 +211,8 @@ def touch_fixture(vigild, agent):
 
 
 @pytest.mark.parametrize("other", [
-    {"path": b"/usr/bin/ids"}, {"named": b"/bin/id"}, {"arguments": [b"-u"]}, {"arguments": [b"-u", b"a", b"b"]},
-    {"arguments": [b"a b", b"-u"]}, {"path": b"", "named": b"", "arguments": []}, {"edits": True}, {"cut": True},
+    {"path": b"/usr/bin/ids"}, {"named": b"/bin/id"}, {"link": b"/bin/id"}, {"arguments": [b"-u"]}, {"arguments": [b"-u", b"a", b"b"]},
+    {"arguments": [b"a b", b"-u"]}, {"path": b"", "named": b"", "link": b"", "arguments": []}, {"edits": True}, {"cut": True},
     {"directory": b"/"}, {"directory": b""}, {"run_as": "nobody"}, {"run_as": ""}], ids=str)
 def test_a_touch_is_for_the_command_that_was_asked_about(touch, other):
     sudo = touch.vigild.leader(NOBODY)

@@ -17,8 +17,8 @@ using namespace vigil::wire;
 namespace {
 
 /// The replies of vigild's to those who read so, and what could be taken for one.
-constexpr std::array signatures{"ust", "usasst", "usast",  "sas",          "sst",  "s",
-                                "t",   "a{sv}",  "aa{sv}", "ayayaaybbbay", "sssay"};
+constexpr std::array signatures{"ust",   "usasst", "usast",          "sas",  "sst", "s", "t",
+                                "a{sv}", "aa{sv}", "ayayayaaybbbay", "sssay"};
 
 template <typename T>
 void read_as(std::string_view bytes, std::string_view signature) {

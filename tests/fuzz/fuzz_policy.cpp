@@ -43,7 +43,7 @@ void decide_commands(const Policy& policy, const Facts& facts, const Now& now,
         while (!word.empty() && ends_word.find(word.back()) != std::string_view::npos)
             word.pop_back();
         if (word.starts_with('/')) {
-            command.path = command.named = word;
+            command.path = command.named = command.link = word;
             command.arguments.clear();
         } else {
             command.arguments.push_back(word);

@@ -16,12 +16,28 @@ using namespace vigil::wire;
 namespace {
 
 /// The codec's own, and some that are nearly so.
-constexpr std::array signatures{
-    "(suassss)", "ust",         "u(suassss)s",  "usasst", "ssbay",
-    "a{sv}",     "sss",         "(ssussttb)",   "s",      "t",
-    "",          "su",          "uas",          "a{ss}",  "(suasss)",
-    "aa{sv}",    "a(ssussttb)", "ayayaaybbbay", "as",     "u(suassss)sssbay",
-    "sssay",     "ssayas"};
+constexpr std::array signatures{"(suassss)",
+                                "ust",
+                                "u(suassss)s",
+                                "usasst",
+                                "ssbay",
+                                "a{sv}",
+                                "sss",
+                                "(ssussttb)",
+                                "s",
+                                "t",
+                                "",
+                                "su",
+                                "uas",
+                                "a{ss}",
+                                "(suasss)",
+                                "aa{sv}",
+                                "a(ssussttb)",
+                                "ayayayaaybbbay",
+                                "as",
+                                "u(suassss)sssbay",
+                                "sssay",
+                                "ssayas"};
 /// What a variant may hold.
 constexpr std::array contents{"s", "u", "t", "b", "as", "ay", "v", "a{sv}", "(s)"};
 constexpr std::array keys{"id",     "user",      "uid",     "terminals", "since",

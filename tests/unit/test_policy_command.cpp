@@ -171,6 +171,16 @@ START_TEST(each_command_is_decided_as_the_table_says) {
 }
 END_TEST
 
+START_TEST(a_link_is_named_by_each_way_to_its_folder) {
+    const Command reboot{
+        .path = ctl, .named = "/sbin/reboot", .link = "/usr/sbin/reboot", .settled = true};
+    for (const std::string_view pattern : {"/sbin/reboot", "/usr/sbin/reboot", "/usr/sbin/*"}) {
+        ck_assert(any_matches({pattern_of(pattern)}, reboot, InDoubt::matches));
+        ck_assert(!any_matches({pattern_of(pattern)}, reboot, InDoubt::does_not_match));
+    }
+}
+END_TEST
+
 START_TEST(names_that_a_glob_does_not_mean) {
     using base::glob_matches;
     const struct {
@@ -194,7 +204,9 @@ START_TEST(names_that_a_glob_does_not_mean) {
         {"a/*", "a/-x", true},    {"[a]", "a", false},
         {"[a]", "[a]", true},     {"\\*", "*", false},
         {"*", "*", true},         {"**", "ab", true},
-        {"a/*", "a/", true},      {"/*", "/", true},
+        {"a/*", "a/", false},     {"/*", "/", false},
+        {"a/*/b", "a//b", false}, {"a//b", "a//b", true},
+        {"a/?*", "a/", false},    {"*/a", "/a", false},
         {"/a*", "/a/b", false},   {"*.conf", "a.conf.bak", false},
     };
     for (const auto& one : cases)
@@ -293,6 +305,7 @@ END_TEST
 
 int main() {
     return vigil::test::run("policy/command", {each_command_is_decided_as_the_table_says,
+                                               a_link_is_named_by_each_way_to_its_folder,
                                                names_that_a_glob_does_not_mean,
                                                what_is_no_pattern_is_refused_with_what_to_say,
                                                an_empty_word_is_an_empty_argument_and_nothing_else,

@@ -249,6 +249,7 @@ START_TEST(every_request_and_reply_comes_back_as_it_was) {
         pair,
         Command{.path = "/usr/bin/\xff",
                 .named = "/bin/x",
+                .link = "/usr/bin/x",
                 .arguments = {"", "a b", std::string(wire::max_arguments_bytes - 3, 'x')},
                 .edits = true,
                 .settled = true,
