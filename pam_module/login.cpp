@@ -117,6 +117,11 @@ Outcome reserve_login(Call& call) {
     if (answer.outcome == Outcome::unavailable && is_proof_owing(call.pam))
         answer = {Outcome::refused, "this login needs a proof, and vigild cannot be asked "
                                     "about it. See: systemctl status vigild"};
+    // By a key alone sshd comes to no auth phase.
+    if (answer.outcome == Outcome::unavailable &&
+        call.options.unavailable != Options::Unavailable::allow && has_skipped_proof(call, *user))
+        answer = {Outcome::refused, "a rule asks for a proof at login, and vigild cannot be asked "
+                                    "about it. See: systemctl status vigild"};
     const bool refused = answer.outcome == Outcome::refused;
     const bool is_no = refused || (answer.outcome == Outcome::unavailable &&
                                    call.options.unavailable == Options::Unavailable::deny);

@@ -1,9 +1,11 @@
 #include "pam_module/login_factors.hpp"
 
+#include "base/accounts.hpp"
 #include "base/base64.hpp"
 #include "pam_module/conversation.hpp"
 #include "pam_module/proof.hpp"
 #include "wire/block_mark.hpp"
+#include "wire/login_mark.hpp"
 #include "wire/security_key.hpp"
 #include "wire/step_up.hpp"
 
@@ -17,16 +19,24 @@ namespace vigil::pam {
 namespace {
 
 constexpr const char* owing_data = "vigil.proof_owing";
+constexpr const char* judged_data = "vigil.login_judged";
 /// How sshd has got so far: a line for each method that has succeeded (sshd_config(5):
 /// ExposeAuthInfo), in PAM's own environment, which nobody but sshd and root's modules writes.
 constexpr const char* ssh_methods = "SSH_AUTH_INFO_0";
 /// Keys are shorter, and certificates seldom longer: one that is longer is not remembered.
 constexpr std::size_t most_ssh_methods = 64 * 1024;
 
+// What it points to says nothing: that it is there does.
+constexpr char is_there = 1;
+
 void note_owing(pam_handle_t* pam) {
-    // What it points to says nothing: that it is there does.
-    static constexpr char is_owing = 1;
-    (void)pam_set_data(pam, owing_data, const_cast<char*>(&is_owing), nullptr);
+    (void)pam_set_data(pam, owing_data, const_cast<char*>(&is_there), nullptr);
+}
+
+/// login(1) has one handle for several tries, of several people.
+void note_judged(pam_handle_t* pam, bool is_judged) {
+    (void)pam_set_data(pam, judged_data, is_judged ? const_cast<char*>(&is_there) : nullptr,
+                       nullptr);
 }
 
 /// The fingerprint of the first key that sshd has taken; "" for none.
@@ -82,7 +92,7 @@ Outcome passes(const Call& call) {
                                                          : Outcome::granted;
 }
 
-Outcome decide(Call& call) {
+Outcome decide(Call& call, bool& is_judged) {
     // Before anybody is looked for: a stack that ends here for strangers alone would tell who is
     // one.
     const auto key = ssh_key(call.pam, call.service_text);
@@ -109,14 +119,19 @@ Outcome decide(Call& call) {
         return unavailable(call, reply.error());
     switch (reply->verdict) {
     case wire::AskReply::Verdict::allowed:
+        is_judged = true;
         return passes(call);
     case wire::AskReply::Verdict::not_applicable:
+        is_judged = true;
         // The key has been proved, and nothing is asked for beyond it.
         return call.options.after_key ? passes(call) : Outcome::not_applicable;
     case wire::AskReply::Verdict::denied:
         return refuse(call, reply->text);
-    case wire::AskReply::Verdict::prove:
-        return ask_person(call, question, *reply);
+    case wire::AskReply::Verdict::prove: {
+        const auto outcome = ask_person(call, question, *reply);
+        is_judged = outcome == Outcome::granted;
+        return outcome;
+    }
     }
     return Outcome::unavailable;
 }
@@ -128,6 +143,17 @@ bool is_proof_owing(pam_handle_t* pam) {
     return pam_get_data(pam, owing_data, &data) == PAM_SUCCESS;
 }
 
+bool has_skipped_proof(const Call& call, const User& user) {
+    const void* data = nullptr;
+    if (pam_get_data(call.pam, judged_data, &data) == PAM_SUCCESS && data != nullptr)
+        return false;
+    const auto groups = base::group_names(user.name, user.group, wire::max_groups);
+    return wire::needs_proof_by_mark(call.options.socket, {.user = user.name,
+                                                           .uid = user.uid,
+                                                           .groups = groups ? &*groups : nullptr,
+                                                           .service = call.service_text});
+}
+
 Outcome ask_at_login(Call& call) {
     // A program of somebody's who is in already (a screen's locker, passwd): no login begins there.
     if (getuid() != 0)
@@ -136,12 +162,17 @@ Outcome ask_at_login(Call& call) {
     // the rules say of him account logs.
     if (is_root_at_console(call.pam))
         return Outcome::not_applicable;
+    note_judged(call.pam, false);
+    bool is_judged = false;
     Outcome outcome = Outcome::unavailable;
     try {
-        outcome = decide(call);
+        outcome = decide(call, is_judged);
     } catch (const std::exception& exception) {
         outcome = unavailable(call, Error{0, exception.what()});
     }
+    // What its own line lets through is not account's to refuse once more.
+    note_judged(call.pam, is_judged || (outcome == Outcome::unavailable &&
+                                        call.options.unavailable == Options::Unavailable::allow));
     if (outcome != Outcome::unavailable)
         return outcome;
     if (const auto user = find_user(call.pam))

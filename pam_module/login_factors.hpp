@@ -12,4 +12,9 @@ Outcome ask_at_login(Call& call);
 /// phase then lets nobody in by itself.
 bool is_proof_owing(pam_handle_t* pam);
 
+/// Whether a rule asks this person for a proof, by the mark that vigild left, and no auth phase of
+/// this handle heard from vigild that he needs none, or has brought it, or let him through without
+/// one by `unavailable=allow`. For an account phase that cannot ask vigild.
+bool has_skipped_proof(const Call& call, const User& user);
+
 } // namespace vigil::pam

@@ -135,6 +135,7 @@ private:
     void tell_copied_key(std::string_view blob, uid_t uid);
     wire::Session describe(const core::SessionView& view) const;
     Error no_factors(const Call& call) const;
+    bool has_skipped_proof(const wire::Login& login) const;
     void tell_grants(const Call& call, std::optional<std::uint32_t> whose);
     Result<> prove_own_key(const Call& call, const wire::KeyAnswer& answer);
     std::vector<policy::Factor> unlock_factors(const core::SessionView& view,

@@ -1,11 +1,13 @@
 // The login path: pam_vigil.so's account and session phases.
 
+#include "base/clock.hpp"
 #include "base/console.hpp"
 #include "daemon/bus/parse.hpp"
 #include "daemon/enforce/elevated.hpp"
 #include "daemon/enforce/scope.hpp"
 #include "daemon/enforce/terminal_file.hpp"
 #include "daemon/shell/facts.hpp"
+#include "wire/login_mark.hpp"
 
 namespace vigil::bus {
 
@@ -26,6 +28,16 @@ std::string terminal_name(std::uint64_t device) {
 
 } // namespace
 
+/// Without any policy nobody can prove anything, and PAM's auth phase lets nobody past it: whoever
+/// is here was not there.
+bool Api::has_skipped_proof(const wire::Login& login) const {
+    return !policy_.usable() &&
+           wire::needs_proof_by_mark(policy_.runtime() + "/", {.user = login.user,
+                                                               .uid = login.uid,
+                                                               .groups = &login.groups,
+                                                               .service = login.service});
+}
+
 Result<> Api::reserve(const Call& call) {
     const auto leader = read_process(call);
     if (!leader)
@@ -41,6 +53,16 @@ Result<> Api::reserve(const Call& call) {
         reply(call, [](auto& sink) {
             return wire::append(
                 sink, wire::ReserveReply{.verdict = wire::ReserveReply::Verdict::not_a_login});
+        });
+        return {};
+    }
+    if (has_skipped_proof(*login)) {
+        const auto blocked = shell_.machine().why_blocked(login->uid, base::read_clocks());
+        reply(call, [&](auto& sink) {
+            return wire::append(sink,
+                                wire::ReserveReply{.verdict = wire::ReserveReply::Verdict::refused,
+                                                   .reason = blocked.value_or(no_policy),
+                                                   .max_seconds = 0});
         });
         return {};
     }

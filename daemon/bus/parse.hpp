@@ -35,4 +35,7 @@ bool is_roots_at_console(const Brought& leader);
 
 Result<core::SessionId> read_session(const Call& call);
 
+/// Why nobody is asked for a proof who would have to bring one.
+inline constexpr const char* no_policy = "vigil has no policy it can read: see `vigilctl status`.";
+
 } // namespace vigil::bus

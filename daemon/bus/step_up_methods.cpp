@@ -299,8 +299,7 @@ Result<> Api::reply_to(const Call& call, const Result<Question>& question) {
             });
             return {};
         }
-        reply_denied(call, blocked.value_or("vigil has no policy it can read: see `vigilctl "
-                                            "status`."));
+        reply_denied(call, blocked.value_or(no_policy));
         return {};
     }
     if (!asked)

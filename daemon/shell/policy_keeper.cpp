@@ -5,6 +5,7 @@
 #include "base/unique_fd.hpp"
 #include "base/whole_file.hpp"
 #include "policy/load.hpp"
+#include "wire/login_mark.hpp"
 #include "wire/names.hpp"
 
 #include <algorithm>
@@ -68,11 +69,34 @@ bool has_word(std::string_view line, std::string_view word) {
     return false;
 }
 
+/// Where and when a login comes from the mark does not say. So such a rule asks at any time, and
+/// lets in at none.
+std::vector<wire::LoginRule> login_rules(const policy::Policy& policy) {
+    std::vector<wire::LoginRule> rules;
+    for (const auto& rule : policy.sessions) {
+        if (!rule.login_factors)
+            continue;
+        const auto& match = rule.match;
+        const bool asks = !rule.login_factors->empty();
+        if (asks || (match.from.empty() && match.not_from.empty() && match.when.empty()))
+            rules.push_back({.asks = asks,
+                             .users = match.users,
+                             .groups = match.groups,
+                             .services = match.services});
+    }
+    return rules;
+}
+
+void remove(const std::string& mark) {
+    if (::unlink(mark.c_str()) < 0 && errno != ENOENT)
+        base::log_failure("taking " + mark + " away", fail(errno, "unlink"));
+}
+
 } // namespace
 
 PolicyKeeper::PolicyKeeper(std::string path, std::string last_good, const std::string& runtime,
                            std::string_view kernel_command_line)
-    : path_{std::move(path)}, last_good_{std::move(last_good)},
+    : path_{std::move(path)}, last_good_{std::move(last_good)}, runtime_{runtime},
       elevated_mark_{runtime + "/" + wire::elevated_mark},
       observe_only_{has_word(kernel_command_line, observe_word)} {}
 
@@ -94,8 +118,22 @@ void PolicyKeeper::mark(const policy::Policy& policy) const {
     if (!policy.elevated.empty())
         base::log_failure("marking that there are elevated sessions",
                           base::write_whole(elevated_mark_, {}, 0644));
-    else if (::unlink(elevated_mark_.c_str()) < 0 && errno != ENOENT)
-        base::log_failure("taking " + elevated_mark_ + " away", fail(errno, "unlink"));
+    else
+        remove(elevated_mark_);
+    // Without any policy the rules of the last one are still those that somebody wanted.
+    if (usable_)
+        mark_login_rules(policy);
+}
+
+/// One that cannot be made lets in past the auth phase, while vigild is away, whom a rule asks.
+void PolicyKeeper::mark_login_rules(const policy::Policy& policy) const {
+    const auto path = runtime_ + "/" + wire::login_mark;
+    const auto rules = login_rules(policy);
+    if (policy.mode == policy::Mode::enforce && std::ranges::any_of(rules, &wire::LoginRule::asks))
+        base::log_failure("marking who has to bring a proof at login",
+                          base::write_whole(path, wire::text_of(rules), 0600));
+    else
+        remove(path);
 }
 
 policy::Policy PolicyKeeper::choose(WallTime now) {

@@ -18,7 +18,8 @@ class PolicyKeeper {
 public:
     /// `path`: policy.yaml. `last_good`: where its text is kept, root's alone. `runtime`: the
     /// folder of the socket, for the mark that a rule is about elevated sessions, so that
-    /// pam_vigil.so asks nobody where none is (wire::elevated_mark).
+    /// pam_vigil.so asks nobody where none is (wire::elevated_mark), and for the one of the rules
+    /// that ask for a proof at login (wire/login_mark.hpp).
     /// `kernel_command_line` (proc_cmdline(5)): with `observe_word` in it every policy only
     /// observes.
     PolicyKeeper(std::string path, std::string last_good, const std::string& runtime,
@@ -36,15 +37,19 @@ public:
     bool observes_only() const noexcept { return observe_only_; }
     const std::string& path() const noexcept { return path_; }
     const std::string& error() const noexcept { return error_; }
+    /// Where the marks are, beside the socket.
+    const std::string& runtime() const noexcept { return runtime_; }
     WallTime loaded() const noexcept { return loaded_; }
 
 private:
     policy::Policy choose(WallTime now);
     Result<policy::Policy> load(WallTime now);
     void mark(const policy::Policy& policy) const;
+    void mark_login_rules(const policy::Policy& policy) const;
 
     std::string path_;
     std::string last_good_;
+    std::string runtime_;
     std::string elevated_mark_;
     bool observe_only_ = false;
     bool usable_ = false;

@@ -53,6 +53,21 @@ def test_a_login_needs_its_proof(host):
     host.confirm(leader)
 
 
+def test_without_any_policy_who_was_asked_before_is_not_let_in_past_it(host):
+    host.stop()
+    host.write_policy("version: no\n")
+    (host.state / "policy.last-good").unlink()
+    host.start()
+    verdict, why = host.reserve(host.leader())[:2]
+    assert (verdict, why) == (REFUSED, "vigil has no policy it can read: see `vigilctl status`.")
+    assert host.reserve(host.leader(), login("daemon", 1))[0] == RESERVED
+    assert host.reserve(host.leader(), login("root", 0))[0] == RESERVED
+    assert host.reserve(host.leader(), login(service="gdm-password"))[0] == RESERVED
+    host.write_policy("version: 1\n")
+    host.call("Reload")
+    assert host.reserve(host.leader())[0] == RESERVED
+
+
 def test_who_is_not_to_be_asked_is_let_in(host):
     leader, robot = host.leader(), login("daemon", 1)
     assert ask(host, leader, robot)[0] == NOT_APPLICABLE

@@ -463,6 +463,62 @@ def test_whom_a_rule_asks_is_refused_in_a_line_where_vigil_cannot_judge(host, us
     again.wait_for(SHELL, 15)
 
 
+@contextlib.contextmanager
+def where_unavailable(host, word):
+    host.run("sed", "-i.kept", f"/pam_vigil.so/s/$/ {word}/", "/etc/pam.d/common-account")
+    try:
+        yield
+    finally:
+        host.run("mv", "/etc/pam.d/common-account.kept", "/etc/pam.d/common-account")
+
+
+NOT_JUDGED = "a rule asks for a proof at login, and vigild cannot be asked about it. See: systemctl status vigild"
+
+
+@pytest.mark.parametrize("word", ["", "unavailable=deny", "unavailable=allow"])
+@pytest.mark.parametrize("trouble", [gone, stuck, no_policy])
+def test_a_key_alone_is_refused_as_well_where_vigil_cannot_judge(host, unasked, client, trouble, word):
+    """sshd comes to no auth phase by it. Root mends it; who is asked for nothing is let in as ever."""
+    robot, other = with_a_repository(host, person(host, "people", "robots")), person(host)
+    answers = trouble is no_policy  # vigild does
+    let_in = {name for name in (robot, other) if answers or "deny" not in word}
+    if trouble is gone and "allow" in word:
+        let_in.add(unasked)
+    with where_unavailable(host, word), trouble(host):
+        for name in (unasked, robot, other):
+            done = client.run("command", name)
+            assert (done.returncode == 0) == (name in let_in), (name, done)
+            if name == unasked and name not in let_in:
+                line = "vigil has no policy it can read: see `vigilctl status`." if answers else NOT_JUDGED
+                assert (done.stdout + done.stderr).count(f"vigil: {line}") == 1, done
+        assert (host.ssh_run("root", "true", timeout=AT_ONCE).returncode == 0) == (answers or "deny" not in word)
+    assert REFUSED in client.run("command", unasked).stderr, "vigild is asked again"
+
+
+@pytest.mark.parametrize("trouble", [gone, stuck])
+def test_a_login_at_a_console_that_asks_for_nothing_is_refused_as_well(host, user, trouble):
+    """`login -f`, as getty has it for who is to be in at once."""
+    enroll(host, user)
+    with trouble(host):
+        terminal = at_console(host, "-f", user)
+        try:
+            terminal.wait_to_hear(NOT_JUDGED, 15)
+            assert not re.search(SHELL, terminal.said())
+        finally:
+            terminal.close()
+        terminal = at_console(host, "-f", "root")
+        try:
+            terminal.wait_for(r"^root@\S+:\S*#", 15)
+        finally:
+            terminal.close()
+
+
+def test_where_it_is_only_observed_nobody_is_kept_out_with_vigild_away(host, unasked, client):
+    host.policy(RULES + "mode: observe\n")
+    with gone(host):
+        assert client.run("command", unasked).returncode == 0
+
+
 def test_where_the_state_is_lost_a_source_is_asked_anew_and_a_used_code_is_used(host, remembered, client):
     """At a console, which is never remembered, as ever."""
     assert not is_asked(client, remembered)

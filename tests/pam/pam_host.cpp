@@ -10,7 +10,7 @@
 namespace vigil::test {
 
 PamHost::PamHost(const FakeVigild& vigild, const std::string& service, const std::string& user,
-                 const std::string& arguments, Lines session_lines) {
+                 const std::string& arguments, Lines lines_in_stacks) {
     char name[] = "/tmp/vigil-pam-conf-XXXXXX";
     if (!::mkdtemp(name))
         throw std::runtime_error("mkdtemp");
@@ -19,13 +19,15 @@ PamHost::PamHost(const FakeVigild& vigild, const std::string& service, const std
     const char* const probe = std::getenv("PROBE_SO");
     if (!module || !probe)
         throw std::runtime_error("PAM_VIGIL_SO and PROBE_SO must be set");
-    const std::string call = std::string{module} + " socket=" + vigild.socket() + " " + arguments;
-    const std::string line = " [success=1 ignore=ignore default=die] " + call + "\n";
+    const std::string bare = std::string{module} + " socket=" + vigild.socket() + " ";
+    const std::string call = bare + arguments;
     std::ofstream file{directory_ + "/" + service};
-    if (session_lines == Lines::prepare_first)
+    if (lines_in_stacks == Lines::prepare_first)
         file << "session optional " << call << " prepare\n";
     for (const std::string type : {"auth", "account", "session"})
-        file << type << line << type << " required " << probe << " mark\n"
+        file << type << " [success=1 ignore=ignore default=die] "
+             << (lines_in_stacks == Lines::auth_apart && type != "auth" ? bare : call) << "\n"
+             << type << " required " << probe << " mark\n"
              << type << " required " << probe << "\n";
     file.close();
     const pam_conv conversation{.conv = converse, .appdata_ptr = this};

@@ -16,10 +16,11 @@ namespace vigil::test {
 /// What comes out when the module said PAM_IGNORE; nothing else in these stacks says it.
 inline constexpr int ignored = PAM_AUTHTOK_EXPIRED;
 
-/// How often the module stands in the session stack.
+/// How the module stands in the stacks.
 enum class Lines {
     one,
-    prepare_first, ///< also with `prepare`, before what stands for pam_systemd
+    prepare_first, ///< in session also with `prepare`, before what stands for pam_systemd
+    auth_apart,    ///< `arguments` on the line of auth alone
 };
 
 class PamHost {

@@ -6,6 +6,7 @@
 #include "tests/pam/troubles.hpp"
 #include "tests/unit/test.hpp"
 #include "wire/block_mark.hpp"
+#include "wire/login_mark.hpp"
 
 #include <chrono>
 #include <cstdlib>
@@ -37,6 +38,12 @@ void block(const FakeVigild& vigild, unsigned uid, const std::string& mark) {
     const auto folder = vigild.directory() + "/blocked";
     std::filesystem::create_directory(folder);
     std::ofstream{folder + "/" + std::to_string(uid)} << mark;
+}
+
+/// As vigild does where a rule asks everybody for a proof at login.
+void mark_login_rules(const FakeVigild& vigild) {
+    std::ofstream{vigild.directory() + "/" + wire::login_mark}
+        << wire::text_of({wire::LoginRule{}});
 }
 
 } // namespace
@@ -181,6 +188,71 @@ START_TEST(unavailable_allow_lets_step_up_pass_where_vigild_is_down) {
     check_code("step-up", trouble, host.account(),
                is_down(trouble) ? ignored : PAM_AUTHINFO_UNAVAIL);
     ck_assert(host.was_told("systemctl status vigild") != is_down(trouble));
+}
+END_TEST
+
+START_TEST(who_needs_a_proof_at_login_is_not_let_in_past_the_auth_phase) {
+    leave_the_terminal();
+    const Trouble& trouble = troubles[_i];
+    FakeVigild vigild;
+    mark_login_rules(vigild);
+    make(vigild, trouble);
+    for (const char* const service : {"sshd", "login"})
+        for (const std::string word : {"", "unavailable=deny", "unavailable=allow"}) {
+            PamHost host{vigild, service, "nobody", word};
+            int code = -1;
+            const auto took = time_of([&] { code = host.account(); });
+            const bool is_let_in = word == "unavailable=allow" && is_down(trouble);
+            check_code(service, trouble, code, is_let_in ? ignored : PAM_PERM_DENIED);
+            check_time(trouble, took);
+            ck_assert(host.was_told("a rule asks for a proof at login, and vigild cannot be asked "
+                                    "about it. See: systemctl status vigild") != is_let_in);
+        }
+    // Who mends it; and what is no login by a key.
+    ck_assert_int_eq(PamHost(vigild, "sshd", "root").account(), ignored);
+    ck_assert_int_eq(PamHost(vigild, "i3lock", "nobody").account(), ignored);
+}
+END_TEST
+
+START_TEST(who_has_proved_it_is_let_in_with_vigild_gone) {
+    for (const std::uint32_t verdict : {1U, 2U, 3U}) {
+        FakeVigild vigild;
+        mark_login_rules(vigild);
+        vigild->ask_verdict = verdict;
+        PamHost host{vigild, "login", "nobody"};
+        host.answers = {"123456"};
+        const int code = host.authenticate();
+        ck_assert_msg(code == (verdict == 3 ? ignored : PAM_SUCCESS), "%u: %d", verdict, code);
+        vigild.remove();
+        ck_assert_int_eq(host.account(), ignored);
+        // The next try at the same terminal is somebody else's.
+        ck_assert_int_eq(host.authenticate(), PAM_MAXTRIES);
+        ck_assert_int_eq(host.account(), PAM_PERM_DENIED);
+    }
+}
+END_TEST
+
+START_TEST(whom_the_auth_line_lets_through_account_does_not_refuse) {
+    FakeVigild vigild;
+    mark_login_rules(vigild);
+    vigild.remove();
+    PamHost host{vigild, "login", "nobody", "unavailable=allow", Lines::auth_apart};
+    ck_assert_int_eq(host.authenticate(), ignored);
+    ck_assert_int_eq(host.account(), ignored);
+    PamHost other{vigild, "login", "nobody", "unavailable=allow", Lines::auth_apart};
+    ck_assert_int_eq(other.account(), PAM_PERM_DENIED); // past the auth phase
+}
+END_TEST
+
+START_TEST(who_has_failed_it_is_not_let_in_by_another_module) {
+    FakeVigild vigild;
+    mark_login_rules(vigild);
+    vigild->ask_verdict = 2;
+    PamHost host{vigild, "login", "nobody"};
+    host.answers = {"000000", "000000", "000000"};
+    ck_assert_int_ne(host.authenticate(), PAM_SUCCESS);
+    vigild.remove();
+    ck_assert_int_eq(host.account(), PAM_PERM_DENIED);
 }
 END_TEST
 
@@ -345,6 +417,10 @@ int main() {
          {prepare_goes_on, 0, trouble_count},
          unavailable_deny_refuses_logins,
          {unavailable_allow_lets_step_up_pass_where_vigild_is_down, 0, trouble_count},
+         {who_needs_a_proof_at_login_is_not_let_in_past_the_auth_phase, 0, trouble_count},
+         who_has_proved_it_is_let_in_with_vigild_gone,
+         whom_the_auth_line_lets_through_account_does_not_refuse,
+         who_has_failed_it_is_not_let_in_by_another_module,
          an_argument_misspelt_changes_nothing,
          {a_blocked_user_is_refused_where_vigild_cannot_be_asked, 0, trouble_count},
          who_can_be_asked_knows_better_than_a_mark,

@@ -2,6 +2,7 @@
 
 #include "daemon/shell/policy_keeper.hpp"
 #include "tests/unit/folder.hpp"
+#include "wire/login_mark.hpp"
 
 #include <filesystem>
 #include <fstream>
@@ -45,6 +46,61 @@ START_TEST(what_has_a_rule_for_elevated_sessions_is_marked_while_it_is_in_force)
     ck_assert(is_marked(place));
     place.write(good);
     ck_assert(next.reload(WallTime{}) && !is_marked(place));
+}
+END_TEST
+
+/// Whether somebody is refused past the auth phase, where vigild cannot be asked.
+bool is_asked(const Place& place, const char* user, const std::vector<std::string>& groups = {},
+              const char* service = "sshd") {
+    return wire::needs_proof_by_mark(
+        place.folder / "bus", {.user = user, .uid = 1000, .groups = &groups, .service = service});
+}
+
+constexpr const char* asking =
+    "version: 1\nsessions:\n"
+    "  - {name: at home, match: {from: [192.0.2.0/24]}, login_factors: none}\n"
+    "  - {name: robots, match: {groups: [robots], services: [sshd]}, login_factors: none}\n"
+    "  - {name: all, idle_lock: 5m}\n"
+    "  - {name: people, match: {groups: [people], from: [192.0.2.0/24]}, login_factors: [totp]}\n"
+    "  - {name: eve, match: {users: [eve]}, login_factors: [totp]}\n";
+
+START_TEST(who_is_asked_for_a_proof_at_login_is_marked_while_the_rule_is_in_force) {
+    const Place place{good};
+    auto keeper = place.keeper();
+    (void)keeper.start(WallTime{});
+    ck_assert(!is_asked(place, "alice", {"people"}));
+    place.write(asking);
+    ck_assert(keeper.reload(WallTime{}).has_value());
+    ck_assert(is_asked(place, "alice", {"users", "people"}) && is_asked(place, "eve"));
+    ck_assert(is_asked(place, "alice", {"people"}, "login"));
+    ck_assert(!is_asked(place, "bob", {"users"}) && !is_asked(place, "people"));
+    ck_assert(!is_asked(place, "eve", {"robots"}) && is_asked(place, "eve", {"robots"}, "login"));
+    // Nobody who came past auth by another service.
+    ck_assert(!is_asked(place, "eve", {}, "i3lock"));
+    // A broken file changes nothing; nor does it over a restart, with or without a last good one.
+    place.write(broken);
+    ck_assert(!keeper.reload(WallTime{}) && is_asked(place, "eve"));
+    ck_assert(!place.keeper().start(WallTime{}).sessions.empty() && is_asked(place, "eve"));
+    std::filesystem::remove(place.folder / "last-good");
+    ck_assert(place.keeper().start(WallTime{}).sessions.empty() && is_asked(place, "eve"));
+    auto rescue = place.keeper("vigil.mode=observe");
+    (void)rescue.start(WallTime{});
+    ck_assert(!is_asked(place, "eve"));
+}
+END_TEST
+
+START_TEST(what_is_only_observed_or_asks_nobody_leaves_no_mark) {
+    const Place place{asking};
+    auto keeper = place.keeper();
+    for (const std::string& text :
+         {std::string{asking} + "mode: observe\n", std::string{good},
+          std::string{"version: 1\nsessions:\n  - {name: all, login_factors: none}\n"}}) {
+        place.write(asking);
+        ck_assert(keeper.reload(WallTime{}) && is_asked(place, "eve"));
+        place.write(text.c_str());
+        ck_assert(keeper.reload(WallTime{}).has_value());
+        ck_assert(!std::filesystem::exists(place.folder / wire::login_mark));
+    }
 }
 END_TEST
 
@@ -105,9 +161,11 @@ END_TEST
 
 int main() {
     return vigil::test::run(
-        "policy keeper", {what_has_a_rule_for_elevated_sessions_is_marked_while_it_is_in_force,
-                          a_good_file_is_in_force, a_broken_file_changes_nothing_across_a_restart,
-                          without_any_good_one_none_is_usable,
-                          a_word_on_the_kernels_command_line_makes_every_policy_observe,
-                          what_only_looks_like_the_word_is_not_it});
+        "policy keeper",
+        {what_has_a_rule_for_elevated_sessions_is_marked_while_it_is_in_force,
+         who_is_asked_for_a_proof_at_login_is_marked_while_the_rule_is_in_force,
+         what_is_only_observed_or_asks_nobody_leaves_no_mark, a_good_file_is_in_force,
+         a_broken_file_changes_nothing_across_a_restart, without_any_good_one_none_is_usable,
+         a_word_on_the_kernels_command_line_makes_every_policy_observe,
+         what_only_looks_like_the_word_is_not_it});
 }
