@@ -122,6 +122,35 @@ def test_a_login_waits_two_seconds_in_all_for_a_vigild_that_hangs(host, user, by
     terminal.close()
 
 
+@pytest.mark.parametrize("asks", ["the module", "the plugin", "both"])
+def test_a_command_waits_two_seconds_in_all_for_a_vigild_that_hangs(host, asks):
+    """And is refused then. What it takes of its own is what it takes with a vigild that answers."""
+    host.policy("version: 1\n")
+    name = person(host, "nopasswd")
+    inside = shell(host, name)
+
+    def milliseconds():
+        status, said = inside.run("since=$(date +%s%3N); sudo id -un; status=$?; echo took=$(($(date +%s%3N) - since)); (exit $status)")
+        return status, int(re.search(r"^took=(\d+)$", said, re.MULTILINE)[1]), said
+
+    host.run("cp /etc/pam.d/sudo /etc/pam.d/sudo.kept")
+    if asks == "the plugin":
+        host.write("/etc/pam.d/sudo", "".join(f"{phase} required pam_permit.so\n" for phase in ("auth", "account", "session")))
+    host.write("/etc/sudo.conf", "" if asks == "the module" else PLUGIN)
+    try:
+        answered = [milliseconds() for _ in range(3)]
+        with stuck(host):
+            unanswered = [milliseconds() for _ in range(3)]
+    finally:
+        host.run("mv /etc/pam.d/sudo.kept /etc/pam.d/sudo; rm /etc/sudo.conf")
+    inside.terminal.close()
+    assert all(status == 0 and "root" in said.splitlines() for status, _, said in answered), answered
+    assert all(status != 0 and "systemctl status vigild" in one_line(said, "^vigil") for status, _, said in unanswered), unanswered
+    waited = min(took for _, took, _ in unanswered) - min(took for _, took, _ in answered)
+    print(asks, answered, unanswered)
+    assert 1800 < waited < 2300, (answered, unanswered)
+
+
 @pytest.mark.parametrize("trouble", [gone, stuck])
 def test_limits_are_not_held_where_nobody_can_be_asked(host, user, trouble):
     first = shell(host, user)
@@ -192,8 +221,10 @@ def test_a_blocked_user_is_refused_whatever_is_broken(host, user, trouble):
         done = host.ssh_run(user, "echo got in", timeout=15)
         assert done.returncode != 0 and "got in" not in done.stdout
         assert "security office" in one_line(done.stderr, "is blocked on this host")
-        result = inside.run("sudo id -un")
-        assert result[0] != 0 and "security office" in result[1], result
+        for way in WAYS:
+            result = tried(host, user, inside, way)
+            assert result[0] != 0 and "root" not in result[1].splitlines(), (way, result)
+            assert "security office" in one_line(result[1], "is blocked on this host"), (way, result)
         root_gets_in(host)
     host.vigilctl("unblock", user)
     inside.terminal.close()
