@@ -11,6 +11,8 @@ from vigilhost import wait_until
 # All that changes something outside of vigild, and more.
 CALLS = ("write,pwrite64,ftruncate,ioctl,mkdir,mkdirat,rmdir,unlink,unlinkat,rename,renameat,renameat2,chmod,fchmod,fchmodat,"
          "chown,fchown,fchownat,sendmsg,sendto,kill,pidfd_send_signal")
+# What a program that is not there all the time does besides.
+OPENS = "openat,fsync,flock,clone,clone3,vfork,fork,pidfd_open,waitid,wait4"
 # Of these, what only looks, and a helper's answer: a kill before it leaves what a kill before the next call leaves.
 LOOKS = re.compile(r"ioctl\([^,]+, (TCGETS|TIOCGPTN|TIOCGSID|TIOCGDEV|TIOCGWINSZ)\b")
 ANSWERS = re.compile(r"sendmsg\(|write\(\d+<pipe:")
@@ -148,6 +150,29 @@ class Walk:
         assert set(calls) <= {step.name for step in self.died}, self.missed
         assert several <= set(kinds(self.died)), self.missed
         assert len(self.missed) <= len(self.steps) / MAY_MISS, self.missed
+
+
+def killed_at_each_step(host, command, first, after):
+    """The command is run to be counted, then once for each call of its own from the first one that has `first` in its line,
+    and killed before that; `after(step, killed)` looks at what came of it, and puts all back as it was."""
+    log = "/tmp/calls"
+    traced = lambda *options: host.run("strace", "-qq", *options, *command, check=False)  # noqa: E731
+    assert traced("-o", log, "-e", f"trace={CALLS},{OPENS}").returncode == 0
+    after(None, False)
+    counts, steps, begun = collections.Counter(), [], False
+    for call in re.findall(r"^([a-z0-9_]+\(.*)", host.read(log), re.MULTILINE):
+        name = call.partition("(")[0]
+        counts[name] += 1
+        begun = begun or first in call
+        if begun:
+            steps.append(Step(name, counts[name]))
+    walk = Walk(steps)
+    for step in steps:
+        done = traced("-o", "/dev/null", "-e", f"trace={step.name}",
+                      "-e", f"inject={step.name}:signal=SIGKILL:when={step.number}")
+        killed = done.returncode not in (0, 1)
+        walk.note(step, killed, after(step, killed))
+    return walk
 
 
 def is_listed_as(host, alice, state):

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from kills import killed_at_each_step
 from people import enroll, let_sshd_take_all, person, shell
 
 CONF = "/etc/sudo.conf"
@@ -73,6 +74,38 @@ def test_it_is_enabled_and_disabled_and_nothing_is_left(host, user, before):
     assert host.vigilctl("sudo", "disable").stdout == "sudo does not ask vigil any more.\n"
     assert conf(host) == (None if before in (None, "") else there)
     assert host.vigilctl("sudo", "disable").stdout == host.vigilctl("sudo", "status").stdout == OFF
+
+
+@pytest.mark.parametrize("verb", ["enable", "disable"])
+@pytest.mark.parametrize("text", ["Set disable_coredump false\n", None])
+def test_killed_at_any_step_sudo_runs_and_its_file_is_one_or_the_other(host, user, verb, text):
+    host.run("rm", "-f", CONF)
+    if text is not None:
+        host.write(CONF, text, "0640")
+    without = conf(host)
+    host.vigilctl("sudo", "enable")
+    with_it = conf(host)
+    other = {"enable": "disable", "disable": "enable"}[verb]
+
+    def after(step, killed):
+        now = conf(host)
+        assert now in (without, with_it), (step, now)
+        assert host.run("sudo", "-n", "id", "-un", check=False).stdout == "root\n", step
+        # The module, which does not know the command, asks; the plugin need not.
+        done = host.ssh_run(user, "sudo -n whoami")
+        assert done.stdout == "root\n" if now == with_it else "vigil: rule 2 of step_up asks" in done.stderr, (step, done)
+        # The one after it does as it says, and leaves nothing beside it.
+        host.vigilctl("sudo", verb)
+        assert conf(host) == (with_it if verb == "enable" else without)
+        host.vigilctl("sudo", other)
+        assert conf(host) == (without if verb == "enable" else with_it)
+        assert host.run(f"ls {CONF}?*", check=False).stdout == ""
+        return now == with_it if killed else ""
+
+    host.vigilctl("sudo", other)
+    walk = killed_at_each_step(host, ["vigilctl", "sudo", verb], "vigilctl-sudo.lock", after)
+    print(verb, text, walk.states, walk.missed)
+    walk.was_whole("openat", states=(True, False))
 
 
 def test_a_plugin_that_sudo_cannot_load_is_not_enabled(host):
