@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -30,6 +31,10 @@ Proving refused(std::string why) {
 
 Proving unavailable(Error error) {
     return {.end = Proving::End::unavailable, .why = {}, .error = std::move(error)};
+}
+
+std::string seconds_text(Microseconds time) {
+    return std::to_string(std::chrono::duration_cast<Seconds>(time).count()) + " s";
 }
 
 /// One question after another, until vigild is content or nobody answers.
@@ -203,6 +208,9 @@ Dialogue::Step Dialogue::prove_by_key() {
     const auto answer = signature_of(*agent, keys.front(), *asked);
     if (!answer && answer.error().code == EACCES)
         return key_failed(std::string{"The ssh agent gave no signature: "} + why_not_signed + ".");
+    if (!answer && answer.error().code == ETIMEDOUT)
+        return key_failed("Nobody touched the security key in " + seconds_text(touch_patience) +
+                          ".");
     if (!answer)
         return no_signature(answer.error());
     const auto reply = prove(vigild_, question_, "key", *answer);
@@ -234,6 +242,8 @@ Dialogue::Step Dialogue::no_signature(const Error& error) {
         return not_answered();
     if (error.code == ENOENT || error.code == ECONNREFUSED)
         return without_agent();
+    if (error.code == ETIMEDOUT)
+        return key_failed("The ssh agent did not answer in " + seconds_text(agent_patience) + ".");
     no_key_ = "The ssh agent gave no signature: " + error.text() + ".";
     return std::nullopt;
 }

@@ -1,14 +1,17 @@
 // A security key without hardware, for tests: what ssh-keygen, ssh-add and ssh-agent load through
 // SSH_SK_PROVIDER. The ABI is OpenSSH's sk-api.h, version 10, as 9.2 and 10.0 have it. The private
-// key is the key handle; it is touched by itself.
+// key is the key handle; it is touched by itself, or by whoever takes a file away.
 //
 // How it is used stands in the environment of whoever loads it: VIGIL_SK_FLAGS, the flags of each
 // signature (1 touch, 4 PIN; 1 if not set), and VIGIL_SK_COUNTER, a file with the number of
 // signatures, "0" for a key that does not count. VIGIL_SK_PIN: a key that was made to verify its
 // owner (ssh-keygen -O verify-required) signs with this PIN alone, and then says so.
+// VIGIL_SK_UNTOUCHED: a file; as long as it is there nobody touches the key, and who waits for that
+// has a byte in it.
 
 #include "base/openssl.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -17,12 +20,14 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
 #include <openssl/sha.h>
 #include <openssl/x509.h>
+#include <unistd.h>
 
 using namespace vigil::base;
 
@@ -120,6 +125,16 @@ std::optional<std::uint8_t> flags_with(const char* pin, std::uint8_t wanted) {
     return static_cast<std::uint8_t>(flags() | verified);
 }
 
+/// Until somebody touches the key.
+void wait_for_a_touch() {
+    const char* const path = std::getenv("VIGIL_SK_UNTOUCHED");
+    if (path == nullptr || ::access(path, F_OK) != 0)
+        return;
+    std::ofstream{path, std::ios::app} << '.';
+    while (::access(path, F_OK) == 0)
+        std::this_thread::sleep_for(std::chrono::milliseconds{20});
+}
+
 /// One more than the last time, unless that was 0.
 std::uint32_t next_count() {
     const char* const path = std::getenv("VIGIL_SK_COUNTER");
@@ -169,6 +184,7 @@ extern "C" {
                                            const std::uint8_t* handle, std::size_t handle_size,
                                            std::uint8_t wanted, const char* pin, void**,
                                            Signed** out) {
+    wait_for_a_touch();
     const auto said = flags_with(pin, wanted);
     if (!said)
         return pin_required;

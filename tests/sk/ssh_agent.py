@@ -1,6 +1,7 @@
 """A real ssh-agent with security keys that have no hardware (middleware.cpp), and what is said to it, in Python."""
 
 import base64
+import contextlib
 import os
 import signal
 import socket
@@ -51,6 +52,8 @@ class SshAgent:
             self.counter = self.folder / "counter"
             self.count(counter)
             self.environment["VIGIL_SK_COUNTER"] = str(self.counter)
+        self.untouched = self.folder / "untouched"
+        self.environment["VIGIL_SK_UNTOUCHED"] = str(self.untouched)
         if pin is not None:
             self.types(pin)
             askpass = self.folder / "askpass"
@@ -68,6 +71,27 @@ class SshAgent:
 
     def types(self, pin):
         (self.folder / "typed").write_text(f"{pin}\n")
+
+    def leave(self):
+        """Nobody touches its keys from now on."""
+        self.untouched.touch()
+
+    def waits(self):
+        """How many signatures wait for a touch, or have waited."""
+        return self.untouched.stat().st_size
+
+    def touch(self):
+        """Somebody does, and what has waited is signed."""
+        self.untouched.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def stopped(self):
+        """It takes a connection, and does not answer."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def asked(self):
         """The questions for a PIN until now."""
@@ -97,6 +121,7 @@ class SshAgent:
         return content[5:]
 
     def close(self):
+        self.touch()
         self.process.send_signal(signal.SIGTERM)
         self.process.wait()
         self.process.stdout.close()
