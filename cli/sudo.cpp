@@ -15,6 +15,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
 #include <sys/file.h>
@@ -79,6 +80,15 @@ Result<bool> sudo_has_plugin() {
     if (!said)
         return std::unexpected{said.error()};
     return said->contains(plugin_version);
+}
+
+/// In this process, which ends soon: with a file that nobody can load in `sudo.conf` a kill before
+/// it is put back would leave nobody a sudo.
+Result<> can_be_loaded() {
+    if (::dlopen(plugin.c_str(), RTLD_LAZY | RTLD_LOCAL) != nullptr)
+        return {};
+    const char* const why = ::dlerror();
+    return fail("nobody can load " + (why != nullptr ? std::string{why} : plugin));
 }
 
 /// As root, on whom a rule may be as well: a refusal of vigil's own is sudo at work.
@@ -204,6 +214,8 @@ int enable_sudo(const Context& context, Unavailable unavailable) {
         std::puts("sudo asks vigil about each command already.");
         return 0;
     }
+    if (const auto loaded = can_be_loaded(); !loaded)
+        return complain(loaded.error());
     return put_in(
         *before,
         {.text = with_vigil(before->text, unavailable), .mode = before->mode, .is_there = true});

@@ -157,7 +157,7 @@ def killed_at_each_step(host, command, first, after):
     and killed before that; `after(step, killed)` looks at what came of it, and puts all back as it was."""
     log = "/tmp/calls"
     traced = lambda *options: host.run("strace", "-qq", *options, *command, check=False)  # noqa: E731
-    assert traced("-o", log, "-e", f"trace={CALLS},{OPENS}").returncode == 0
+    assert traced("-o", log, "-e", f"trace={CALLS},{OPENS}").returncode in (0, 1)
     after(None, False)
     counts, steps, begun = collections.Counter(), [], False
     for call in re.findall(r"^([a-z0-9_]+\(.*)", host.read(log), re.MULTILINE):

@@ -108,14 +108,34 @@ def test_killed_at_any_step_sudo_runs_and_its_file_is_one_or_the_other(host, use
     walk.was_whole("openat", states=(True, False))
 
 
-def test_a_plugin_that_sudo_cannot_load_is_not_enabled(host):
+def test_a_plugin_that_nobody_can_load_is_in_sudos_file_at_no_time(host):
+    """Or a kill at the wrong moment would be the end of sudo."""
     before = conf(host)
     host.run(f"cp {PLUGIN} /tmp/kept && echo rubbish >{PLUGIN}")
+
+    def after(step, _killed):
+        assert conf(host) == before, step
+        host.run("sudo", "-n", "true")
+        return ""
+
+    try:
+        walk = killed_at_each_step(host, ["vigilctl", "sudo", "enable"], "vigilctl-sudo.lock", after)
+        assert len(walk.died) > len(walk.missed)
+    finally:
+        host.run("install", "-m", "0644", "/tmp/kept", PLUGIN)
+
+
+def test_a_plugin_that_sudo_cannot_load_is_not_enabled(host):
+    before = conf(host)
+    host.run(f"cp {PLUGIN} /tmp/kept && cp /usr/lib/*/security/pam_permit.so {PLUGIN}")
     try:
         said = refused(host, "enable")
         assert "sudo does not run with that: " in said and f"{CONF} is as it was" in said
         assert conf(host) == before
         host.run("sudo", "-n", "true")
+        host.run(f"echo rubbish >{PLUGIN}")
+        assert f"nobody can load {PLUGIN}: " in refused(host, "enable")
+        assert conf(host) == before
         host.run("rm", PLUGIN)
         assert f"there is no {PLUGIN}" in refused(host, "enable")
     finally:
