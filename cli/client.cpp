@@ -144,7 +144,7 @@ Result<> Client::rehearse(Seconds lasts) const {
 }
 
 Result<> Client::confirm_rehearsal() const {
-    return tell("ConfirmRehearsal", {});
+    return tell("ConfirmRehearsal", {}, patience_);
 }
 
 Result<std::vector<wire::Grant>> Client::grants() const {

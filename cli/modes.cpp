@@ -1,6 +1,6 @@
 // rehearse, enforce: from a policy that only observes to one that is in force, with a way back.
 
-#include "base/duration.hpp"
+#include "base/log.hpp"
 #include "base/process.hpp"
 #include "base/whole_file.hpp"
 #include "cli/client.hpp"
