@@ -85,3 +85,17 @@ def test_other_programs_count_by_what_they_print(tool, output, result, numbers):
 
 def test_nothing_that_passed_is_not_good(tool):
     assert not tool.Count().good()
+
+
+@pytest.mark.parametrize("text, lines", [
+    ("def test_one(): assert 1 == 2\ndef test_two(): pass\n", ["report::test_one - assert 1 == 2"]),
+    ("def test_one(): pass\n", []),
+    ("import os\ndef test_one(): os._exit(0)\n", ["report: did not get to its end"]),
+])
+def test_what_failed_is_named_before_the_numbers(tool, tmp_path, capsys, text, lines):
+    record = record_of(tmp_path, text)
+    report, good = tmp_path / "report.xml", record["result"] == "OK"
+    count = tool.Count()
+    count.add(*tool.count_report(report, good), tool.failed_in(report, good))
+    count.say()
+    assert capsys.readouterr().out.splitlines() == [*(f"FAILED {line}" for line in lines), str(count)]

@@ -27,11 +27,19 @@ BUILD = SOURCE / "build"
 class Count:
     def __init__(self):
         self.passed = self.failed = self.skipped = 0
+        self.reasons = []
 
-    def add(self, passed, failed, skipped):
+    def add(self, passed, failed, skipped, reasons=()):
         self.passed += passed
         self.failed += failed
         self.skipped += skipped
+        self.reasons += reasons
+
+    def say(self):
+        """What failed comes last: of a long run's output it is the end that people are shown."""
+        for reason in self.reasons:
+            print(f"FAILED {reason}")
+        print(self, flush=True)
 
     def good(self):
         return self.passed > 0 and self.failed == 0 and not (CI and self.skipped)
@@ -69,10 +77,10 @@ def meson_suite(suite, count):
                    env={**build_environment(), "CK_VERBOSITY": "normal"}, stdin=subprocess.DEVNULL)
     records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
     if not records:
-        print(f"the suite {suite} has no tests")
-        count.add(0, 1, 0)
+        count.add(0, 1, 0, [f"{suite}: the suite has no tests"])
     for record in records:
-        count.add(*count_program(record))
+        passed, failed, skipped = count_program(record)
+        count.add(passed, failed, skipped, [f"{suite}: {record['name']}"] if failed else [])
 
 
 def count_program(record):
@@ -107,6 +115,15 @@ def count_report(report, good):
     skipped = int(numbers["skipped"])
     # An error in a fixture's end comes on top of the test's own result, and a bad end may be of no test at all.
     return max(0, int(numbers["tests"]) - bad - skipped), bad or (0 if good else 1), skipped
+
+
+def failed_in(report, good):
+    """A line for each test that failed in a run of pytest, by its report."""
+    if not report.exists():
+        return [f"{report.stem}: did not get to its end"]
+    lines = [f"{report.stem}::{case.get('name')} - {(bad.get('message') or '').partition(chr(10))[0][:200]}"
+            for case in xml.etree.ElementTree.parse(report).getroot().iter("testcase") for bad in case if bad.tag in ("failure", "error")]
+    return lines or ([] if good else [f"{report.stem}: ended badly"])
 
 
 def pass_on(name, output):
@@ -213,7 +230,7 @@ def host_tests(suites, vm, chosen, count, files=None):
         runs = HostRuns(folder, ["--vm"] if vm else [], chosen)
         # An emulated machine takes both cores.
         for report, good in runs.run(suites, files, **({"at_once": 1} if vm else {})):
-            count.add(*count_report(report, good))
+            count.add(*count_report(report, good), failed_in(report, good))
 
 
 def main():
@@ -244,9 +261,9 @@ def main():
             else:
                 meson_suite(part, count)
     else:
-        count.add(0, 1, 0)
+        count.add(0, 1, 0, ["it does not compile"])
     sys.stdout.flush()
-    print(count, flush=True)
+    count.say()
     return 0 if count.good() else 1
 
 
