@@ -13,14 +13,15 @@
 
 namespace vigil::base {
 
+using namespace std::string_view_literals;
+
 namespace {
 
 /// Who we are is the kernel's to say (SO_PEERCRED), so nobody is named (D-Bus Specification,
 /// Authentication Protocol). All of it at once: what comes back is known beforehand. The call goes
 /// with it, and its descriptors with the first byte: the other end is base/dbus_peer.hpp, which
 /// keeps them for the message that they are of, and each wait for an answer is one less.
-constexpr std::string_view greeting{"\0AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n",
-                                    48};
+constexpr auto greeting = "\0AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n"sv;
 constexpr std::size_t max_line_bytes = 256;
 constexpr std::uint32_t serial = 1; // there is one call
 

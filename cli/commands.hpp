@@ -9,6 +9,8 @@
 
 namespace vigil::cli {
 
+class Client;
+
 struct Context {
     std::string socket; ///< --socket; "" for the usual way
     Look look;          ///< of stdout
@@ -111,6 +113,9 @@ int sudo_status(const Context& context, bool json);
 
 /// No files: the policy in force.
 int check_policy(const std::vector<std::string>& files, bool json);
+
+/// A table or what is known of one thing; below it that none of it is enforced, where that is so.
+void put_listing(const Client& client, const std::string& table);
 
 int status(const Context& context, bool json);
 int reload(const Context& context);

@@ -40,4 +40,13 @@ inline bool is_same_word(std::string_view one, std::string_view other) noexcept 
     return one.size() == other.size() && ::strncasecmp(one.data(), other.data(), one.size()) == 0;
 }
 
+/// What stands behind this word in the first line that begins with it, however it is written. "":
+/// there is none.
+inline std::string_view setting_of(std::string_view text, std::string_view name) noexcept {
+    while (!text.empty())
+        if (auto line = take_line(text); is_same_word(take_word(line), name))
+            return line;
+    return {};
+}
+
 } // namespace vigil::cli

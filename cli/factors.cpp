@@ -119,22 +119,24 @@ int recovery_codes(const Context& context, const std::string& user) {
     std::printf("Recovery codes of %s, for one use each. They are shown this once, and those of "
                 "before count no more:\n\n",
                 base::escape(whose).c_str());
-    for (auto& one : made->codes) {
+    for (std::string_view rest = made->lines; !rest.empty();) {
+        const auto one = rest.substr(0, rest.find('\n'));
         std::printf("    %s\n", base::escape(one).c_str());
-        base::wipe(one.data(), one.size());
+        rest.remove_prefix(std::min(one.size() + 1, rest.size()));
     }
+    base::wipe(made->lines.data(), made->lines.size());
     return 0;
 }
 
 int factors(const Context& context, const std::string& user, bool json) {
     // Root means everybody's, others their own.
     const bool everybody = user.empty() && geteuid() == 0;
-    const auto found =
-        Client{context.socket}.factors(user.empty() && !everybody ? own_name() : user);
+    const Client client{context.socket};
+    const auto found = client.factors(user.empty() && !everybody ? own_name() : user);
     if (!found)
         return complain(found.error());
     if (!json) {
-        std::fputs(factor_table(*found, context.now, context.look).c_str(), stdout);
+        put_listing(client, factor_table(*found, context.now, context.look));
         return 0;
     }
     nlohmann::ordered_json all = nlohmann::ordered_json::array();

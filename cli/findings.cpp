@@ -142,22 +142,15 @@ std::optional<bool> delegate_in(std::string_view drop_in) {
 
 std::optional<std::vector<std::string>> forwards_in(std::string_view settings) {
     constexpr std::array names{"AllowTcpForwarding", "AllowStreamLocalForwarding"};
-    std::array<std::string_view, names.size()> values;
-    bool none = false;
-    while (!settings.empty()) {
-        auto line = take_line(settings);
-        const auto keyword = take_word(line);
-        none |= is_same_word(keyword, "DisableForwarding") && line == "yes";
-        for (std::size_t i = 0; i < names.size(); ++i)
-            if (is_same_word(keyword, names[i]))
-                values[i] = line;
-    }
-    if (std::ranges::any_of(values, &std::string_view::empty))
-        return std::nullopt;
+    const bool none = setting_of(settings, "DisableForwarding") == "yes";
     std::vector<std::string> allowed;
-    for (std::size_t i = 0; i < names.size() && !none; ++i)
-        if (values[i] != "no")
-            allowed.push_back(std::string{names[i]} + " " + std::string{values[i]});
+    for (const char* const name : names) {
+        const auto value = setting_of(settings, name);
+        if (value.empty())
+            return std::nullopt;
+        if (!none && value != "no")
+            allowed.push_back(std::string{name} + " " + std::string{value});
+    }
     return allowed;
 }
 

@@ -43,7 +43,7 @@ int grants(const Context& context, bool all, bool json) {
     if (!found)
         return complain(found.error());
     if (!json) {
-        std::fputs(grant_table(*found, context.now, context.look).c_str(), stdout);
+        put_listing(client, grant_table(*found, context.now, context.look));
         return 0;
     }
     nlohmann::ordered_json listed = nlohmann::ordered_json::array();

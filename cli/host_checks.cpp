@@ -345,18 +345,13 @@ Finding look_at_mosh() {
 
 Finding look_at_forwards() {
     constexpr const char* check = "forwards";
-    const auto sshd = sshd_program();
-    if (!sshd)
-        return {check, Grade::ok, "no sshd is there, whose forwards no lock would hold"};
-    if (::geteuid() != 0)
-        return not_looked_at(check, "sshd tells root alone", "sudo vigilctl doctor");
-    const std::string by_hand = "see what is wrong: " + *sshd + " -T";
-    const auto settings = sshd_settings(*sshd);
+    const auto settings =
+        sshd_settings_for(check, "no sshd is there, whose forwards no lock would hold");
     if (!settings)
-        return not_looked_at(check, settings.error().text(), by_hand);
+        return settings.error();
     const auto allowed = forwards_in(*settings);
     if (!allowed)
-        return not_looked_at(check, *sshd + " -T does not say what it allows", by_hand);
+        return not_looked_at(check, "sshd -T does not say what it allows", "see it: sshd -T");
     if (allowed->empty())
         return {check, Grade::ok, "sshd forwards no TCP and no UNIX sockets, Match blocks aside"};
     return {check, Grade::warning,

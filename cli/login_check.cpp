@@ -1,5 +1,6 @@
 #include "cli/login_check.hpp"
 
+#include "cli/config_text.hpp"
 #include "cli/sshd.hpp"
 #include "cli/stack_check.hpp"
 #include "policy/load.hpp"
@@ -25,18 +26,6 @@ bool asks(const policy::Policy& policy, const char* service) {
     });
 }
 
-/// "kbdinteractiveauthentication yes": the value, "" where the setting is not there.
-std::string value_of(std::string_view settings, std::string_view name) {
-    while (!settings.empty()) {
-        const auto end = std::min(settings.find('\n'), settings.size());
-        const auto line = settings.substr(0, end);
-        settings.remove_prefix(std::min(end + 1, settings.size()));
-        if (line.starts_with(name) && line.substr(name.size()).starts_with(' '))
-            return std::string{line.substr(name.size() + 1)};
-    }
-    return {};
-}
-
 Finding nobody_asks(const char* service) {
     return {check, Grade::failure,
             std::string{"rules ask for a proof at login, and PAM's stack "} + service +
@@ -53,11 +42,7 @@ std::optional<Finding> look_at_sshd(const LoginSetUp& host) {
     if (!host.has_auth_line("sshd"))
         return nobody_asks("sshd");
     for (const char* name : {"UsePAM", "KbdInteractiveAuthentication"}) {
-        std::string lower = name;
-        std::ranges::transform(lower, lower.begin(), [](char c) {
-            return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-        });
-        if (value_of(**settings, lower) != "yes")
+        if (setting_of(**settings, name) != "yes")
             return Finding{check, Grade::failure,
                            std::string{"rules ask for a proof at login, and sshd cannot ask: it "
                                        "does not have "} +
@@ -65,7 +50,7 @@ std::optional<Finding> look_at_sshd(const LoginSetUp& host) {
                            name + std::string{" yes in a file of /etc/ssh/sshd_config.d, then "
                                               "systemctl reload ssh"}};
     }
-    const auto methods = value_of(**settings, "authenticationmethods");
+    const auto methods = setting_of(**settings, "AuthenticationMethods");
     if (methods.empty() || methods == "any")
         return Finding{
             check, Grade::warning,

@@ -46,11 +46,12 @@ int report(const Result<>& done, const char* what, const wire::Request& request)
 } // namespace
 
 int requests(const Context& context, bool json) {
-    const auto found = Client{context.socket}.requests();
+    const Client client{context.socket};
+    const auto found = client.requests();
     if (!found)
         return complain(found.error());
     if (!json) {
-        std::fputs(request_table(*found, context.now, context.look).c_str(), stdout);
+        put_listing(client, request_table(*found, context.now, context.look));
         return 0;
     }
     nlohmann::ordered_json all = nlohmann::ordered_json::array();

@@ -177,11 +177,12 @@ const std::array<Verb, 3> verbs{{
 }};
 
 int list(const Context& context, bool json) {
-    const auto sessions = Client{context.socket}.list();
+    const Client client{context.socket};
+    const auto sessions = client.list();
     if (!sessions)
         return complain(sessions.error());
     if (!json) {
-        std::fputs(session_table(*sessions, context.now, context.look).c_str(), stdout);
+        put_listing(client, session_table(*sessions, context.now, context.look));
         return 0;
     }
     nlohmann::ordered_json all = nlohmann::ordered_json::array();
@@ -204,9 +205,10 @@ int show(const Context& context, const std::string& id, bool json) {
         elevated = std::move(*sessions);
         std::erase_if(elevated, [&](const auto& one) { return one.login != session->id; });
     }
-    const std::string text = json ? json_text(to_json(*session, elevated))
-                                  : session_details(*session, context.now, context.look);
-    std::fputs(text.c_str(), stdout);
+    if (json)
+        std::fputs(json_text(to_json(*session, elevated)).c_str(), stdout);
+    else
+        put_listing(client, session_details(*session, context.now, context.look));
     return 0;
 }
 

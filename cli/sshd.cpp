@@ -29,4 +29,18 @@ Result<std::string> sshd_settings(const std::string& program) {
     return base::output_of({program.c_str(), "-T"}, sshd_patience);
 }
 
+std::expected<std::string, Finding> sshd_settings_for(const char* check, const char* without) {
+    const auto sshd = sshd_program();
+    if (!sshd)
+        return std::unexpected{Finding{check, Grade::ok, without}};
+    if (::geteuid() != 0)
+        return std::unexpected{
+            not_looked_at(check, "sshd tells root alone", "sudo vigilctl doctor")};
+    auto settings = sshd_settings(*sshd);
+    if (!settings)
+        return std::unexpected{
+            not_looked_at(check, settings.error().text(), "see what is wrong: " + *sshd + " -T")};
+    return std::move(*settings);
+}
+
 } // namespace vigil::cli

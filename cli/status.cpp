@@ -10,6 +10,13 @@
 
 namespace vigil::cli {
 
+void put_listing(const Client& client, const std::string& table) {
+    std::fputs(table.c_str(), stdout);
+    if (const auto status = client.status(); status && status->mode == "observe")
+        std::puts("\nvigil only observes on this host: nothing of this is enforced. See: vigilctl "
+                  "enforce --help");
+}
+
 int status(const Context& context, bool json) {
     const Client client{context.socket};
     const auto found = client.status();

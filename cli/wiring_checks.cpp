@@ -150,25 +150,18 @@ Finding look_at_pam() {
 
 Finding look_at_sshd() {
     constexpr const char* check = "sshd";
-    const auto sshd = sshd_program();
-    if (!sshd)
-        return {check, Grade::ok, "no sshd is there"};
-    if (::geteuid() != 0)
-        return not_looked_at(check, "sshd tells root alone", "sudo vigilctl doctor");
-    const auto settings = sshd_settings(*sshd);
+    const auto settings = sshd_settings_for(check, "no sshd is there");
     if (!settings)
-        return not_looked_at(check, settings.error().text(), "see what is wrong: " + *sshd + " -T");
-    std::string_view rest = *settings;
-    while (!rest.empty())
-        if (auto line = take_line(rest); is_same_word(take_word(line), "UsePAM"))
-            return line == "yes"
-                       ? Finding{check, Grade::ok, "logins by ssh go through PAM (UsePAM yes)"}
-                       : Finding{check, Grade::failure,
-                                 "logins by ssh do not go through PAM, so none is registered "
-                                 "(UsePAM no)",
-                                 "UsePAM yes in /etc/ssh/sshd_config, then systemctl reload ssh"};
-    return {check, Grade::failure, "this sshd knows no PAM, so no login by ssh is registered",
-            "an sshd that was built with PAM"};
+        return settings.error();
+    const auto use_pam = setting_of(*settings, "UsePAM");
+    if (use_pam.empty())
+        return {check, Grade::failure, "this sshd knows no PAM, so no login by ssh is registered",
+                "an sshd that was built with PAM"};
+    if (use_pam != "yes")
+        return {check, Grade::failure,
+                "logins by ssh do not go through PAM, so none is registered (UsePAM no)",
+                "UsePAM yes in /etc/ssh/sshd_config, then systemctl reload ssh"};
+    return {check, Grade::ok, "logins by ssh go through PAM (UsePAM yes)"};
 }
 
 Finding look_at_sudo() {

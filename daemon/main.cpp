@@ -218,8 +218,7 @@ int run(const Arguments& arguments) {
         throw std::runtime_error{Error{-r, "making the event loop"}.text()};
     const base::EventLoop loop{raw};
 
-    shell::PolicyKeeper keeper{arguments.policy, arguments.state + "/policy.last-good",
-                               arguments.runtime,
+    shell::PolicyKeeper keeper{arguments.policy, arguments.state, arguments.runtime,
                                base::read_small_file("/proc/cmdline").value_or(std::string{})};
     auto policy = keeper.start(base::read_clocks().wall);
     auto inherited = take_inherited();
@@ -257,6 +256,8 @@ int run(const Arguments& arguments) {
     sd_event_add_signal(raw, nullptr, SIGINT, nullptr, nullptr);
     sd_event_add_signal(raw, nullptr, SIGHUP, on_hangup, &reloader);
     shell.start();
+    if (keeper.observes_only())
+        shell.dispatch(core::ObservesByWord{});
     api.lapse_tickets();
     sd_event_set_watchdog(raw, 1);
     sd_notify(0, "READY=1");

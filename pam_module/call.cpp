@@ -1,6 +1,7 @@
 #include "pam_module/call.hpp"
 
 #include "pam_module/conversation.hpp"
+#include "wire/observing.hpp"
 
 #include <memory>
 
@@ -52,6 +53,13 @@ Outcome unavailable(Call& call, const Error& error) {
         call.options.unavailable = Options::Unavailable::by_table;
     log(call.pam, LOG_WARNING, "vigild cannot be asked: " + error.text());
     return Outcome::unavailable;
+}
+
+bool only_observes(const Call& call) {
+    if (!wire::observes(call.options.socket))
+        return false;
+    log(call.pam, LOG_NOTICE, "vigil only observes on this host, so nothing is refused");
+    return true;
 }
 
 Outcome refuse(Call& call, const std::string& reason) {

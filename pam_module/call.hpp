@@ -32,6 +32,10 @@ void note_time_left(Call& call);
 /// Logs why vigild could not be asked, as the outcome of that.
 Outcome unavailable(Call& call, const Error& error);
 
+/// Whether nothing is to be refused where vigild could not be asked, blocked users neither: as
+/// nothing would be if it could (wire/observing.hpp). Logs it.
+bool only_observes(const Call& call);
+
 /// Tells the user why not, and logs it.
 Outcome refuse(Call& call, const std::string& reason);
 

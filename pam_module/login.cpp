@@ -111,6 +111,8 @@ Outcome reserve_login(Call& call) {
     } catch (const std::exception& exception) {
         answer.outcome = unavailable(call, Error{0, exception.what()});
     }
+    if (answer.outcome == Outcome::unavailable && only_observes(call))
+        return Outcome::not_applicable;
     if (answer.outcome == Outcome::unavailable)
         if (const auto reason = wire::blocked_by_mark(call.options.socket, user->uid))
             answer = {Outcome::refused, *reason};

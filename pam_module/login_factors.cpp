@@ -170,6 +170,10 @@ Outcome ask_at_login(Call& call) {
     } catch (const std::exception& exception) {
         outcome = unavailable(call, Error{0, exception.what()});
     }
+    if (outcome == Outcome::unavailable && only_observes(call)) {
+        note_judged(call.pam, true);
+        return call.options.after_key ? passes(call) : Outcome::not_applicable;
+    }
     // What its own line lets through is not account's to refuse once more.
     note_judged(call.pam, is_judged || (outcome == Outcome::unavailable &&
                                         call.options.unavailable == Options::Unavailable::allow));

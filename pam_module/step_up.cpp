@@ -136,15 +136,11 @@ bool is_root_already(const Call& call) {
 /// By a mark, as vigild would have it: who runs this, whose login it is, and whom PAM names. That
 /// root becomes a blocked user by su is root's affair.
 std::optional<std::string> blocked_by_mark(const Call& call) {
-    std::vector<uid_t> concerned{getuid()};
-    if (const auto login = base::read_login_uid(getpid()))
-        concerned.push_back(*login);
-    if (const auto user = find_user(call.pam); user && !(is_su(call.service_text) && getuid() == 0))
-        concerned.push_back(user->uid);
-    for (const uid_t uid : concerned)
-        if (auto reason = wire::blocked_by_mark(call.options.socket, uid))
-            return reason;
-    return std::nullopt;
+    auto reason = wire::blocked_by_mark_here(call.options.socket, getuid());
+    const auto user = find_user(call.pam);
+    if (reason || !user || (is_su(call.service_text) && getuid() == 0))
+        return reason;
+    return wire::blocked_by_mark(call.options.socket, user->uid);
 }
 
 } // namespace
@@ -153,6 +149,8 @@ Outcome step_up(Call& call) {
     const Outcome outcome = decide_step_up(call);
     if (outcome != Outcome::unavailable)
         return outcome;
+    if (only_observes(call))
+        return Outcome::not_applicable;
     if (const auto reason = blocked_by_mark(call))
         return refuse(call, *reason);
     if (is_root_already(call))

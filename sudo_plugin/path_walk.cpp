@@ -35,7 +35,7 @@ base::UniqueFd open_by_kernel(int root, const std::string& path) noexcept {
 } // namespace
 
 /// One of them.
-class Walk {
+class Walker::Walk {
 public:
     explicit Walk(Walker& walker) noexcept : walker_{walker} {}
 

@@ -34,7 +34,7 @@ public:
     Result<Walked> to(const std::string& path);
 
 private:
-    friend class Walk;
+    class Walk;
 
     struct Node {
         base::UniqueFd fd;

@@ -3,6 +3,7 @@
 #include "base/clock.hpp"
 #include "base/error.hpp"
 #include "base/number.hpp"
+#include "base/process.hpp"
 #include "base/unique_fd.hpp"
 
 #include <array>
@@ -90,6 +91,12 @@ std::optional<std::string> blocked_by_mark(const std::string& socket, uid_t uid)
     if (mark.until <= base::read_boot_time())
         return std::nullopt;
     return mark.line.empty() ? no_words : mark.line;
+}
+
+std::optional<std::string> blocked_by_mark_here(const std::string& socket, uid_t runner) {
+    auto reason = blocked_by_mark(socket, runner);
+    const auto login = base::read_login_uid(::getpid());
+    return reason || !login ? reason : blocked_by_mark(socket, *login);
 }
 
 } // namespace vigil::wire

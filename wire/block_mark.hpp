@@ -40,4 +40,7 @@ BlockMark mark_of(std::string_view text);
 /// lstat(2), and where anybody has a mark an open(2) that fails.
 std::optional<std::string> blocked_by_mark(const std::string& socket, uid_t uid);
 
+/// The same of who runs the calling process, and of whose login it is in.
+std::optional<std::string> blocked_by_mark_here(const std::string& socket, uid_t runner);
+
 } // namespace vigil::wire

@@ -66,7 +66,7 @@ Result<> append(base::ValueSink& sink, const RecoveryCodes& codes) {
     if (const auto marked = mark_sensitive(sink); !marked)
         return std::unexpected{marked.error()};
     Writer writer{sink};
-    writer.list("codes", codes.codes, max_recovery_code_bytes);
+    writer.text("lines", codes.lines);
     return writer.result();
 }
 
@@ -76,7 +76,7 @@ Result<RecoveryCodes> read<RecoveryCodes>(base::ValueSource& source) {
         return std::unexpected{marked.error()};
     Reader reader{source};
     RecoveryCodes codes;
-    reader.list("codes", codes.codes, max_recovery_code_bytes);
+    reader.text("lines", codes.lines);
     return reader.result(std::move(codes));
 }
 

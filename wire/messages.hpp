@@ -324,10 +324,10 @@ struct Finding {
 // org.vigil1.Manager.Forget        in: s factor id, s proof          out: -
 // org.vigil1.Manager.MakeTicket    in: s user, t seconds             out: s ticket
 // org.vigil1.Manager.RenewRecoveryCodes  in: s user, s proof_code  out: RecoveryCodes
-inline constexpr std::size_t max_recovery_code_bytes = 64;
-
+/// One string, and it alone: sd-bus moves a body that grows, and wipes none of the places it
+/// leaves.
 struct RecoveryCodes {
-    std::vector<std::string> codes; ///< as they are shown
+    std::string lines; ///< as they are shown, each with a '\n' behind it
 
     bool operator==(const RecoveryCodes&) const = default;
 };

@@ -21,7 +21,8 @@ using enum base::Level;
 constexpr std::array kinds{
     Kind{login_reserved, info, "login-reserved", "811ea1d642b847809dde92d469f45206"},
     Kind{login_refused, notice, "login-refused", "ad7f629ca7204ccb8a4854205e2d921f"},
-    Kind{login_let_in, warning, "login-let-in", "2812763e16a664c1741f655d8a6f36d8"},
+    Kind{login_let_in, alert, "login-let-in", "2812763e16a664c1741f655d8a6f36d8"},
+    Kind{break_glass, alert, "break-glass", "74367e13f8cd49cb9a04dc4c31e94d4a"},
     Kind{session_opened, info, "session-opened", "fdeba7fb214c4704a5cb1161da644966"},
     Kind{session_adopted, info, "session-adopted", "5c31198f958a466191423bfa25b12470"},
     Kind{session_closed, info, "session-closed", "f077cd88a00e4dc4b1eeeb74a9fe83a6"},

@@ -35,8 +35,9 @@ struct Call {
 
 /// What a call is allowed by, where it is not refused at once.
 struct Allowed {
-    const char* polkit_action = nullptr; ///< polkit is asked first; nullptr: it is allowed
-    Error otherwise{};                   ///< what the caller is told if polkit says no
+    std::optional<PolkitAction> polkit_action =
+        {};            ///< polkit is asked first; nullopt: it is allowed
+    Error otherwise{}; ///< what the caller is told if polkit says no
 };
 
 /// Replies once, whatever the core answers with.
@@ -123,8 +124,8 @@ public:
     Result<Allowed> allow_forgetting(const Call& call, const std::string& id,
                                      std::string_view proof);
     /// Room for one more question to polkit by this user; given back by answered_by_polkit().
-    bool may_ask_polkit(const Call& call, const char* action);
-    void answered_by_polkit(const Call& call, const char* action);
+    bool may_ask_polkit(const Call& call, PolkitAction action);
+    void answered_by_polkit(const Call& call, PolkitAction action);
     /// Tells of the tickets that nobody used. Asked for wherever tickets are.
     void lapse_tickets();
 

@@ -11,8 +11,6 @@
 #include "daemon/bus/source.hpp"
 #include "wire/answer.hpp"
 
-#include <cstring>
-
 namespace vigil::bus {
 
 namespace {
@@ -100,7 +98,7 @@ Result<Allowed> Api::allow_enrolling(const Call& call, std::string_view proof) {
     if (!never_had_factor(call.uid))
         return fail(wire::code_denied, "You had a factor before, so your password does not do: " +
                                            std::string{how_to_get_a_ticket} + user + "`.");
-    return Allowed{.polkit_action = enroll_first_action,
+    return Allowed{.polkit_action = PolkitAction::enroll_first,
                    .otherwise = {wire::code_denied, "That was not the password of " + user +
                                                         ", so nothing is enrolled."}};
 }
@@ -113,7 +111,7 @@ Result<Allowed> Api::allow_forgetting(const Call& call, const std::string& id,
     if (!last)
         return std::unexpected{as_answer(last.error())};
     if (*last)
-        return Allowed{.polkit_action = manage_factors_action,
+        return Allowed{.polkit_action = PolkitAction::manage_factors,
                        .otherwise = {wire::code_denied, last_factor_text(id)}};
     if (const auto proved = prove_own(call, proof); !proved)
         return std::unexpected{proved.error()};
@@ -185,7 +183,7 @@ Result<> Api::make_ticket(const Call& call) {
     return {};
 }
 
-bool Api::may_ask_polkit(const Call& call, const char* action) {
+bool Api::may_ask_polkit(const Call& call, PolkitAction action) {
     std::size_t all = 0;
     for (const auto& [uid, asked] : asked_of_polkit_)
         all += asked;
@@ -196,16 +194,16 @@ bool Api::may_ask_polkit(const Call& call, const char* action) {
         return false;
     }
     ++own;
-    if (std::strcmp(action, enroll_first_action) == 0)
+    if (action == PolkitAction::enroll_first)
         first_enrolments_.insert(call.uid);
     return true;
 }
 
-void Api::answered_by_polkit(const Call& call, const char* action) {
+void Api::answered_by_polkit(const Call& call, PolkitAction action) {
     const auto found = asked_of_polkit_.find(call.uid);
     if (found != asked_of_polkit_.end() && --found->second == 0)
         asked_of_polkit_.erase(found);
-    if (std::strcmp(action, enroll_first_action) == 0)
+    if (action == PolkitAction::enroll_first)
         first_enrolments_.erase(call.uid);
 }
 

@@ -85,11 +85,12 @@ Result<> Api::renew_recovery(const Call& call) {
     tell_factor(core::FactorNews::What::enrolled, person->uid,
                 "recovery codes, by " + orderer(call));
     wire::RecoveryCodes shown;
+    if (!codes->empty())
+        shown.lines.reserve(codes->size() * (codes->front().view().size() + 1)); // grown at once
     for (const auto& code : *codes)
-        shown.codes.emplace_back(code.view());
+        shown.lines.append(code.view()).append(1, '\n');
     reply(call, [&](auto& sink) { return wire::append(sink, shown); });
-    for (auto& code : shown.codes)
-        base::wipe(code.data(), code.size());
+    base::wipe(shown.lines.data(), shown.lines.size());
     return {};
 }
 

@@ -8,6 +8,7 @@
 #include "daemon/shell/facts.hpp"
 #include "wire/codec.hpp"
 #include "wire/grade.hpp"
+#include "wire/observing.hpp"
 
 #include <array>
 #include <cerrno>
@@ -131,7 +132,7 @@ namespace {
 
 std::unexpected<Error> observes_only() {
     return fail(wire::code_denied, "The kernel's command line says " +
-                                       std::string{shell::observe_word} +
+                                       std::string{wire::observe_word} +
                                        ": until the next boot vigil only observes.");
 }
 

@@ -100,7 +100,7 @@ constexpr std::array methods{
     Method{{manager, "Rehearse", "t", ""}, Who::root, &Api::rehearse, true},
     Method{{manager, "ConfirmRehearsal", "", ""}, Who::root, &Api::confirm_rehearsal, true},
     Method{{manager, "EnrollTotp", "ssss", "sss"}, Who::enroller, &Api::enroll_totp, true},
-    Method{{manager, "RenewRecoveryCodes", "ss", "as"},
+    Method{{manager, "RenewRecoveryCodes", "ss", "s"},
            Who::oneself_proved,
            &Api::renew_recovery,
            true},
@@ -141,7 +141,7 @@ Result<Allowed> authorize(Api& api, const Method& method, const Call& call) {
         return denied;
     if (call.uid == 0)
         return Allowed{};
-    const Allowed for_operators{.polkit_action = manage_factors_action,
+    const Allowed for_operators{.polkit_action = PolkitAction::manage_factors,
                                 .otherwise = denied.error()};
     const Error operators_grants{wire::code_denied,
                                  "Other people's grants are for root, and whom polkit lets."};
@@ -196,9 +196,9 @@ Result<Allowed> authorize(Api& api, const Method& method, const Call& call) {
     case Who::grant_revoker:
         if (const auto id = named(); id && api.owner_of_grant(*id) == call.uid)
             return Allowed{};
-        return Allowed{.polkit_action = manage_grants_action, .otherwise = denied.error()};
+        return Allowed{.polkit_action = PolkitAction::manage_grants, .otherwise = denied.error()};
     case Who::grant_operator:
-        return Allowed{.polkit_action = manage_grants_action, .otherwise = operators_grants};
+        return Allowed{.polkit_action = PolkitAction::manage_grants, .otherwise = operators_grants};
     case Who::anybody:
         return Allowed{};
     }
@@ -239,8 +239,8 @@ void carry_out(Api& api, const Method& method, const Call& call) {
 
 /// What an operator could do, or a password, is not told to who is not the one and has not the
 /// other: but why nobody could be asked for it.
-Error told_of(PolkitSays says, const char* action, const Error& otherwise) {
-    if (std::strcmp(action, enroll_first_action) != 0)
+Error told_of(PolkitSays says, PolkitAction action, const Error& otherwise) {
+    if (action != PolkitAction::enroll_first)
         return otherwise;
     const std::string ticket = "an administrator's ticket does it as well: --ticket.";
     switch (says) {
@@ -263,8 +263,8 @@ Error told_of(PolkitSays says, const char* action, const Error& otherwise) {
 
 /// The answer comes some dispatches later, and then the call is carried out or refused. A bus that
 /// ends before takes both with it.
-void ask_first(Api& api, const Method& method, const Call& call, const Allowed& allowed) {
-    const char* const action = allowed.polkit_action;
+void ask_first(Api& api, const Method& method, const Call& call, PolkitAction action,
+               const Error& otherwise) {
     auto* const message = call.message->brokered();
     if (!message || !api.may_ask_polkit(call, action)) {
         reply_error(call, wire::error_too_many, "There are too many questions to polkit waiting.");
@@ -276,10 +276,10 @@ void ask_first(Api& api, const Method& method, const Call& call, const Allowed& 
     const bool interactive = sd_bus_message_get_allow_interactive_authorization(message) > 0;
     const auto asked = ask_polkit(
         message, action, interactive,
-        [&api, &method, call, action, counted, otherwise = allowed.otherwise](PolkitSays says) {
+        [&api, &method, call, action, counted, otherwise](PolkitSays says) {
             guarded(call, [&] {
                 // He may have enrolled one meanwhile, and then the password was the wrong question.
-                const bool is_first = std::strcmp(action, enroll_first_action) == 0;
+                const bool is_first = action == PolkitAction::enroll_first;
                 if (says != PolkitSays::yes || (is_first && !api.never_had_factor(call.uid)))
                     return reply_failure(call, method.name, told_of(says, action, otherwise));
                 Call let = call;
@@ -338,8 +338,8 @@ void handle(Api& api, Call call) {
     const auto allowed = authorize(api, *method, call);
     if (!allowed)
         reply_failure(call, method->name, allowed.error());
-    else if (allowed->polkit_action != nullptr)
-        ask_first(api, *method, call, *allowed);
+    else if (allowed->polkit_action)
+        ask_first(api, *method, call, *allowed->polkit_action, allowed->otherwise);
     else
         carry_out(api, *method, call);
 }

@@ -17,6 +17,18 @@ constexpr const char* interface = "org.freedesktop.PolicyKit1.Authority";
 /// Of CheckAuthorization.
 constexpr std::uint32_t allow_user_interaction = 1;
 
+const char* name_of(PolkitAction action) {
+    switch (action) {
+    case PolkitAction::enroll_first:
+        return "org.vigil1.enroll-first";
+    case PolkitAction::manage_factors:
+        return "org.vigil1.manage-factors";
+    case PolkitAction::manage_grants:
+        break;
+    }
+    return "org.vigil1.manage-grants";
+}
+
 /// `polkit.dismissed` in the details of an answer.
 bool is_dismissed(sd_bus_message* answer) {
     if (sd_bus_message_enter_container(answer, 'a', "{ss}") <= 0)
@@ -73,7 +85,7 @@ int on_answer(sd_bus_message* answer, void* userdata, sd_bus_error*) noexcept {
 
 } // namespace
 
-Result<> ask_polkit(sd_bus_message* call, const char* action, bool interactive, Done done) {
+Result<> ask_polkit(sd_bus_message* call, PolkitAction action, bool interactive, Done done) {
     auto* const bus = sd_bus_message_get_bus(call);
     const char* const sender = sd_bus_message_get_sender(call);
     if (sender == nullptr)
@@ -84,9 +96,9 @@ Result<> ask_polkit(sd_bus_message* call, const char* action, bool interactive, 
         r < 0)
         return fail(r, "asking polkit");
     const base::BusMessage question{raw};
-    if (const int r =
-            sd_bus_message_append(raw, "(sa{sv})sa{ss}us", "system-bus-name", 1, "name", "s",
-                                  sender, action, 0, interactive ? allow_user_interaction : 0U, "");
+    if (const int r = sd_bus_message_append(raw, "(sa{sv})sa{ss}us", "system-bus-name", 1, "name",
+                                            "s", sender, name_of(action), 0,
+                                            interactive ? allow_user_interaction : 0U, "");
         r < 0)
         return fail(r, "asking polkit");
     auto kept = std::make_unique<Done>(std::move(done));

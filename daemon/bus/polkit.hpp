@@ -13,9 +13,11 @@
 namespace vigil::bus {
 
 /// Of systemd/org.vigil1.policy.
-inline constexpr const char* enroll_first_action = "org.vigil1.enroll-first";
-inline constexpr const char* manage_factors_action = "org.vigil1.manage-factors";
-inline constexpr const char* manage_grants_action = "org.vigil1.manage-grants";
+enum class PolkitAction {
+    enroll_first,   ///< org.vigil1.enroll-first
+    manage_factors, ///< org.vigil1.manage-factors
+    manage_grants,  ///< org.vigil1.manage-grants
+};
 
 /// A person types; polkit's own agents wait as long.
 inline constexpr Seconds polkit_patience{180};
@@ -35,7 +37,7 @@ enum class PolkitSays {
 /// Asks about the sender of `call`, and does not wait. `interactive`: somebody may be asked. `done`
 /// is called once, unless the bus ends first, which is a no; it does not throw. Errors: nothing was
 /// asked.
-Result<> ask_polkit(sd_bus_message* call, const char* action, bool interactive,
+Result<> ask_polkit(sd_bus_message* call, PolkitAction action, bool interactive,
                     std::function<void(PolkitSays)> done);
 
 } // namespace vigil::bus

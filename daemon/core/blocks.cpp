@@ -85,9 +85,10 @@ std::optional<std::string> Machine::Data::why_blocked(const Answerer& by, const 
 }
 
 /// All of them, as the mode has it: where vigil only observes nobody is to find a mark.
-void Machine::Data::store_blocks(Effects& effects) const {
+void Machine::Data::store_blocks(const Now& now, Effects& effects) const {
     for (const auto& [uid, block] : blocks)
-        effects.push_back(StoreBlock{.token = 0, .record = block, .marked = enforcing()});
+        effects.push_back(StoreBlock{
+            .token = 0, .record = block, .utc_offset = now.utc_offset, .marked = enforcing()});
 }
 
 void Machine::Data::note_block_ends() {
@@ -120,11 +121,13 @@ Effects Machine::Data::on(const BlockAsked& asked, const Now& now) {
     };
     blocks[asked.uid] = block;
     note_block_ends();
-    Effects effects{StoreBlock{.token = asked.token, .record = block, .marked = true},
-                    about(AuditKind::user_blocked, block,
-                          "blocked " + until_text(block, now.utc_offset) + " by " +
-                              with_reason(asked.by, asked.reason),
-                          asked.reason)};
+    Effects effects{
+        StoreBlock{
+            .token = asked.token, .record = block, .utc_offset = now.utc_offset, .marked = true},
+        about(AuditKind::user_blocked, block,
+              "blocked " + until_text(block, now.utc_offset) + " by " +
+                  with_reason(asked.by, asked.reason),
+              asked.reason)};
     end_proofs(asked.uid, effects);
     for (auto& [id, session] : sessions)
         if (session.record.facts.uid == asked.uid)

@@ -31,7 +31,8 @@ struct EraseRemembered {
 struct StoreBlock {
     Token token = 0;
     BlockRecord record;
-    bool marked = true; ///< false: there is to be no mark
+    Seconds utc_offset{0}; ///< of the time that who is refused is told (block_text())
+    bool marked = true;    ///< false: there is to be no mark
 };
 struct EraseBlock {
     Token token = 0;
@@ -136,6 +137,7 @@ enum class AuditKind : std::uint8_t {
     login_reserved,
     login_refused,
     login_let_in, ///< root at a console, whom the policy or a limit would have refused
+    break_glass,  ///< another way back in is in use: the kernel's word, or a thaw by hand
     session_opened,
     session_adopted,
     session_closed,

@@ -438,6 +438,9 @@ struct RehearsalConfirmed {
     std::optional<SessionId> session; ///< that he asks from
 };
 
+/// vigil observes by the kernel's word, whatever the policy says.
+struct ObservesByWord {};
+
 using Event =
     std::variant<ReserveAsked, PrepareAsked, ConfirmAsked, ReleaseAsked, SessionFound,
                  ElevatedAsked, ElevatedHeld, LeaderGone, WatchFailed, ActivitySeen, DesktopSeen,
@@ -447,6 +450,6 @@ using Event =
                  TerminateAsked, ScopeSeen, StepUpAsked, ProofChecked, CodeRefused, ApprovalAsked,
                  ApprovalAwaited, ApprovalAnswered, AskerGone, GrantStored, RevokeAsked, BlockAsked,
                  UnblockAsked, BlockKept, FactorsChanged, FactorNews, KeyChanged, PolicyChanged,
-                 RehearseAsked, RehearsalConfirmed>;
+                 RehearseAsked, RehearsalConfirmed, ObservesByWord>;
 
 } // namespace vigil::core

@@ -323,7 +323,7 @@ Effects Machine::Data::on(const PolicyChanged& change, const Now& now) {
     if (policy.mode == policy::Mode::enforce)
         rehearsal.reset();
     if (enforcing() != was_enforcing)
-        store_blocks(effects);
+        store_blocks(now, effects);
     decide_anew(now, effects);
     effects.push_back(Audit{.kind = AuditKind::policy_loaded,
                             .session = std::nullopt,

@@ -40,7 +40,7 @@ Effects Machine::start(const Now& now) {
             data_->end_proofs(uid, effects);
         }
     }
-    data_->store_blocks(effects);
+    data_->store_blocks(now, effects);
     effects.push_back(KeepMarks{std::move(marked)});
     for (auto& [id, session] : data_->sessions) {
         effects.push_back(Watch{id});

@@ -3,6 +3,7 @@
 
 #include "daemon/core/step_up.hpp"
 #include "wire/names.hpp"
+#include "wire/observing.hpp"
 
 namespace vigil::core {
 
@@ -13,7 +14,7 @@ Audit about(AuditKind kind, std::string text) {
             .session = std::nullopt,
             .user = {},
             .uid = UINT32_MAX,
-            .service = "vigilctl",
+            .service = {},
             .rule = {},
             .text = std::move(text)};
 }
@@ -30,11 +31,17 @@ Effects Machine::Data::on(const RehearseAsked& asked, const Now& now) {
                           "rehearsed until " + date_text(now.wall + asked.lasts, now.utc_offset) +
                               " by " + asked.by)};
     if (is_new) {
-        store_blocks(effects);
+        store_blocks(now, effects);
         decide_anew(now, effects);
     }
     effects.push_back(done(asked.token));
     return effects;
+}
+
+Effects Machine::Data::on(const ObservesByWord&, const Now&) {
+    return {about(AuditKind::break_glass,
+                  "the kernel's command line has " + std::string{wire::observe_word} +
+                      ": nothing is locked, ended or refused until the next boot")};
 }
 
 /// Of what sudo started it is the login that counts. The reservation of one that was refused is no
@@ -61,7 +68,7 @@ void Machine::Data::lapse_rehearsal(const Now& now, Effects& effects) {
     effects.push_back(about(AuditKind::rehearsal_over,
                             "the rehearsal is over and nobody has confirmed it: vigil only "
                             "observes again"));
-    store_blocks(effects);
+    store_blocks(now, effects);
     std::vector<SessionId> locked;
     for (const auto& [id, session] : sessions)
         if (session.record.state == State::locked)

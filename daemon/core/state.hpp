@@ -237,6 +237,7 @@ struct Machine::Data {
 
     // rehearsal.cpp
     Effects on(const RehearseAsked&, const Now&);
+    Effects on(const ObservesByWord&, const Now&);
     Effects on(const RehearsalConfirmed&, const Now&);
     void lapse_rehearsal(const Now& now, Effects& effects);
 
@@ -398,7 +399,7 @@ struct Machine::Data {
     std::optional<std::string> why_blocked(std::uint32_t uid, const Now& now) const;
     std::optional<std::string> why_blocked(const StepUpAsked& asked, const Now& now) const;
     std::optional<std::string> why_blocked(const Answerer& by, const Now& now) const;
-    void store_blocks(Effects& effects) const;
+    void store_blocks(const Now& now, Effects& effects) const;
     void note_block_ends();
     void lapse_blocks(const Now& now, Effects& effects);
     void end_proofs(std::uint32_t uid, Effects& effects);

@@ -171,7 +171,11 @@ Effects Machine::Data::on(const ThawedByHand& thaw, const Now& now) {
     const auto* session = find(thaw.session);
     if (!session || session->record.state != State::locked || !undoes(thaw.when, session->record))
         return {};
-    return unlock(UnlockAsked{0, thaw.session, "root: thawed by hand", {}}, now);
+    Effects effects{audit(AuditKind::break_glass, *session,
+                          "thawed by hand, so without a proof and past vigild")};
+    std::ranges::move(unlock(UnlockAsked{0, thaw.session, "root: thawed by hand", {}}, now),
+                      std::back_inserter(effects));
+    return effects;
 }
 
 Effects Machine::Data::on(const UnlockRefused& refusal, const Now& now) {

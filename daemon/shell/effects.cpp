@@ -75,10 +75,9 @@ void Shell::perform(const core::StoreBlock& effect) {
     const auto& record = effect.record;
     const auto written = store_.put(record);
     stored(written);
-    const auto utc_offset = base::read_clocks().utc_offset;
-    const auto marked = effect.marked ? block_files_.put_mark(record, utc_offset)
+    const auto marked = effect.marked ? block_files_.put_mark(record, effect.utc_offset)
                                       : block_files_.erase_mark(record.uid);
-    const auto copied = block_files_.put_copy(record, utc_offset);
+    const auto copied = block_files_.put_copy(record, effect.utc_offset);
     base::log_failure("marking a blocked user", marked);
     base::log_failure("keeping a block for after a reboot", copied);
     events_.push_back(core::BlockKept{effect.token, first_failure({written, marked, copied})});

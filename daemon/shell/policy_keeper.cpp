@@ -7,6 +7,7 @@
 #include "policy/load.hpp"
 #include "wire/login_mark.hpp"
 #include "wire/names.hpp"
+#include "wire/observing.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -52,23 +53,6 @@ Result<std::vector<policy::Source>> unpack(std::string_view packed) {
 /// Room for the main file and many fragments.
 constexpr std::size_t largest_kept = 16 * policy::max_file_bytes;
 
-/// As the kernel takes it apart: at white space, and what stands after " -- " is init's.
-bool has_word(std::string_view line, std::string_view word) {
-    while (!line.empty()) {
-        const auto start = line.find_first_not_of(" \t\n");
-        if (start == line.npos)
-            return false;
-        line.remove_prefix(start);
-        const auto end = std::min(line.find_first_of(" \t\n"), line.size());
-        if (line.substr(0, end) == "--")
-            return false;
-        if (line.substr(0, end) == word)
-            return true;
-        line.remove_prefix(end);
-    }
-    return false;
-}
-
 /// Where and when a login comes from the mark does not say. So such a rule asks at any time, and
 /// lets in at none.
 std::vector<wire::LoginRule> login_rules(const policy::Policy& policy) {
@@ -94,11 +78,11 @@ void remove(const std::string& mark) {
 
 } // namespace
 
-PolicyKeeper::PolicyKeeper(std::string path, std::string last_good, const std::string& runtime,
+PolicyKeeper::PolicyKeeper(std::string path, std::string state, const std::string& runtime,
                            std::string_view kernel_command_line)
-    : path_{std::move(path)}, last_good_{std::move(last_good)}, runtime_{runtime},
-      elevated_mark_{runtime + "/" + wire::elevated_mark},
-      observe_only_{has_word(kernel_command_line, observe_word)} {}
+    : path_{std::move(path)}, state_{std::move(state)}, last_good_{state_ + "/policy.last-good"},
+      runtime_{runtime}, elevated_mark_{runtime + "/" + wire::elevated_mark},
+      observe_only_{wire::says_observe(kernel_command_line)} {}
 
 policy::Policy PolicyKeeper::start(WallTime now) {
     auto chosen = choose(now);
@@ -121,8 +105,23 @@ void PolicyKeeper::mark(const policy::Policy& policy) const {
     else
         remove(elevated_mark_);
     // Without any policy the rules of the last one are still those that somebody wanted.
-    if (usable_)
-        mark_login_rules(policy);
+    if (!usable_)
+        return;
+    mark_login_rules(policy);
+    mark_observing();
+}
+
+/// By what the policy itself says: the kernel's word is there to be read as long as it counts. One
+/// that stays where it should not lets in, while vigild is away, whom a rule asks.
+void PolicyKeeper::mark_observing() const {
+    for (const auto& folder : {state_, runtime_}) {
+        const auto path = folder + "/" + wire::observing_mark;
+        if (as_written_ == policy::Mode::observe)
+            base::log_failure("marking that vigil only observes",
+                              base::write_whole(path, {}, 0644));
+        else
+            remove(path);
+    }
 }
 
 /// One that cannot be made lets in past the auth phase, while vigild is away, whom a rule asks.
@@ -137,10 +136,6 @@ void PolicyKeeper::mark_login_rules(const policy::Policy& policy) const {
 }
 
 policy::Policy PolicyKeeper::choose(WallTime now) {
-    if (observe_only_)
-        base::log(base::Level::warning, "the kernel's command line says " +
-                                            std::string{observe_word} +
-                                            ": nothing is locked, ended or refused");
     if (auto fresh = load(now))
         return std::move(*fresh);
     base::log(base::Level::error, "the policy is broken: " + error_);
@@ -149,6 +144,8 @@ policy::Policy PolicyKeeper::choose(WallTime now) {
         kept ? unpack(*kept) : Result<std::vector<policy::Source>>{std::unexpected{kept.error()}};
     auto old = sources ? policy::parse(*sources)
                        : Result<policy::Policy>{std::unexpected{sources.error()}};
+    if (old)
+        as_written_ = old->mode;
     if (observe_only_) {
         usable_ = true;
         if (!old)
@@ -177,6 +174,7 @@ Result<policy::Policy> PolicyKeeper::load(WallTime now) {
     error_.clear();
     usable_ = true;
     loaded_ = now;
+    as_written_ = parsed->mode;
     if (observe_only_)
         parsed->mode = policy::Mode::observe;
     if (const auto kept = base::write_whole(last_good_, pack(*sources), 0600); !kept)

@@ -11,18 +11,16 @@
 
 namespace vigil::shell {
 
-/// The way back in for whoever can stop the boot loader (invariant 8).
-inline constexpr std::string_view observe_word = "vigil.mode=observe";
-
 class PolicyKeeper {
 public:
-    /// `path`: policy.yaml. `last_good`: where its text is kept, root's alone. `runtime`: the
-    /// folder of the socket, for the mark that a rule is about elevated sessions, so that
-    /// pam_vigil.so asks nobody where none is (wire::elevated_mark), and for the one of the rules
-    /// that ask for a proof at login (wire/login_mark.hpp).
-    /// `kernel_command_line` (proc_cmdline(5)): with `observe_word` in it every policy only
+    /// `path`: policy.yaml. `state`: the folder where its text is kept, root's alone. `runtime`:
+    /// the folder of the socket, for the mark that a rule is about elevated sessions, so that
+    /// pam_vigil.so asks nobody where none is (wire::elevated_mark), the one of the rules that ask
+    /// for a proof at login (wire/login_mark.hpp), and the one that nothing is refused
+    /// (wire/observing.hpp), which `state` has as well.
+    /// `kernel_command_line` (proc_cmdline(5)): with wire::observe_word in it every policy only
     /// observes.
-    PolicyKeeper(std::string path, std::string last_good, const std::string& runtime,
+    PolicyKeeper(std::string path, std::string state, const std::string& runtime,
                  std::string_view kernel_command_line);
 
     /// Reads the file; if it is broken, the last good one (at start). Returns the policy to use.
@@ -46,13 +44,17 @@ private:
     Result<policy::Policy> load(WallTime now);
     void mark(const policy::Policy& policy) const;
     void mark_login_rules(const policy::Policy& policy) const;
+    void mark_observing() const;
 
     std::string path_;
+    std::string state_;
     std::string last_good_;
     std::string runtime_;
     std::string elevated_mark_;
     bool observe_only_ = false;
     bool usable_ = false;
+    policy::Mode as_written_ =
+        policy::Mode::enforce; ///< of the policy in force, whatever the kernel's word
     std::string error_;
     WallTime loaded_{};
 };

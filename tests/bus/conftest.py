@@ -4,7 +4,8 @@ import tempfile
 
 import pytest
 
-from daemon import Broker, Vigild, broker_config, eventually
+from daemon import NOBODY, Broker, Vigild, broker_config, eventually
+from polkit import Polkit
 
 
 def pytest_configure():
@@ -43,3 +44,23 @@ def make_broker_fixture(folder):
     yield make
     for broker in brokers:
         broker.close()
+
+
+@pytest.fixture(name="broker")
+def broker_fixture(make_broker, vigild, request):
+    """Open to everybody, so that who refuses is vigild; under the module's POLICY."""
+    vigild.write_policy(request.module.POLICY)
+    return make_broker("open", vigild)
+
+
+@pytest.fixture(name="polkit")
+def polkit_fixture(broker):
+    polkit = Polkit(broker)
+    yield polkit
+    polkit.close()
+
+
+@pytest.fixture(name="user")
+def user_fixture(broker):
+    with broker.connect(NOBODY) as user:
+        yield user

@@ -65,12 +65,6 @@ POLICY = "version: 1\nsessions:\n  - {name: everyone, max_sessions: {user: 3, wh
          "step_up:\n  - {match: {services: [sudo]}, require: [totp]}\n"
 
 
-@pytest.fixture(name="broker")
-def broker_fixture(make_broker, vigild):
-    vigild.write_policy(POLICY)
-    return make_broker("open", vigild)
-
-
 def call_as(connection, method, session, factor):
     """Without a descriptor: the broker brings none."""
     interface, member, signature, values = method

@@ -6,7 +6,6 @@ import pytest
 
 from daemon import DAEMON, NOBODY, eventually, login, refused
 from one_time_code import ACCEPTED, QUESTION, enrolled
-from polkit import Polkit
 
 # A login that is remembered is a grant that needs no session of logind's.
 POLICY = "version: 1\nsessions:\n  - {name: a code, login_factors: [totp], remember_source: 8h}\n"
@@ -14,25 +13,6 @@ ACTION = "org.vigil1.manage-grants"
 REFUSED, NOT_FOUND, TOO_MANY = (f"org.vigil1.Error.{name}" for name in ("Denied", "NotFound", "TooMany"))
 NOT_YOURS = REFUSED, "There is no such thing, or it is not yours."
 LOGIN, ELSEWHERE = 2, "f" * 32
-
-
-@pytest.fixture(name="broker")
-def broker_fixture(make_broker, vigild):
-    vigild.write_policy(POLICY)
-    return make_broker("open", vigild)
-
-
-@pytest.fixture(name="polkit")
-def polkit_fixture(broker):
-    polkit = Polkit(broker)
-    yield polkit
-    polkit.close()
-
-
-@pytest.fixture(name="user")
-def user_fixture(broker):
-    with broker.connect(NOBODY) as user:
-        yield user
 
 
 def granted(vigild, name="daemon", uid=DAEMON):

@@ -8,6 +8,18 @@ from terminal import Terminal
 from vigilhost import PASSWORDS, wait_until
 
 NUMBERS = itertools.count(1)
+# What a session and a proof of before are seen by after whatever vigil itself goes through.
+LOCK_AND_CODE = """\
+version: 1
+sessions:
+  - name: until somebody locks it
+    unlock: [password]
+    max_duration: 3h
+step_up:
+  - match: {groups: [sudo], services: [sudo, su]}
+    require: [totp]
+    valid_for: 30m
+"""
 SHELL = r"^\w+@\S+:\S*[$#]"
 
 
@@ -76,8 +88,8 @@ class Shell:
         """(status, what was said) of the command that began there."""
         status = self.terminal.wait_to_hear(r"^status=(\d+)$", timeout, since)
         self.terminal.wait_to_hear(SHELL, 5, since + status.end())
-        # What polkit's helper has to say for itself can come in the middle of what its agent writes.
-        said = re.sub(r"polkit-agent-helper-1: [^\r\n]*\r?\n", "", self.terminal.said()[since:since + status.start()])
+        # What PAM told polkit's helper can come in the middle of what its agent writes.
+        said = re.sub(r"polkit-agent-helper-1: pam_[^\r\n]*\r?\n", "", self.terminal.said()[since:since + status.start()])
         return int(status[1]), said
 
     def run(self, command, code=None, timeout=15):

@@ -9,7 +9,7 @@ import pytest
 import roots
 from people import SHELL, at_console, enroll, let_sshd_take_all, one_line, person, recovery_codes, shell
 from story import CODE_PROMPT
-from troubles import gone, no_factors, no_key, no_policy, no_state, stuck
+from troubles import START, STOP, gone, no_factors, no_key, no_policy, no_state, stuck
 from vigilhost import PASSWORDS, Host, wait_until
 
 RULE = """\
@@ -255,6 +255,8 @@ def test_a_word_on_the_kernels_command_line_makes_vigil_only_watch(host, user):
         host.run("systemctl daemon-reload && systemctl restart vigild.service")
         assert host.vigilctl("status", "--json")["mode"] == "observe"
         assert "observe" in one_line(host.vigilctl("status").stdout, "^mode")
+        told, = host.journal(VIGIL_EVENT="break-glass")
+        assert told["PRIORITY"] == "1" and "vigil.mode=observe" in told["MESSAGE"]
         inside = shell(host, user)
         wait_until(lambda: [one for one in host.journal(VIGIL_USER=user, VIGIL_EVENT="session-locked")
                             if "only observed: would be locked" in one["MESSAGE"]], 10, "the lock is due")
@@ -266,6 +268,20 @@ def test_a_word_on_the_kernels_command_line_makes_vigil_only_watch(host, user):
     wait_until(lambda: host.vigil_sessions(user=user, state="locked"), 10, "it is locked after all")
     inside.terminal.close()
     wait_until(lambda: not host.vigil_sessions(user=user), 10, "the session is over")
+
+
+def test_the_kernels_word_lets_in_where_vigild_does_not_come_up(host, user):
+    host.policy("version: 1\nstep_up:\n  - {match: {services: [sudo]}, require: [totp]}\n")
+    host.write("/etc/tests-cmdline", "vigil.mode=observe " + host.read("/proc/cmdline"))
+    sudo = f"setpriv --reuid={user} --regid={user} --init-groups sudo -n id -un"
+    host.run(STOP)
+    try:
+        assert host.run(sudo, check=False).returncode != 0
+        # A sudo that sees the line in the place of the kernel's.
+        booted = host.run(f"unshare --mount sh -c 'mount --bind /etc/tests-cmdline /proc/cmdline && {sudo}'")
+        assert booted.stdout == "root\n"
+    finally:
+        host.run(START)
 
 
 def test_a_lock_outlasts_vigild(host, user):

@@ -8,23 +8,12 @@ import pytest
 import roots
 from install import FOLDER, NAMES, put_debs
 from logins import LOCK_SCREEN, Login, unlock
-from people import at_console, enroll, one_line, person, shell
+from people import LOCK_AND_CODE, at_console, enroll, one_line, person, shell
 from troubles import START, STOP
 from vigilhost import Host, wait_until
 
 APT = "DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends"
 LINES = r"^[^#]*pam_vigil\.so"
-RULES = """\
-version: 1
-sessions:
-  - name: until somebody locks it
-    unlock: [password]
-    max_duration: 3h
-step_up:
-  - match: {groups: [sudo], services: [sudo, su]}
-    require: [totp]
-    valid_for: 30m
-"""
 # What a host writes by itself, whatever is installed there; and what sealed the key, which is systemd's.
 OF_ANY_HOST = r"^/(proc|sys|dev|run|tmp|root|home|var/(cache|log|tmp|mail|lib/(apt|dpkg|systemd|pam|private|AccountsService|polkit-1)))(/|$)"
 
@@ -120,9 +109,51 @@ def test_what_is_installed_only_watches_and_is_gone_without_a_trace(host, user):
     works_without_a_code(host, user)
 
 
+ONLY_OBSERVES = "vigil only observes on this host: nothing of this is enforced"
+
+
+def test_what_is_fresh_tells_what_it_would_do_and_does_none_of_it(host, user):
+    apt_install(host)
+    assert host.vigilctl("status", "--json")["mode"] == "observe"
+    inside = shell(host, user)
+    for words in (["list"], ["grants"], ["factors"], ["requests"], ["show", host.vigil_sessions(user=user)[0]["id"]]):
+        assert ONLY_OBSERVES in host.vigilctl(*words).stdout, words
+    cursor = host.journal_cursor()
+    assert "root" in inside.run("sudo -n id -un")[1].splitlines()
+    wait_until(lambda: [one for one in host.journal(since=cursor, VIGIL_USER=user) if "only observed" in one["MESSAGE"]], 10,
+               "what would have been is told")
+    assert ": ok, " in host.vigilctl("policy", "check").stdout
+    inside.terminal.close()
+
+
+def test_what_only_observes_refuses_nobody_with_vigild_away(host, user):
+    apt_install(host)
+    host.run(STOP)
+    works_without_a_code(host, user)
+    # As after a boot at which it does not come up.
+    host.run("rm /run/vigil/observing && systemd-tmpfiles --create --boot vigil.conf")
+    works_without_a_code(host, user)
+    host.run(START)
+    host.policy(LOCK_AND_CODE)
+    assert host.run("ls /run/vigil /var/lib/vigil").stdout.split().count("observing") == 0
+    host.run(STOP)
+    assert host.ssh_run(user, "sudo -n id -un", check=False).returncode != 0
+    host.run(START)
+
+
+def test_a_vigild_that_never_came_up_refuses_nobody(host, user):
+    host.write("/etc/systemd/system/vigild.service.d/tests.conf", "[Service]\nExecStart=\nExecStart=/bin/false\n")
+    try:
+        apt_install(host)
+        assert not host.vigild_is_ready()
+        works_without_a_code(host, user)
+    finally:
+        host.run("rm -r /etc/systemd/system/vigild.service.d && systemctl daemon-reload")
+
+
 def test_it_comes_back_with_what_was_enrolled(host, user):
     apt_install(host)
-    host.policy(RULES)
+    host.policy(LOCK_AND_CODE)
     codes = enroll(host, user)
     host.run(f"{APT} remove vigil")
     apt_install(host)
@@ -143,7 +174,7 @@ def newer(host, *names):
 
 def test_an_upgrade_loses_no_session_lock_proof_or_limit(host, user):
     apt_install(host)
-    host.policy(RULES)
+    host.policy(LOCK_AND_CODE)
     codes = enroll(host, user)
     inside = shell(host, user)
     assert "root" in inside.run("sudo id -un", codes.fresh())[1].splitlines()
@@ -208,7 +239,7 @@ def test_with_vigild_broken_root_gets_in_and_people_go_on(host, user):
 
 def test_removal_that_is_refused_leaves_all_as_it_is(host, user):
     apt_install(host)
-    host.policy(RULES)
+    host.policy(LOCK_AND_CODE)
     host.run("cp -a /etc/pam.d/su /root/su && echo 'account required pam_vigil.so' >>/etc/pam.d/su")
     pid = host.vigild_pid()
     done = host.run(f"{APT} remove vigil", check=False, timeout=120)
@@ -220,7 +251,7 @@ def test_removal_that_is_refused_leaves_all_as_it_is(host, user):
 
 def test_sudos_plugin_goes_with_its_package_alone(host, user):
     apt_install(host)
-    host.policy(RULES)
+    host.policy(LOCK_AND_CODE)
     codes = enroll(host, user)
     host.vigilctl("sudo", "enable")
     host.run(f"{APT} remove vigil-sudo")
@@ -231,7 +262,7 @@ def test_sudos_plugin_goes_with_its_package_alone(host, user):
 
 def test_the_module_alone_goes_and_comes_back(host, user):
     apt_install(host)
-    host.policy(RULES)
+    host.policy(LOCK_AND_CODE)
     codes = enroll(host, user)
     host.run(f"{APT} remove libpam-vigil")
     assert not host.vigild_pid(), "what it locked nobody could unlock"
@@ -253,7 +284,7 @@ def test_vigil_without_its_module_does_not_start_and_does_once_it_is_there(host,
 def test_packages_that_were_never_configured_leave_nobody_outside(host, user):
     """dpkg does not run their prerm."""
     apt_install(host)
-    host.policy(RULES)
+    host.policy(LOCK_AND_CODE)
     enroll(host, user)
     host.vigilctl("sudo", "enable")
     host.run(f"dpkg --force-depends --unpack {newer(host, 'libpam-vigil', 'vigil-sudo')}")

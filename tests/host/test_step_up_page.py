@@ -3,14 +3,13 @@ step-up that works and back again. What cannot be typed, as scanning a QR code, 
 
 import re
 
-from people import Shell, let_sshd_take_all
+import pytest
+from people import SHELL, Shell, enroll, let_sshd_take_all
 from story import Codes
-from vigilhost import PASSWORDS, SOURCE, wait_until
+from vigilhost import NO_RULES, PASSWORDS, SOURCE, wait_until
 
 PAGE = (SOURCE / "docs/step-up.md").read_text(encoding="utf-8")
 POLICY, SUDO_CONF = "/etc/vigil/policy.yaml", "/etc/sudo.conf"
-# As it is installed: a version and no rule.
-EMPTY = (SOURCE / "examples/default.yaml").read_text(encoding="utf-8")
 QUESTION = r"(Password|Ticket|Code[a-z ]*|\[sudo\] password for alice): "
 SECRET = r"otpauth://totp/\S+[?&]secret=([A-Z2-7]+)"
 
@@ -53,7 +52,7 @@ class Reader:
                 self.for_sudoers(text)
 
     def put_in_force(self, rules):
-        self.host.write(POLICY, EMPTY + rules)
+        self.host.write(POLICY, NO_RULES + rules)
         checked = self.run_as_root("vigilctl policy check")
         assert ": ok, " in checked and "warning" not in checked, checked
         self.run_as_root("vigilctl reload")
@@ -114,10 +113,72 @@ def test_the_page_leads_to_a_step_up_that_works_and_back(host):
 
     reader.read("Back again")
     assert host.read(SUDO_CONF) == "# of before\n"
-    host.write(POLICY, EMPTY)
+    host.write(POLICY, NO_RULES)
     reader.run_as_root("vigilctl reload")
     for factor in host.vigilctl("factors", "alice", "--json"):
         reader.run_as_root(f"vigilctl forget {factor['id']}")
     assert host.vigilctl("factors", "alice", "--json") == []
     reader.log_in()
     assert reader.run("sudo visudo --check")[1] == ["[sudo] password for alice"]
+
+
+def test_the_page_leads_to_a_code_at_login_and_back(host):
+    let_sshd_take_all(host)
+    codes = enroll(host, "alice")
+    (_, to_pam), (_, to_sshd), (_, line), (_, rules), (_, visit) = blocks("7")
+    stack, settings = "/etc/pam.d/sshd", "/etc/ssh/sshd_config.d/10-vigil.conf"
+    before = host.read(stack)
+    host.run(to_pam.removeprefix("# "))
+    host.write(settings, to_sshd)
+    host.write(stack, line + before)
+    host.run("sshd -t && systemctl reload ssh")
+    host.write(POLICY, NO_RULES + rules)
+    assert ": ok, " in host.vigilctl("policy", "check").stdout
+    host.vigilctl("reload")
+    found, = [one for one in host.run("vigilctl", "doctor", check=False).stdout.splitlines() if " login factors " in one]
+    assert found.startswith("ok"), found
+
+    first = host.ssh("alice", by="key, then keyboard-interactive")
+    first.wait_to_hear(r"\(alice@\S+\) Code for alice: ", 10)
+    first.send(codes.fresh() + "\r")
+    first.wait_for(SHELL, 15)
+    assert "Code for alice" in visit and Shell(first).run("vigilctl grants")[0] == 0
+    again = host.ssh("alice", by="key, then keyboard-interactive")
+    again.wait_for(SHELL, 15)
+    assert "Code for" not in again.said(), "it is remembered where she came from"
+    host.vigilctl("revoke", "--user", "alice")
+    third = host.ssh("alice", by="key, then keyboard-interactive")
+    third.wait_to_hear("Code for alice: ", 10)
+
+    host.write(POLICY, NO_RULES)
+    host.vigilctl("reload")
+    host.write(stack, before)
+    host.run(f"rm {settings} && sshd -t && systemctl reload ssh && pam-auth-update --package --remove vigil-login")
+    assert "pam_vigil" not in host.read("/etc/pam.d/common-auth")
+    assert "Code for" not in host.login("alice").said()
+
+
+@pytest.mark.parametrize("section", ["2", "3", "4", "5", "7", "8"])
+def test_each_policy_on_the_page_is_one(host, section):
+    texts = [text for language, text in blocks(section) if language == "yaml"]
+    assert texts
+    for text in texts:
+        host.write("/root/page.yaml", NO_RULES + text)
+        assert ": ok, " in host.vigilctl("policy", "check", "/root/page.yaml").stdout
+
+
+def test_the_pages_clock_is_seen_below_the_login(host):
+    (_, rules), = blocks("8")
+    host.write(POLICY, NO_RULES + rules)
+    host.vigilctl("reload")
+    login = host.login("alice")
+    login.send("sudo -i\r")
+    login.wait_to_hear("assword", 10)
+    login.send(PASSWORDS["alice"] + "\r")
+    login.wait_for("^root@", 15)
+    assert "30m" in host.vigilctl("list").stdout or "29m" in host.vigilctl("list").stdout
+    elevated, = [one for one in host.vigilctl("list", "--json") if one["user"] == "alice"][0]["elevated"]
+    host.vigilctl("terminate", elevated["id"])
+    login.wait_for(SHELL, 15)
+    host.write(POLICY, NO_RULES)
+    host.vigilctl("reload")

@@ -120,9 +120,10 @@ def test_a_key_that_nobody_touches_ends_it_in_time(host, inside, agent, other, w
 
 @pytest.fixture
 def still(inside):
-    """An agent on the host stands still, in the place of the forwarded one."""
-    assert inside.run('forwarded=$SSH_AUTH_SOCK; eval "$(ssh-agent)"; kill -STOP $SSH_AGENT_PID')[0] == 0
-    yield
+    """An agent on the host stands still, in the place of the forwarded one: its socket."""
+    status, said = inside.run('forwarded=$SSH_AUTH_SOCK; eval "$(ssh-agent)"; kill -STOP $SSH_AGENT_PID; echo "at $SSH_AUTH_SOCK"')
+    assert status == 0
+    yield re.search(r"^at (/\S+)", said, re.MULTILINE)[1]
     inside.run("kill -CONT $SSH_AGENT_PID; ssh-agent -k")
 
 
@@ -137,9 +138,10 @@ def test_an_agent_that_stands_still_ends_it_in_time(host, inside, agent, other, 
     assert works(inside, agent, way)
 
 
-def test_ctrl_c_at_an_agent_that_stands_still(inside, agent, way, still):  # noqa: ARG001
+def test_ctrl_c_at_an_agent_that_stands_still(host, inside, agent, way, still):
     since, _ = started(inside, way)
-    time.sleep(1)
+    # The other end of each connection has the name too, also before it is accepted.
+    wait_until(lambda: host.run("grep", "-c", f" {still}$", "/proc/net/unix").stdout == "2\n", 10, "the agent is asked")
     began = time.monotonic()
     inside.terminal.key("ctrl-c")
     inside.terminal.wait_to_hear(SHELL, 5, since)

@@ -5,20 +5,9 @@ import sqlite3
 
 import pytest
 from logins import UNLOCK_PROMPT, Login, unlock
-from people import Shell, enroll, person
+from people import LOCK_AND_CODE, Shell, enroll, person
 from vigilhost import wait_until
 
-POLICY = """\
-version: 1
-sessions:
-  - name: until somebody locks it
-    unlock: [password]
-    max_duration: 3h
-step_up:
-  - match: {groups: [sudo], services: [sudo]}
-    require: [totp]
-    valid_for: 30m
-"""
 STOP = "systemctl stop vigild.socket vigild.service"
 START = "systemctl start vigild.socket vigild.service"
 STORE = "/run/vigil/state.db"
@@ -60,7 +49,7 @@ TABLES = ("session", "grant_", "terminal")
 def prepared(host):
     host.run("groupadd", "nopasswd")
     host.write("/etc/sudoers.d/tests", "%nopasswd ALL=(ALL:ALL) NOPASSWD: ALL\n", "0440")
-    host.policy(POLICY)
+    host.policy(LOCK_AND_CODE)
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,7 @@ import terminal  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
 # The kinds of records in the journal that tests look for: published names, which never change.
+NO_RULES = "version: 1\nmode: enforce\n"
 MESSAGE_IDS = {
     "session-ending": "dc9bfa3bb9f54b0595b9a62556df37cc",
     "policy-loaded": "5d1b1b04d5bd4cc5a965062b6f4f2688",
@@ -60,8 +61,9 @@ class Host:
         self.inner.off()
 
     def install(self):
-        """Builds vigil and puts it on the host, started."""
+        """Builds vigil and puts it on the host, started, with a policy that asks nothing and is enforced."""
         install.install(self.inner, self.suite)
+        self.policy(NO_RULES)
 
     def delete_files(self, but=()):
         """All that install() has put there, as if nobody had thought of anything."""

@@ -7,6 +7,7 @@
 #include "tests/unit/test.hpp"
 #include "wire/block_mark.hpp"
 #include "wire/login_mark.hpp"
+#include "wire/observing.hpp"
 
 #include <chrono>
 #include <cstdlib>
@@ -366,6 +367,45 @@ START_TEST(who_may_not_look_for_a_mark_is_refused) {
 }
 END_TEST
 
+/// Neither by an absence, nor by what stays of a policy that was enforced before.
+START_TEST(what_only_observes_refuses_nobody) {
+    FakeVigild vigild;
+    make(vigild, troubles[_i]);
+    mark_login_rules(vigild);
+    block(vigild, 65534, "nobody is blocked: gone\n\n");
+    std::ofstream{vigild.directory() + "/" + wire::observing_mark};
+    for (const char* const service : {"sshd", "sudo", "su", "polkit-1"}) {
+        PamHost host{vigild, service, "nobody", "unavailable=deny"};
+        check_code(service, troubles[_i], host.account(), ignored);
+        ck_assert(host.lines.empty());
+    }
+    PamHost login{vigild, "login", "nobody", "", Lines::auth_apart};
+    check_code("auth", troubles[_i], login.authenticate(), ignored);
+    PamHost lock{vigild, "vigil-unlock", "nobody"};
+    lock.answers = {"123456"};
+    check_code("unlock", troubles[_i], lock.authenticate(), PAM_AUTHINFO_UNAVAIL);
+}
+END_TEST
+
+START_TEST(what_only_looks_like_the_mark_that_vigil_observes_is_none) {
+    FakeVigild vigild;
+    vigild.remove();
+    const auto mark = vigild.directory() + "/" + wire::observing_mark;
+    const std::function<void()> kinds[] = {
+        [&] { std::filesystem::create_directory(mark); },
+        [&] { std::filesystem::create_symlink("/etc/passwd", mark); },
+        [&] {
+            std::ofstream{mark};
+            ck_assert_int_eq(::chown(mark.c_str(), 65534, 0), 0);
+        }};
+    for (const auto& make_it : kinds) {
+        make_it();
+        ck_assert_int_eq(PamHost(vigild, "polkit-1", "nobody").account(), PAM_AUTHINFO_UNAVAIL);
+        std::filesystem::remove(mark);
+    }
+}
+END_TEST
+
 START_TEST(a_mark_whose_time_is_over_lets_in) {
     FakeVigild vigild;
     vigild.remove();
@@ -427,6 +467,8 @@ int main() {
          whatever_has_the_name_of_a_mark_blocks,
          where_no_mark_can_be_looked_for_nobody_but_root_is_let_in,
          who_may_not_look_for_a_mark_is_refused,
+         {what_only_observes_refuses_nobody, 0, trouble_count},
+         what_only_looks_like_the_mark_that_vigil_observes_is_none,
          a_mark_whose_time_is_over_lets_in,
          root_may_become_a_blocked_user_and_nobody_else,
          a_restart_of_vigild_is_waited_out},

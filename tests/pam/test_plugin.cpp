@@ -5,6 +5,7 @@
 #include "tests/pam/sudo_host.hpp"
 #include "tests/pam/troubles.hpp"
 #include "wire/names.hpp"
+#include "wire/observing.hpp"
 
 #include <cstring>
 #include <filesystem>
@@ -67,6 +68,18 @@ START_TEST(a_blocked_user_runs_nothing_where_vigild_cannot_be_asked) {
     ck_assert_int_eq(sudo.approve(lenient), no);
     ck_assert(sudo.was_told("vigil: nobody is blocked: gone\\x1b"));
     ck_assert_int_eq(sudo.approve(by_root()), yes);
+}
+END_TEST
+
+START_TEST(where_vigil_only_observes_everybody_runs_what_he_likes) {
+    FakeVigild vigild;
+    std::filesystem::create_directory(vigild.directory() + "/blocked");
+    std::ofstream{vigild.directory() + "/blocked/65534"} << "nobody is blocked: gone\n";
+    std::ofstream{vigild.directory() + "/" + vigil::wire::observing_mark};
+    make(vigild, troubles[_i]);
+    SudoHost sudo{vigild};
+    ck_assert_int_eq(sudo.approve(), yes);
+    ck_assert(sudo.lines.empty());
 }
 END_TEST
 
@@ -401,6 +414,7 @@ int main() {
         {{without_an_answer_nobody_runs_anything, 0, trouble_count},
          {without_an_answer_root_does_as_ever, 0, trouble_count},
          {a_blocked_user_runs_nothing_where_vigild_cannot_be_asked, 0, trouble_count},
+         {where_vigil_only_observes_everybody_runs_what_he_likes, 0, trouble_count},
          where_no_mark_can_be_looked_for_root_alone_runs_something,
          {an_answer_that_fails_behind_the_question_is_a_no, 0, trouble_count},
          a_restart_of_vigild_is_waited_out,

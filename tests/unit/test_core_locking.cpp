@@ -81,7 +81,8 @@ START_TEST(a_thaw_by_hand_is_an_operators_unlock) {
     host.lock(1, 10s);
     // One of an earlier lock says nothing of this one.
     ck_assert(host.step(ThawedByHand{id_of(1), at(9s).boot}, 11s).empty());
-    CHECK_TEXT(kinds(host.step(ThawedByHand{id_of(1), at(12s).boot}, 13s)), "StoreSession Unlock");
+    CHECK_TEXT(kinds(host.step(ThawedByHand{id_of(1), at(12s).boot}, 13s)),
+               "Audit StoreSession Unlock");
     const auto effects = host.step(UnlockDone{id_of(1), true, {}}, 13s);
     CHECK_TEXT(told(effects), "[unlocked by root: thawed by hand]");
     ck_assert(host.state(1) == State::active);

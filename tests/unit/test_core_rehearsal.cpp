@@ -25,6 +25,14 @@ std::string confirm_from(Host& host, std::optional<SessionId> session, Microseco
     return why_not(host.step(RehearsalConfirmed{.token = 8, .session = session}, now));
 }
 
+START_TEST(the_kernels_word_is_told_loudly_and_changes_nothing_else) {
+    Host host{observing()};
+    const auto effects = host.step(ObservesByWord{}, 0s);
+    CHECK_TEXT(kinds(effects), "Audit");
+    ck_assert(find<Audit>(effects)->kind == AuditKind::break_glass);
+}
+END_TEST
+
 START_TEST(it_enforces_until_its_time_and_then_gives_back) {
     Host host{observing()};
     host.login(1, 0s);
@@ -128,7 +136,8 @@ END_TEST
 int main() {
     return vigil::test::run(
         "core_rehearsal",
-        {it_enforces_until_its_time_and_then_gives_back,
+        {the_kernels_word_is_told_loudly_and_changes_nothing_else,
+         it_enforces_until_its_time_and_then_gives_back,
          what_was_only_observed_is_due_when_it_begins,
          it_is_confirmed_from_a_login_that_was_made_since, more_time_does_not_make_older_logins_new,
          a_policy_that_observes_still_does_not_end_it, one_that_enforces_is_not_rehearsed,

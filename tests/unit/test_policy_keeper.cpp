@@ -3,6 +3,7 @@
 #include "daemon/shell/policy_keeper.hpp"
 #include "tests/unit/folder.hpp"
 #include "wire/login_mark.hpp"
+#include "wire/observing.hpp"
 
 #include <filesystem>
 #include <fstream>
@@ -19,10 +20,14 @@ constexpr const char* broken = "version: 1\nsessions: 7\n";
 struct Place {
     test::Folder folder;
 
-    explicit Place(const char* text) { write(text); }
+    explicit Place(const char* text) {
+        std::filesystem::create_directory(state());
+        write(text);
+    }
+    std::string state() const { return folder / "state"; }
     void write(const char* text) const { std::ofstream{folder / "policy.yaml"} << text; }
     PolicyKeeper keeper(const char* command_line = "BOOT_IMAGE=/vmlinuz ro quiet") const {
-        return {folder / "policy.yaml", folder / "last-good", folder / "", command_line};
+        return {folder / "policy.yaml", state(), folder / "", command_line};
     }
 };
 
@@ -81,7 +86,7 @@ START_TEST(who_is_asked_for_a_proof_at_login_is_marked_while_the_rule_is_in_forc
     place.write(broken);
     ck_assert(!keeper.reload(WallTime{}) && is_asked(place, "eve"));
     ck_assert(!place.keeper().start(WallTime{}).sessions.empty() && is_asked(place, "eve"));
-    std::filesystem::remove(place.folder / "last-good");
+    std::filesystem::remove(place.state() + "/policy.last-good");
     ck_assert(place.keeper().start(WallTime{}).sessions.empty() && is_asked(place, "eve"));
     auto rescue = place.keeper("vigil.mode=observe");
     (void)rescue.start(WallTime{});
@@ -101,6 +106,31 @@ START_TEST(what_is_only_observed_or_asks_nobody_leaves_no_mark) {
         ck_assert(keeper.reload(WallTime{}).has_value());
         ck_assert(!std::filesystem::exists(place.folder / wire::login_mark));
     }
+}
+END_TEST
+
+START_TEST(that_nothing_is_refused_is_marked_while_the_policy_says_so) {
+    const auto is_there = [](const std::string& folder) {
+        return std::filesystem::exists(folder + "/" + wire::observing_mark);
+    };
+    const Place place{"version: 1\nmode: observe\n"};
+    place.keeper().start(WallTime{});
+    ck_assert(is_there(place.folder / "") && is_there(place.state()));
+    ck_assert(wire::observes(place.folder / "bus"));
+    // As after a boot, with a file that somebody has broken since.
+    std::filesystem::remove(place.folder / wire::observing_mark);
+    place.write(broken);
+    auto keeper = place.keeper();
+    (void)keeper.start(WallTime{});
+    ck_assert(is_there(place.folder / ""));
+    place.write(good);
+    ck_assert(keeper.reload(WallTime{}).has_value());
+    ck_assert(!wire::observes(place.folder / "bus"));
+    ck_assert(!is_there(place.state()));
+    // The kernel's word is there to be read, and goes with its boot.
+    (void)place.keeper("vigil.mode=observe").start(WallTime{});
+    ck_assert(!wire::observes(place.folder / "bus"));
+    ck_assert(!is_there(place.state()));
 }
 END_TEST
 
@@ -141,19 +171,11 @@ START_TEST(a_word_on_the_kernels_command_line_makes_every_policy_observe) {
     ck_assert(keeper.start(WallTime{}).mode == policy::Mode::observe);
     ck_assert(keeper.reload(WallTime{})->mode == policy::Mode::observe);
     // Nor does it need a good file: it is there for whoever broke it.
-    std::filesystem::remove(place.folder / "last-good");
+    std::filesystem::remove(place.state() + "/policy.last-good");
     place.write(broken);
     auto rescue = place.keeper("ro vigil.mode=observe\n");
     ck_assert(rescue.start(WallTime{}).mode == policy::Mode::observe);
     ck_assert(rescue.usable());
-}
-END_TEST
-
-START_TEST(what_only_looks_like_the_word_is_not_it) {
-    const Place place{good};
-    for (const auto* line : {"", "vigil.mode=enforce", "xvigil.mode=observe", "vigil.mode=observe2",
-                             "init=/bin/sh -- vigil.mode=observe"})
-        ck_assert(place.keeper(line).start(WallTime{}).mode == policy::Mode::enforce);
 }
 END_TEST
 
@@ -164,8 +186,8 @@ int main() {
         "policy keeper",
         {what_has_a_rule_for_elevated_sessions_is_marked_while_it_is_in_force,
          who_is_asked_for_a_proof_at_login_is_marked_while_the_rule_is_in_force,
-         what_is_only_observed_or_asks_nobody_leaves_no_mark, a_good_file_is_in_force,
+         what_is_only_observed_or_asks_nobody_leaves_no_mark,
+         that_nothing_is_refused_is_marked_while_the_policy_says_so, a_good_file_is_in_force,
          a_broken_file_changes_nothing_across_a_restart, without_any_good_one_none_is_usable,
-         a_word_on_the_kernels_command_line_makes_every_policy_observe,
-         what_only_looks_like_the_word_is_not_it});
+         a_word_on_the_kernels_command_line_makes_every_policy_observe});
 }
