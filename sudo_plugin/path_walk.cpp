@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -22,14 +23,24 @@ bool is_roots(const struct stat& node) noexcept {
     return node.st_uid == 0 && (node.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
+/// Renames anywhere on the host may keep the kernel from being sure of a `..` below another root
+/// (openat2(2), EAGAIN), and anybody can make many.
+constexpr int most_tries = 1000;
+
 /// By the kernel, which goes through no link of proc(5) here: these have a text, and lead to
-/// something else than it says.
-base::UniqueFd open_by_kernel(int root, const std::string& path) noexcept {
+/// something else than it says. `root`: nullopt for the host's own, of which no `..` leads out.
+base::UniqueFd open_by_kernel(std::optional<int> root, const std::string& path) noexcept {
     open_how how{};
     how.flags = O_PATH | O_CLOEXEC;
-    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    return base::UniqueFd{
-        static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how))};
+    how.resolve = RESOLVE_NO_MAGICLINKS | (root ? RESOLVE_IN_ROOT : 0U);
+    int fd = -1;
+    for (int tries = 0; tries < most_tries; ++tries) {
+        fd = static_cast<int>(
+            ::syscall(SYS_openat2, root.value_or(AT_FDCWD), path.c_str(), &how, sizeof how));
+        if (fd >= 0 || errno != EAGAIN)
+            break;
+    }
+    return base::UniqueFd{fd};
 }
 
 } // namespace
@@ -67,7 +78,9 @@ private:
 
     /// The names are what rules are about, and the kernel's is what runs.
     Result<> is_where_kernel_goes(const std::string& path) const {
-        const auto node = open_by_kernel(trail_.front()->second.fd.get(), path);
+        const bool is_hosts = walker_.root_ == "/";
+        const auto node = open_by_kernel(
+            is_hosts ? std::nullopt : std::optional{trail_.front()->second.fd.get()}, path);
         struct stat seen{};
         if (!node || ::fstat(node.get(), &seen) < 0)
             return fail(errno, "following " + path);

@@ -3,8 +3,10 @@
 #include "sudo_plugin/path_walk.hpp"
 #include "tests/unit/folder.hpp"
 
+#include <atomic>
 #include <cerrno>
 #include <fstream>
+#include <thread>
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -56,6 +58,25 @@ START_TEST(a_path_without_links_leads_to_itself) {
         tree.check(path, "/usr/bin/id");
     tree.check("/", "");
     tree.check("/usr/bin/..", "/usr");
+}
+END_TEST
+
+/// Of files that have nothing to do with it.
+START_TEST(who_renames_files_keeps_nobody_from_his_way) {
+    const Tree tree;
+    std::ofstream{tree.at("one")};
+    std::atomic<bool> over = false;
+    std::thread others{[&] {
+        while (!over)
+            if (::rename(tree.at("one").c_str(), tree.at("two").c_str()) != 0)
+                ::rename(tree.at("two").c_str(), tree.at("one").c_str());
+    }};
+    for (int i = 0; i < 2000; ++i) {
+        tree.check("/usr/../usr/bin/../bin/id", "/usr/bin/id");
+        CHECK_OK(Walker{}.to("/usr/../usr/bin/../bin/env"));
+    }
+    over = true;
+    others.join();
 }
 END_TEST
 
@@ -150,8 +171,9 @@ END_TEST
 
 int main() {
     return run("path_walk",
-               {a_path_without_links_leads_to_itself, links_are_followed_from_where_they_stand,
-                a_loop_of_links_ends, as_many_links_are_followed_as_by_the_kernel,
-                no_link_of_the_kernels_own_is_followed, what_is_not_there_is_an_error,
-                what_another_could_change_is_not_settled, a_folder_that_is_left_again_counts});
+               {a_path_without_links_leads_to_itself, who_renames_files_keeps_nobody_from_his_way,
+                links_are_followed_from_where_they_stand, a_loop_of_links_ends,
+                as_many_links_are_followed_as_by_the_kernel, no_link_of_the_kernels_own_is_followed,
+                what_is_not_there_is_an_error, what_another_could_change_is_not_settled,
+                a_folder_that_is_left_again_counts});
 }
