@@ -92,7 +92,7 @@ private:
                         "vigilctl status; journalctl -u vigild"};
         if (status.mode != "enforce")
             return {vigild_check, Grade::warning, name + " and only observes: nothing is locked",
-                    "`mode: enforce` in " + status.policy_path + ", then vigilctl reload"};
+                    "vigilctl rehearse --for 10m, then vigilctl enforce from a new login"};
         return {vigild_check, Grade::ok, name + " and enforces"};
     }
 

@@ -350,8 +350,11 @@ Finding look_at_forwards() {
     if (!settings)
         return settings.error();
     const auto allowed = forwards_in(*settings);
-    if (!allowed)
-        return not_looked_at(check, "sshd -T does not say what it allows", "see it: sshd -T");
+    if (!allowed) {
+        const std::string asked = sshd_program().value_or("sshd") + " -T";
+        return not_looked_at(check, asked + " does not say what it allows",
+                             "see what is wrong: " + asked);
+    }
     if (allowed->empty())
         return {check, Grade::ok, "sshd forwards no TCP and no UNIX sockets, Match blocks aside"};
     return {check, Grade::warning,

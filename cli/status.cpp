@@ -14,7 +14,7 @@ void put_listing(const Client& client, const std::string& table) {
     std::fputs(table.c_str(), stdout);
     if (const auto status = client.status(); status && status->mode == "observe")
         std::puts("\nvigil only observes on this host: nothing of this is enforced. See: vigilctl "
-                  "enforce --help");
+                  "rehearse --help");
 }
 
 int status(const Context& context, bool json) {

@@ -94,7 +94,7 @@ def test_they_are_told_as_sshd_has_them(host, settings, allowed):
 
 
 @pytest.mark.parametrize("script, mode, words", [
-    ("echo Usage: sshd", "755", "sshd -T does not say what it allows"),
+    ("echo Usage: sshd", "755", "/usr/sbin/sshd -T does not say what it allows"),
     ("exit 255", "755", "/usr/sbin/sshd: exit status 255"),
     ("exec sleep 1000", "755", "/usr/sbin/sshd: it takes too long"),
     ("exec yes", "755", "/usr/sbin/sshd: it says more than 65536 bytes"),

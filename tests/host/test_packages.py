@@ -137,7 +137,7 @@ def test_what_only_observes_refuses_nobody_with_vigild_away(host, user):
     host.policy(LOCK_AND_CODE)
     assert host.run("ls /run/vigil /var/lib/vigil").stdout.split().count("observing") == 0
     host.run(STOP)
-    assert host.ssh_run(user, "sudo -n id -un", check=False).returncode != 0
+    assert host.ssh_run(user, "sudo -n id -un").returncode != 0
     host.run(START)
 
 
