@@ -179,7 +179,7 @@ def test_the_pages_clock_is_seen_below_the_login(host):
     shown = host.vigilctl("list").stdout
     assert re.search(r"^[0-9a-f]{8} +alice .*\n  [0-9a-f]{8} +root .* sudo-i .* end \d\d:\d\d$", shown, re.MULTILINE), shown
     elevated, = [started for one in host.vigilctl("list", "--json") for started in one["elevated"]]
-    host.vigilctl("terminate", elevated["id"])
+    host.vigilctl("terminate", elevated["id"], "--reason", "a test")
     login.wait_for(SHELL, 15)
     host.write(POLICY, NO_RULES)
     host.vigilctl("reload")
