@@ -46,7 +46,9 @@ Result<pid_t> start(std::vector<std::string>& words, int output, int errors) {
     ::posix_spawn_file_actions_addopen(actions.get(), STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     ::posix_spawn_file_actions_adddup2(actions.get(), output, STDOUT_FILENO);
     ::posix_spawn_file_actions_adddup2(actions.get(), errors, STDERR_FILENO);
-    std::array<char*, 1> environment{};
+    // With none at all sudo 1.9.16p2-3+deb13u5 dies of SIGSEGV.
+    std::string path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+    std::array<char*, 2> environment{path.data(), nullptr};
     pid_t pid = 0;
     if (const int error = ::posix_spawn(&pid, pointers.front(), actions.get(), nullptr,
                                         pointers.data(), environment.data());

@@ -9,10 +9,11 @@
 
 namespace vigil::base {
 
-/// What a program has to say, its errors too, when it is run with nothing to read and an empty
-/// environment; whole, and only where it ends with 0. `words` begin with its path. Errors: what
-/// execve(2) gives, as ENOENT; without a number, that it failed, with the first line it said, took
-/// too long, or said more than `limit` bytes. One that is given up is killed, and not waited for.
+/// What a program has to say, its errors too, when it is run with nothing to read and the usual
+/// PATH for its environment; whole, and only where it ends with 0. `words` begin with its path.
+/// Errors: what execve(2) gives, as ENOENT; without a number, that it failed, with the first line
+/// it said, took too long, or said more than `limit` bytes. One that is given up is killed, and not
+/// waited for.
 Result<std::string> output_of(std::vector<std::string> words, Microseconds patience,
                               std::size_t limit = 64 * 1024);
 

@@ -24,11 +24,12 @@ START_TEST(what_a_program_says_is_taken_whole) {
 }
 END_TEST
 
-START_TEST(it_has_nothing_to_read_and_no_environment) {
+START_TEST(it_has_nothing_to_read_and_an_environment_of_its_own) {
     ck_assert_int_eq(::setenv("VIGIL_TEST", "kept", 1), 0);
     const auto said = said_by("cat; echo \"<$VIGIL_TEST>\"");
     CHECK_OK(said);
     CHECK_TEXT(*said, "<>\n");
+    CHECK_TEXT(*output_of({"/usr/bin/env"}, patience), "PATH=/usr/sbin:/usr/bin:/sbin:/bin\n");
 }
 END_TEST
 
@@ -69,7 +70,8 @@ END_TEST
 
 int main() {
     return test::run("program",
-                     {what_a_program_says_is_taken_whole, it_has_nothing_to_read_and_no_environment,
+                     {what_a_program_says_is_taken_whole,
+                      it_has_nothing_to_read_and_an_environment_of_its_own,
                       one_that_fails_is_believed_nothing, what_is_no_program_is_told,
                       nobody_is_waited_for_longer, nobody_is_listened_to_for_ever},
                      {.seconds = 60});
