@@ -14,7 +14,7 @@ from pathlib import Path
 from build import OPTIONS, build_environment
 from common import SOURCE, SUITES, HostError, ends_are_exceptions, locked, note
 
-MESON_SUITES = ["unit", "pam", "bus"]
+MESON_SUITES = ["unit", "pam", "bus", "packages"]
 ON_HOSTS = ["host", "machine"]
 HOST_TESTS = SOURCE / "tests" / "host"
 # In containers these run as well, but with the kernel, and so the controllers and the clocks, of the machine around them.
@@ -235,7 +235,7 @@ def host_tests(suites, vm, chosen, count, files=None):
 
 def main():
     parser = argparse.ArgumentParser(prog="tools/test", description="Builds vigil and tests it.")
-    parser.add_argument("what", nargs="*", metavar="PART", help="unit, pam, bus, host, all of these (the default), or machine: what only virtual machines show")
+    parser.add_argument("what", nargs="*", metavar="PART", help="unit, pam, bus, packages, host, all of these (the default), or machine: what only virtual machines show")
     parser.add_argument("--suite", choices=SUITES, help="host tests on this release alone")
     parser.add_argument("--vm", action="store_true",
                         help="host tests on virtual machines with Debian's own kernel, emulated: slow, so choose some with -k")
