@@ -6,6 +6,8 @@
 #include <optional>
 #include <set>
 
+#include <unistd.h>
+
 namespace vigil::cli {
 
 namespace {
@@ -50,6 +52,14 @@ AsksVigil asks_vigil(const std::string& service, const char* type) {
     return std::ranges::any_of(*lines, is_vigils) ? AsksVigil::yes : AsksVigil::no;
 }
 
+const char* how_to_wire() {
+    // Where PAM's files are authselect(8)'s.
+    constexpr const char* profile = "/usr/libexec/vigil/authselect-profile";
+    return ::access(profile, F_OK) == 0
+               ? "/usr/libexec/vigil/authselect-profile enable"
+               : "pam-auth-update --enable vigil vigil-session vigil-elevated";
+}
+
 std::vector<std::string>
 unasked_services(const policy::Policy& policy,
                  const std::function<AsksVigil(const std::string& service)>& look) {
@@ -68,7 +78,8 @@ unasked_services(const policy::Policy& policy,
             else if (asks == AsksVigil::no)
                 lines.push_back(named +
                                 ", whose PAM stack has no account line of pam_vigil.so: nobody is "
-                                "asked there; pam-auth-update --enable vigil, or see pam_vigil(8)");
+                                "asked there; " +
+                                how_to_wire() + ", or see pam_vigil(8)");
         }
     return lines;
 }

@@ -21,6 +21,9 @@ enum class AsksVigil { yes, no, no_stack };
 /// or in one that it includes. What cannot be read has none.
 AsksVigil asks_vigil(const std::string& service, const char* type);
 
+/// The command that puts vigil's lines into PAM's files on this host.
+const char* how_to_wire();
+
 /// A line for each service that a rule of `step_up` names and where nobody is asked, with what to
 /// do; PAM's other names for a service stand for themselves.
 std::vector<std::string>

@@ -21,7 +21,6 @@ namespace vigil::cli {
 
 namespace {
 
-constexpr const char* pam_mend = "pam-auth-update --enable vigil vigil-session vigil-elevated";
 constexpr const char* sudo_conf = "/etc/sudo.conf";
 constexpr const char* sudo_plugin = SUDO_PLUGINS "/vigil_approval.so";
 constexpr const char* store = "/etc/credstore.encrypted/";
@@ -136,15 +135,15 @@ Finding look_at_pam() {
     constexpr const char* check = "pam";
     const auto wired = look_through_services();
     if (wired.asking.empty())
-        return {check, Grade::failure, "PAM does not ask vigil: no login is registered", pam_mend};
+        return {check, Grade::failure, "PAM does not ask vigil: no login is registered", how_to_wire()};
     for (const char* service : {"sshd", "login"})
         if (const auto lines = whole_stack(service, "session"))
             if (const auto wrong = wrong_in_session(*lines))
-                return {check, Grade::failure, std::string{service} + ": " + *wrong, pam_mend};
+                return {check, Grade::failure, std::string{service} + ": " + *wrong, how_to_wire()};
     if (!wired.others.empty())
         return {check, Grade::warning,
                 joined(wired.others, ", ") + " does not ask vigil: no account line of pam_vigil.so",
-                pam_mend};
+                how_to_wire()};
     return {check, Grade::ok, "asks vigil for " + joined(wired.asking, ", ")};
 }
 

@@ -187,14 +187,15 @@ def test_rpm2cpio_gives_the_same_files(rpms, root, tmp_path):
 
 def test_what_they_require(rpms):
     def required(name):
-        return set(run("rpm", "-qp", "--requires", rpms[name]).splitlines())
+        # Of whatever architecture: NAME(x86-64).
+        return {re.sub(r"^(vigil[a-z-]*)\([^)]*\)", r"\1", line) for line in run("rpm", "-qp", "--requires", rpms[name]).splitlines()}
 
     def libraries(name):
         return {re.sub(r"\.so.*", "", line) for line in required(name) if ".so." in line and not line.startswith("ld-linux")}
     version = f"{package.version()}-1"
     assert {"systemd >= 252", "dbus", "(vigil-selinux if selinux-policy-targeted)"} <= required("vigil")
-    assert {f"vigil(x86-64) = {version}", "pam"} <= {line.replace("aarch-64", "x86-64") for line in required("vigil-pam")}
-    assert {f"vigil-pam(x86-64) = {version}", "sudo >= 1.9.13"} <= {line.replace("aarch-64", "x86-64") for line in required("vigil-sudo")}
+    assert {f"vigil = {version}", "pam"} <= required("vigil-pam")
+    assert {f"vigil-pam = {version}", "sudo >= 1.9.13"} <= required("vigil-sudo")
     # What sshd and sudo would load.
     assert libraries("vigil-pam") == libraries("vigil-sudo") == {"libc", "libpam"}
     assert not [line for line in required("vigil-selinux") if ".so" in line]
