@@ -54,10 +54,9 @@ AsksVigil asks_vigil(const std::string& service, const char* type) {
 
 const char* how_to_wire() {
     // Where PAM's files are authselect(8)'s.
-    constexpr const char* profile = "/usr/libexec/vigil/authselect-profile";
-    return ::access(profile, F_OK) == 0
-               ? "/usr/libexec/vigil/authselect-profile enable"
-               : "pam-auth-update --enable vigil vigil-session vigil-elevated";
+    if (::access("/usr/libexec/vigil/authselect-profile", F_OK) == 0)
+        return "/usr/libexec/vigil/authselect-profile enable";
+    return "pam-auth-update --enable vigil vigil-session vigil-elevated";
 }
 
 std::vector<std::string>

@@ -135,7 +135,8 @@ Finding look_at_pam() {
     constexpr const char* check = "pam";
     const auto wired = look_through_services();
     if (wired.asking.empty())
-        return {check, Grade::failure, "PAM does not ask vigil: no login is registered", how_to_wire()};
+        return {check, Grade::failure, "PAM does not ask vigil: no login is registered",
+                how_to_wire()};
     for (const char* service : {"sshd", "login"})
         if (const auto lines = whole_stack(service, "session"))
             if (const auto wrong = wrong_in_session(*lines))

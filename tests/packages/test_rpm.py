@@ -53,6 +53,10 @@ class File:
     is_config: bool
 
 
+# Of its own, wherever this machine's rpm has one.
+DATABASE = ("--define", "_dbpath /var/lib/rpm")
+
+
 def run(*words, **options):
     return subprocess.run([str(word) for word in words], stdout=subprocess.PIPE, text=True, check=True, **options).stdout
 
@@ -103,8 +107,8 @@ def listed_fixture(rpms):
 def root_fixture(rpms, tmp_path_factory):
     """An empty root with all of them, as rpm installs them."""
     root = tmp_path_factory.mktemp("root")
-    run("rpm", "--root", root, "--initdb")
-    run("rpm", "--root", root, "--install", "--nodeps", "--noscripts", "--notriggers", *rpms.values())
+    run("rpm", *DATABASE, "--root", root, "--initdb")
+    run("rpm", *DATABASE, "--root", root, "--install", "--nodeps", "--noscripts", "--notriggers", *rpms.values())
     return root
 
 
@@ -165,11 +169,11 @@ def test_they_have_one_version():
 
 
 def test_they_install_into_an_empty_root_and_go_again(rpms, root):
-    assert run("rpm", "--root", root, "--verify", "--nodeps", *rpms) == ""
-    assert sorted(run("rpm", "--root", root, "-qa").split()) == sorted(file.name.removesuffix(".rpm") for file in rpms.values())
+    assert run("rpm", *DATABASE, "--root", root, "--verify", "--nodeps", *rpms) == ""
+    assert sorted(run("rpm", *DATABASE, "--root", root, "-qa").split()) == sorted(file.name.removesuffix(".rpm") for file in rpms.values())
     copy = root.parent / "gone"
     run("cp", "-a", root, copy)
-    run("rpm", "--root", copy, "--erase", "--noscripts", "--notriggers", *rpms)
+    run("rpm", *DATABASE, "--root", copy, "--erase", "--noscripts", "--notriggers", *rpms)
     left = [file for file in copy.rglob("*") if not file.is_dir() and "var/lib/rpm" not in str(file)]
     assert left == []
 
