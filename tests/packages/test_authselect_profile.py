@@ -184,7 +184,7 @@ def test_a_custom_profile_and_a_vendors_are_as_good(machine):
 def test_files_that_were_changed_by_hand_are_left_alone(machine):
     with (machine.made / "system-auth").open("a", encoding="utf-8") as file:
         file.write("# by hand\n")
-    refused(machine, "enable", "changed by hand")
+    refused(machine, "enable", "not authselect's")
 
 
 def test_without_a_configuration_of_authselects_nothing_is_done(machine):
