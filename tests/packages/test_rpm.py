@@ -226,7 +226,7 @@ def test_rpmlint_has_nothing_to_say(rpms):
 def scriptlet_fixture(rpms, tmp_path):
     """Runs one of them with vigil's and systemd's programs replaced by one that writes down how it was called."""
     calls = tmp_path / "calls"
-    for name in ("before-removal", "authselect-profile", "systemctl", "busctl", "journalctl", "semodule", "selinuxenabled", "load_policy"):
+    for name in ("before-removal", "authselect-profile", "systemctl", "busctl", "journalctl", "semodule", "selinuxenabled", "load_policy", "restorecon"):
         program = tmp_path / name
         program.write_text(f'#!/bin/sh\necho "${{0##*/}} $*" >>{calls}\n[ ! -e {tmp_path}/fails-$(basename "$0") ]\n', encoding="utf-8")
         program.chmod(0o755)
@@ -237,7 +237,9 @@ def scriptlet_fixture(rpms, tmp_path):
         calls.write_text("", encoding="utf-8")
         for name in fails:
             (tmp_path / f"fails-{name}").touch()
-        text = text.replace("/usr/libexec/vigil/", f"{tmp_path}/").replace("[ -d /run/systemd/system ]", "true")
+        for place, other in {"/usr/libexec/vigil/": f"{tmp_path}/", "/var/lib/vigil": f"{tmp_path}/lib", "/run/vigil": f"{tmp_path}/run",
+                             "[ -d /run/systemd/system ]": "true"}.items():
+            text = text.replace(place, other)
         done = subprocess.run(["/bin/sh", "-c", text, which, str(count)], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True,
                               text=True, check=False)
         return done.returncode, calls.read_text(encoding="utf-8").splitlines()
@@ -258,19 +260,21 @@ def test_where_that_is_refused_the_files_stay(scriptlet, name):
     assert status != 0 and len(calls) == 1
 
 
-def test_an_installation_starts_vigild_and_leaves_pam_and_sudo_alone(scriptlet, rpms):
+def test_an_installation_starts_vigild_and_leaves_pam_and_sudo_alone(scriptlet, rpms, tmp_path):
     for name in ("vigil", "vigil-pam"):
         status, calls = scriptlet(name, "POSTIN", 1)
         assert status == 0 and not [call for call in calls if "authselect" in call]
+    assert (tmp_path / "lib/observing").exists() and (tmp_path / "run/observing").exists(), "nothing is refused"
     assert calls[-1] == "systemctl -q start vigild.service"
     assert run("rpm", "-qp", "--qf", "%{POSTIN}", rpms["vigil-sudo"]) == "(none)"
 
 
-def test_an_upgrade_restarts_vigild_alone_and_a_removal_unmasks_it(scriptlet):
+def test_an_upgrade_restarts_vigild_alone_and_a_removal_unmasks_it(scriptlet, tmp_path):
     status, calls = scriptlet("vigil", "POSTUN", 1)
     assert status == 0 and calls[-1] == "systemctl try-restart vigild.service" and not [call for call in calls if "socket" in call]
     status, calls = scriptlet("vigil", "POSTUN", 0)
     assert status == 0 and calls == ["systemctl -q unmask --runtime vigild.socket vigild.service", "systemctl daemon-reload"]
+    assert scriptlet("vigil", "POSTIN", 2) == (0, []) and not (tmp_path / "lib").exists()
     assert scriptlet("vigil-pam", "POSTIN", 2) == (0, []) and scriptlet("vigil-pam", "POSTUN", 1) == (0, [])
 
 
