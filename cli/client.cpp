@@ -143,8 +143,9 @@ Result<> Client::rehearse(Seconds lasts) const {
     return reply ? Result<>{} : std::unexpected{reply.error()};
 }
 
-Result<> Client::confirm_rehearsal() const {
-    return tell("ConfirmRehearsal", {}, patience_);
+Result<> Client::confirm_rehearsal(std::uint64_t until) const {
+    auto reply = call("ConfirmRehearsal", {}, patience_, until);
+    return reply ? Result<>{} : std::unexpected{reply.error()};
 }
 
 Result<std::vector<wire::Grant>> Client::grants() const {

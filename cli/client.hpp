@@ -30,7 +30,8 @@ public:
     Result<wire::Status> status() const;
     /// What vigild can do here. For root.
     Result<> rehearse(Seconds lasts) const;
-    Result<> confirm_rehearsal() const;
+    /// `until`: as the status has it; 0: none runs.
+    Result<> confirm_rehearsal(std::uint64_t until) const;
     Result<std::vector<wire::Finding>> examine() const;
     Result<std::vector<wire::Grant>> grants() const;
     /// Everybody's: root's to see, and polkit may have a password asked for.

@@ -9,11 +9,13 @@
 #include "wire/names.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <iterator>
 #include <system_error>
 
 #include <nlohmann/json.hpp>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace vigil::cli {
@@ -30,6 +32,8 @@ constexpr Microseconds locks_patience = Seconds{5};
 constexpr const char* vigilds_checks = "vigild's own";
 constexpr const char* sessions_check = "sessions";
 constexpr const char* vigild_check = "vigild";
+/// wire/observing.hpp; the second comes back as the first at a boot.
+constexpr std::array observing_marks{"/run/vigil/observing", "/var/lib/vigil/observing"};
 
 class Doctor {
 public:
@@ -93,6 +97,12 @@ private:
         if (status.mode != "enforce")
             return {vigild_check, Grade::warning, name + " and only observes: nothing is locked",
                     "vigilctl rehearse --for 10m, then vigilctl enforce from a new login"};
+        for (const char* const mark : observing_marks)
+            if (struct stat node{}; status.rehearsed_until == 0 && ::lstat(mark, &node) == 0)
+                return {vigild_check, Grade::failure,
+                        name + " and enforces, but " + mark +
+                            " is there: while vigild is away nobody would be refused",
+                        std::string{"rm "} + mark};
         return {vigild_check, Grade::ok, name + " and enforces"};
     }
 

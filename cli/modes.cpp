@@ -34,6 +34,8 @@ std::vector<Finding> in_the_way(const Context& context) {
 struct PolicyFile {
     std::string text;
     mode_t mode = 0;
+    uid_t owner = 0;
+    gid_t group = 0;
 };
 
 Result<PolicyFile> read_policy(const std::string& path) {
@@ -46,7 +48,18 @@ Result<PolicyFile> read_policy(const std::string& path) {
     auto text = base::read_small_file(path);
     if (!text)
         return std::unexpected{text.error()};
-    return PolicyFile{.text = std::move(*text), .mode = node.st_mode & 07777};
+    return PolicyFile{.text = std::move(*text),
+                      .mode = node.st_mode & 07777,
+                      .owner = node.st_uid,
+                      .group = node.st_gid};
+}
+
+Result<> write_policy(const std::string& path, const std::string& text, const PolicyFile& like) {
+    if (auto written = base::write_whole(path, text, like.mode); !written)
+        return written;
+    return ::lchown(path.c_str(), like.owner, like.group) < 0
+               ? fail(errno, "giving " + path + " back to its group")
+               : Result<>{};
 }
 
 /// Leaves the file as it was where vigild does not take the new one.
@@ -59,15 +72,18 @@ Result<> put_in_force(const Client& client, const std::string& path) {
         return fail(EINVAL, "no line of " + path +
                                 " says `mode: observe`: put `mode: enforce` there by hand, then "
                                 "vigilctl reload");
-    if (auto written = base::write_whole(path, *after, before->mode); !written)
+    if (auto written = write_policy(path, *after, *before); !written)
         return written;
     const auto error = client.reload();
     if (error && error->empty())
         return {};
-    auto restored = base::write_whole(path, before->text, before->mode);
+    auto restored = write_policy(path, before->text, *before);
     if (!restored)
         return restored;
-    return fail(0, (error ? *error : error.error().what) + "; " + path + " is as it was");
+    // A vigild that is only slow reads the one after the other.
+    const bool is_read = error || client.reload();
+    return fail(0, (error ? *error : error.error().what) + "; " + path + " is as it was" +
+                       (is_read ? "" : ", and vigild may have read it before: vigilctl reload"));
 }
 
 } // namespace
@@ -107,7 +123,7 @@ int enforce(const Context& context, bool anyway) {
         std::fputs(findings_text(bad, context.look).c_str(), stdout);
         return complain({0, "vigil goes on observing: mend that first, or say --anyway"});
     }
-    if (const auto confirmed = client.confirm_rehearsal(); !confirmed)
+    if (const auto confirmed = client.confirm_rehearsal(status->rehearsed_until); !confirmed)
         return complain(confirmed.error());
     if (const auto done = put_in_force(client, status->policy_path); !done)
         return complain(done.error());

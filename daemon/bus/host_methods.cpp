@@ -152,11 +152,19 @@ Result<> Api::rehearse(const Call& call) {
 }
 
 Result<> Api::confirm_rehearsal(const Call& call) {
+    const auto until = read<std::uint64_t>(call); // as the caller saw it
+    if (!until)
+        return std::unexpected{until.error()};
     if (policy_.observes_only())
         return observes_only();
+    if (*until != 0 && !policy_.is_as_read())
+        return fail(wire::code_denied, "The policy's files have changed since they were read, and "
+                                       "nobody has come in under them: vigilctl reload, and log in "
+                                       "anew.");
     return put(call, core::RehearsalConfirmed{.token = 0,
                                               .session = call.pid > 0 ? shell_.session_of(call.pid)
-                                                                      : std::nullopt});
+                                                                      : std::nullopt,
+                                              .is_running = *until != 0});
 }
 
 } // namespace vigil::bus

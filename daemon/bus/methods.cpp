@@ -98,7 +98,7 @@ constexpr std::array methods{
     Method{{manager, "Examine", "", "aa{sv}"}, Who::root, &Api::examine},
     Method{{manager, "Reload", "", "s"}, Who::root, &Api::reload},
     Method{{manager, "Rehearse", "t", ""}, Who::root, &Api::rehearse, true},
-    Method{{manager, "ConfirmRehearsal", "", ""}, Who::root, &Api::confirm_rehearsal, true},
+    Method{{manager, "ConfirmRehearsal", "t", ""}, Who::root, &Api::confirm_rehearsal, true},
     Method{{manager, "EnrollTotp", "ssss", "sss"}, Who::enroller, &Api::enroll_totp, true},
     Method{{manager, "RenewRecoveryCodes", "ss", "s"},
            Who::oneself_proved,

@@ -436,6 +436,7 @@ struct RehearseAsked {
 struct RehearsalConfirmed {
     Token token = 0;
     std::optional<SessionId> session; ///< that he asks from
+    bool is_running = true;           ///< as he saw it; one that is over meanwhile is not confirmed
 };
 
 /// vigil observes by the kernel's word, whatever the policy says.

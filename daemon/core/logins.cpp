@@ -322,6 +322,8 @@ Effects Machine::Data::on(const PolicyChanged& change, const Now& now) {
     set_policy(change.policy);
     if (policy.mode == policy::Mode::enforce)
         rehearsal.reset();
+    if (rehearsal) // who came in before has not come in under this one
+        rehearsal->since = now.boot;
     if (enforcing() != was_enforcing)
         store_blocks(now, effects);
     decide_anew(now, effects);

@@ -9,6 +9,8 @@ namespace vigil::core {
 
 namespace {
 
+constexpr const char* run0_service = "systemd-run0";
+
 Audit about(AuditKind kind, std::string text) {
     return {.kind = kind,
             .session = std::nullopt,
@@ -45,19 +47,22 @@ Effects Machine::Data::on(const ObservesByWord&, const Now&) {
 }
 
 /// Of what sudo started it is the login that counts. The reservation of one that was refused is no
-/// session.
+/// session, and what run0 starts is no login from outside.
 Effects Machine::Data::on(const RehearsalConfirmed& asked, const Now&) {
+    if (!rehearsal && asked.is_running)
+        return {refused(asked.token, wire::error_denied,
+                        "The rehearsal is over: vigil only observes again.")};
     if (!rehearsal)
         return {done(asked.token)};
     const auto* session = asked.session ? find(*asked.session) : nullptr;
     if (session && is_elevated(session->record))
         session = find(*session->record.login);
     if (session && session->record.state == State::active &&
-        session->record.since >= rehearsal->since)
+        session->record.since >= rehearsal->since && session->record.facts.service != run0_service)
         return {done(asked.token)};
     return {refused(asked.token, wire::error_denied,
-                    "A rehearsal is confirmed from a login that was made since it began: log in "
-                    "anew, and say it there.")};
+                    "A rehearsal is confirmed from a login that was made since it began, and since "
+                    "the policy was read: log in anew, and say it there.")};
 }
 
 /// Whoever could not get in, or back to his terminal, can now.

@@ -2,6 +2,7 @@
 
 #include "base/log.hpp"
 #include "base/process.hpp"
+#include "base/sha256.hpp"
 #include "base/unique_fd.hpp"
 #include "base/whole_file.hpp"
 #include "policy/load.hpp"
@@ -53,6 +54,11 @@ Result<std::vector<policy::Source>> unpack(std::string_view packed) {
 /// Room for the main file and many fragments.
 constexpr std::size_t largest_kept = 16 * policy::max_file_bytes;
 
+std::string digest_of(const std::vector<policy::Source>& sources) {
+    const auto bytes = base::sha256(pack(sources));
+    return {bytes.begin(), bytes.end()};
+}
+
 /// Where and when a login comes from the mark does not say. So such a rule asks at any time, and
 /// lets in at none.
 std::vector<wire::LoginRule> login_rules(const policy::Policy& policy) {
@@ -71,9 +77,15 @@ std::vector<wire::LoginRule> login_rules(const policy::Policy& policy) {
     return rules;
 }
 
-void remove(const std::string& mark) {
+/// Whether it was there. Looked for first: unlink(2) on a file system that nobody may write to says
+/// that, whatever is there.
+bool remove(const std::string& mark) {
+    struct stat node{};
+    if (::lstat(mark.c_str(), &node) < 0 && errno == ENOENT)
+        return false;
     if (::unlink(mark.c_str()) < 0 && errno != ENOENT)
         base::log_failure("taking " + mark + " away", fail(errno, "unlink"));
+    return true;
 }
 
 } // namespace
@@ -95,6 +107,11 @@ Result<policy::Policy> PolicyKeeper::reload(WallTime now) {
     if (loaded)
         mark(*loaded);
     return loaded;
+}
+
+bool PolicyKeeper::is_as_read() const {
+    const auto sources = policy::read_sources(path_, true);
+    return sources && digest_of(*sources) == digest_;
 }
 
 /// A mark that cannot be made costs elevated sessions their clocks, and nothing else.
@@ -119,8 +136,8 @@ void PolicyKeeper::mark_observing() const {
         if (as_written_ == policy::Mode::observe)
             base::log_failure("marking that vigil only observes",
                               base::write_whole(path, {}, 0644));
-        else
-            remove(path);
+        else if (remove(path))
+            base::log_failure("taking " + path + " away", base::sync_folder(folder));
     }
 }
 
@@ -175,6 +192,7 @@ Result<policy::Policy> PolicyKeeper::load(WallTime now) {
     usable_ = true;
     loaded_ = now;
     as_written_ = parsed->mode;
+    digest_ = digest_of(*sources);
     if (observe_only_)
         parsed->mode = policy::Mode::observe;
     if (const auto kept = base::write_whole(last_good_, pack(*sources), 0600); !kept)

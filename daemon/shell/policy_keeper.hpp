@@ -30,6 +30,9 @@ public:
     /// Reads the file again. An error leaves all as it was.
     Result<policy::Policy> reload(WallTime now);
 
+    /// Whether the files are what is in force, byte for byte.
+    bool is_as_read() const;
+
     bool usable() const noexcept { return usable_; }
     /// By a word on the kernel's command line, whatever any policy says.
     bool observes_only() const noexcept { return observe_only_; }
@@ -53,6 +56,7 @@ private:
     std::string elevated_mark_;
     bool observe_only_ = false;
     bool usable_ = false;
+    std::string digest_; ///< of the sources of the policy in force
     policy::Mode as_written_ =
         policy::Mode::enforce; ///< of the policy in force, whatever the kernel's word
     std::string error_;

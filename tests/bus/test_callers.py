@@ -30,7 +30,7 @@ METHODS = [
     (MANAGER, "UnlockFailed", "ss", ("{}", "pts/0")),
     (MANAGER, "ScreenSeen", "ssss", ("{}", "pts/0", "main", "shown")), (MANAGER, "Show", "s", ("{}",)),
     (MANAGER, "Lock", "ss", ("{}", "")), (MANAGER, "Unlock", "ss", ("{}", "")), (MANAGER, "Terminate", "ss", ("{}", "")),
-    (MANAGER, "LockForSleep", "", ()), (MANAGER, "Rehearse", "t", (600,)), (MANAGER, "ConfirmRehearsal", "", ()),
+    (MANAGER, "LockForSleep", "", ()), (MANAGER, "Rehearse", "t", (600,)), (MANAGER, "ConfirmRehearsal", "t", (0,)),
     (MANAGER, "Examine", "", ()), (MANAGER, "Reload", "", ()), (MANAGER, "EnrollTotp", "ssss", ("nobody", "phone", "totp", "")),
     (MANAGER, "RenewRecoveryCodes", "ss", ("nobody", "")), (MANAGER, "EnrollFinish", "ss", ("[]", "123456")), (MANAGER, "Factors", "s", ("nobody",)),
     (MANAGER, "EnrollKey", "sss", ("nobody", "", "")), (MANAGER, "EnrollKeyFinish", "sss", ("[]", "key", "AAAA")),

@@ -81,6 +81,34 @@ def test_a_rehearsal_that_a_new_login_confirms_goes_on(host, user):
     assert mode(host) == "enforce" and host.vigilctl("status", "--json")["rehearsed_until"] is None
 
 
+def test_what_was_edited_meanwhile_is_not_put_in_force(host, user):
+    host.vigilctl("rehearse", "--for", "5m")
+    inside = shell(host, "root")
+    host.run(f"echo '# one more line' >>{FILE}")
+    status, said = inside.run("vigilctl enforce --anyway")
+    assert status == 1 and "have changed since" in said and mode(host) == "enforce"
+    host.vigilctl("reload")
+    status, said = inside.run("vigilctl enforce --anyway")
+    assert status == 1 and "log in anew" in said
+    status, said = shell(host, "root").run("vigilctl enforce --anyway")
+    assert status == 0 and "one more line" in host.read(FILE), said
+
+
+def test_the_file_stays_its_owners(host, user):
+    host.run(f"chown root:adm {FILE} && chmod 640 {FILE}")
+    host.vigilctl("enforce", "--anyway")
+    assert host.run("stat", "-c", "%U %G %a", FILE).stdout == "root adm 640\n"
+    host.run(f"chown root:root {FILE} && chmod 644 {FILE}")
+
+
+def test_the_doctor_sees_a_mark_that_stayed(host, user):
+    host.vigilctl("enforce", "--anyway")
+    host.run("touch /var/lib/vigil/observing")
+    found, = [one for one in host.run("vigilctl", "doctor", check=False).stdout.splitlines() if " vigild " in one]
+    assert found.startswith("failure") and "/var/lib/vigil/observing is there" in found
+    host.run("rm /var/lib/vigil/observing")
+
+
 def test_one_that_nobody_confirms_gives_back_what_it_locked(host, user):
     host.vigilctl("rehearse", "--for", "1m")
     alice = Login(host, "alice")

@@ -21,8 +21,10 @@ std::string why_not(const Effects& effects) {
     return find<ReplyDone>(effects)->text;
 }
 
-std::string confirm_from(Host& host, std::optional<SessionId> session, Microseconds now) {
-    return why_not(host.step(RehearsalConfirmed{.token = 8, .session = session}, now));
+std::string confirm_from(Host& host, std::optional<SessionId> session, Microseconds now,
+                         bool is_running = true) {
+    return why_not(host.step(
+        RehearsalConfirmed{.token = 8, .session = session, .is_running = is_running}, now));
 }
 
 START_TEST(the_kernels_word_is_told_loudly_and_changes_nothing_else) {
@@ -97,8 +99,36 @@ END_TEST
 START_TEST(a_policy_that_observes_still_does_not_end_it) {
     Host host{observing()};
     host.step(rehearse(), 1min);
-    host.step(PolicyChanged{observing()}, 2min);
+    host.login(1, 2min);
+    host.step(PolicyChanged{observing()}, 3min);
     ck_assert(host.machine.mode() == policy::Mode::enforce);
+    ck_assert(host.machine.rehearsed_until() == at(11min).boot);
+    // Under these rules nobody has come in yet.
+    ck_assert(confirm_from(host, id_of(1), 4min).contains("log in anew"));
+    host.login(2, 5min);
+    CHECK_TEXT(confirm_from(host, id_of(2), 6min), "");
+}
+END_TEST
+
+START_TEST(one_that_is_over_is_not_confirmed) {
+    Host host{observing()};
+    host.step(rehearse(), 1min);
+    host.login(1, 2min);
+    host.tick(11min);
+    ck_assert(confirm_from(host, id_of(1), 11min).contains("is over"));
+    // Who has not seen one confirms none.
+    CHECK_TEXT(confirm_from(host, id_of(1), 12min, false), "");
+}
+END_TEST
+
+START_TEST(what_run0_starts_is_no_login_from_outside) {
+    Host host{observing()};
+    host.step(rehearse(), 1min);
+    auto facts = facts_of();
+    facts.service = "systemd-run0";
+    host.step(reserve(1, facts), 2min);
+    host.step(confirm(1, facts), 2min);
+    ck_assert(confirm_from(host, id_of(1), 3min).contains("log in anew"));
 }
 END_TEST
 
@@ -106,7 +136,7 @@ START_TEST(one_that_enforces_is_not_rehearsed) {
     Host host{policy_of({.idle_lock = 15min})};
     ck_assert(why_not(host.step(rehearse(), 1min)).contains("already"));
     ck_assert(!host.machine.rehearsed_until());
-    CHECK_TEXT(confirm_from(host, {}, 1min), "");
+    CHECK_TEXT(confirm_from(host, {}, 1min, false), "");
 }
 END_TEST
 
@@ -140,6 +170,7 @@ int main() {
          it_enforces_until_its_time_and_then_gives_back,
          what_was_only_observed_is_due_when_it_begins,
          it_is_confirmed_from_a_login_that_was_made_since, more_time_does_not_make_older_logins_new,
-         a_policy_that_observes_still_does_not_end_it, one_that_enforces_is_not_rehearsed,
+         a_policy_that_observes_still_does_not_end_it, one_that_is_over_is_not_confirmed,
+         what_run0_starts_is_no_login_from_outside, one_that_enforces_is_not_rehearsed,
          a_restart_ends_it, a_block_is_marked_while_it_lasts});
 }

@@ -134,6 +134,19 @@ START_TEST(that_nothing_is_refused_is_marked_while_the_policy_says_so) {
 }
 END_TEST
 
+START_TEST(files_that_were_changed_since_are_not_what_is_in_force) {
+    const Place place{good};
+    auto keeper = place.keeper();
+    (void)keeper.start(WallTime{});
+    ck_assert(keeper.is_as_read());
+    place.write("version: 1\n");
+    ck_assert(!keeper.is_as_read());
+    ck_assert(keeper.reload(WallTime{}) && keeper.is_as_read());
+    place.write(broken);
+    ck_assert(!keeper.reload(WallTime{}) && !keeper.is_as_read());
+}
+END_TEST
+
 START_TEST(a_good_file_is_in_force) {
     const Place place{good};
     auto keeper = place.keeper();
@@ -187,7 +200,8 @@ int main() {
         {what_has_a_rule_for_elevated_sessions_is_marked_while_it_is_in_force,
          who_is_asked_for_a_proof_at_login_is_marked_while_the_rule_is_in_force,
          what_is_only_observed_or_asks_nobody_leaves_no_mark,
-         that_nothing_is_refused_is_marked_while_the_policy_says_so, a_good_file_is_in_force,
+         that_nothing_is_refused_is_marked_while_the_policy_says_so,
+         files_that_were_changed_since_are_not_what_is_in_force, a_good_file_is_in_force,
          a_broken_file_changes_nothing_across_a_restart, without_any_good_one_none_is_usable,
          a_word_on_the_kernels_command_line_makes_every_policy_observe});
 }
