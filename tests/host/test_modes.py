@@ -104,7 +104,7 @@ def test_the_file_stays_its_owners(host, user):
 def test_the_doctor_sees_a_mark_that_stayed(host, user):
     host.vigilctl("enforce", "--anyway")
     host.run("touch /var/lib/vigil/observing")
-    found, = [one for one in host.run("vigilctl", "doctor", check=False).stdout.splitlines() if " vigild " in one]
+    found = one_line(host.run("vigilctl", "doctor", check=False).stdout, r"^\S+ +vigild ")
     assert found.startswith("failure") and "/var/lib/vigil/observing is there" in found
     host.run("rm /var/lib/vigil/observing")
 
