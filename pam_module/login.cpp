@@ -2,6 +2,7 @@
 
 #include "pam_module/conversation.hpp"
 #include "pam_module/login_factors.hpp"
+#include "wire/beside.hpp"
 #include "wire/block_mark.hpp"
 #include "wire/codec.hpp"
 
@@ -179,7 +180,7 @@ Outcome confirm_session(Call& call) {
 /// vigild leaves a mark beside its socket while a rule is about any of this, so that a sudo of
 /// everybody else's costs no question.
 bool is_none_elevated(const std::string& socket) {
-    const std::string mark = socket.substr(0, socket.rfind('/') + 1) + wire::elevated_mark;
+    const auto mark = wire::beside(socket, wire::elevated_mark);
     struct stat status{};
     return ::lstat(mark.c_str(), &status) != 0 && errno == ENOENT;
 }

@@ -5,6 +5,7 @@
 #include "base/number.hpp"
 #include "base/process.hpp"
 #include "base/unique_fd.hpp"
+#include "wire/beside.hpp"
 
 #include <array>
 #include <cerrno>
@@ -78,7 +79,7 @@ BlockMark mark_of(std::string_view text) {
 std::optional<std::string> blocked_by_mark(const std::string& socket, uid_t uid) {
     if (uid == no_uid)
         return std::nullopt;
-    const auto found = read_mark(socket.substr(0, socket.rfind('/') + 1) + blocked_folder, uid);
+    const auto found = read_mark(beside(socket, blocked_folder), uid);
     // Root is blocked by nobody, and has this to mend.
     if (!found && uid != 0)
         return "vigild cannot be asked, and without it cannot be told who is blocked (" +

@@ -1,6 +1,7 @@
 #include "wire/login_mark.hpp"
 
 #include "base/unique_fd.hpp"
+#include "wire/beside.hpp"
 
 #include <algorithm>
 #include <array>
@@ -119,7 +120,7 @@ bool asks(std::string_view mark, const Entrant& entrant) {
 bool needs_proof_by_mark(const std::string& socket, const Entrant& entrant) {
     if (entrant.uid == 0 || std::ranges::find(past_auth, entrant.service) == past_auth.end())
         return false;
-    const auto mark = read_mark(socket.substr(0, socket.rfind('/') + 1) + login_mark);
+    const auto mark = read_mark(beside(socket, login_mark));
     return mark && asks(*mark, entrant);
 }
 

@@ -1,6 +1,7 @@
 #include "wire/observing.hpp"
 
 #include "base/process.hpp"
+#include "wire/beside.hpp"
 
 #include <algorithm>
 
@@ -24,7 +25,7 @@ bool says_observe(std::string_view kernel_command_line) noexcept {
 }
 
 bool observes(const std::string& socket) {
-    const auto mark = socket.substr(0, socket.rfind('/') + 1) + observing_mark;
+    const auto mark = beside(socket, observing_mark);
     struct stat status{};
     if (::lstat(mark.c_str(), &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == 0)
         return true;

@@ -77,35 +77,22 @@ START_TEST(an_oversized_field_is_refused_by_the_reader) {
 }
 END_TEST
 
+template <typename... Values>
+void check_none_reads(const base::BusMessage& message) {
+    const auto refuses = [&](const auto& value) {
+        CHECK_ERROR(value, EBADMSG);
+        sd_bus_message_rewind(message.get(), 1);
+    };
+    (refuses(read<Values>(message.get())), ...);
+    refuses(read_fd(message.get()));
+}
+
 START_TEST(another_signature_is_refused) {
     Pair pair;
     const auto check_nothing_reads = [](const base::BusMessage& message) {
-        const auto again = [&] { sd_bus_message_rewind(message.get(), 1); };
-        CHECK_ERROR(read<Login>(message.get()), EBADMSG);
-        again();
-        CHECK_ERROR(read<ReserveReply>(message.get()), EBADMSG);
-        again();
-        CHECK_ERROR(read<StepUpRequest>(message.get()), EBADMSG);
-        again();
-        CHECK_ERROR(read<AskReply>(message.get()), EBADMSG);
-        again();
-        CHECK_ERROR(read<Proof>(message.get()), EBADMSG);
-        again();
-        CHECK_ERROR(read<ProveReply>(message.get()), EBADMSG);
-        again();
-        CHECK_ERROR(read<LockInfo>(message.get()), EBADMSG);
-        again();
-        CHECK_ERROR(read<Session>(message.get()), EBADMSG);
-        again();
-        CHECK_ERROR(read<Status>(message.get()), EBADMSG);
-        again();
-        CHECK_ERROR(read<Enrollment>(message.get()), EBADMSG);
-        again();
-        CHECK_ERROR(read<std::vector<Session>>(message.get()), EBADMSG);
-        again();
-        CHECK_ERROR(read<std::vector<wire::Factor>>(message.get()), EBADMSG);
-        again();
-        CHECK_ERROR(read_fd(message.get()), EBADMSG);
+        check_none_reads<Login, ReserveReply, StepUpRequest, AskReply, Proof, ProveReply, LockInfo,
+                         Session, Status, Enrollment, std::vector<Session>,
+                         std::vector<wire::Factor>>(message);
     };
     check_nothing_reads(pair.raw(""));
     check_nothing_reads(pair.raw("i", 1));
